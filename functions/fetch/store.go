@@ -1,0 +1,44 @@
+package fetch
+
+import (
+	"context"
+	"time"
+)
+
+// Object is one entry of a listing.
+type Object struct {
+	Key  string
+	Size int64
+}
+
+// Sink takes a body's bytes in order. It keeps none of p after Write returns.
+type Sink interface {
+	Write(p []byte) (int, error)
+	// Reset forgets every byte written so far: a store calls it before it
+	// reads the same body again from the start.
+	Reset()
+}
+
+// Read tells how one object was read.
+type Read struct {
+	Bytes     int64
+	FirstByte time.Duration // from the last attempt's start to its first response byte
+	Retries   int           // attempts beyond the first
+}
+
+// Store reads objects from a bucket. It is safe for concurrent use. Its errors
+// are, or wrap, *[Error] where the cause is known by name (NoSuchBucket,
+// NoSuchKey, AccessDenied, SlowDown).
+type Store interface {
+	// List calls page with each page of the listing under prefix, in S3's
+	// order, until there are no more or page returns an error, which it passes
+	// on. The page slice is the callee's to keep.
+	List(ctx context.Context, bucket, prefix string, page func([]Object) error) error
+
+	// Get writes the whole of one body to sink, trying again where that can
+	// help, and fails if it came short.
+	Get(ctx context.Context, bucket, key string, sink Sink) (Read, error)
+
+	// Connections counts the connections opened so far.
+	Connections() int64
+}

@@ -1,0 +1,3 @@
+module fanout/infra
+
+go 1.26.0
