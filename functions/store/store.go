@@ -29,7 +29,7 @@ var Names = []string{Stock, Tuned}
 // (environment, shared files, role). An unknown name is a *[fetch.Error] of
 // type InvalidEvent. Extra options go to [config.LoadDefaultConfig].
 func Open(ctx context.Context, name string, options ...func(*config.LoadOptions) error) (fetch.Store, error) {
-	if !slices.Contains(Names, name) {
+	if !Known(name) {
 		return nil, &fetch.Error{
 			Type:    fetch.InvalidEvent,
 			Message: fmt.Sprintf("client %q: this build has %s", name, strings.Join(Names, ", ")),
@@ -47,3 +47,6 @@ func Open(ctx context.Context, name string, options ...func(*config.LoadOptions)
 	}
 	return newSDK(cfg), nil
 }
+
+// Known says whether this build has the client.
+func Known(name string) bool { return slices.Contains(Names, name) }

@@ -183,7 +183,7 @@ func (s *Server) limit(path string) *rate.Limiter {
 	if l, ok := s.limits.Load(prefix); ok {
 		return l.(*rate.Limiter)
 	}
-	l, _ := s.limits.LoadOrStore(prefix, rate.NewLimiter(rate.Limit(s.model.GetLimit), int(s.model.GetLimit)))
+	l, _ := s.limits.LoadOrStore(prefix, rate.NewLimiter(rate.Limit(s.model.GetLimit), max(1, int(s.model.GetLimit))))
 	return l.(*rate.Limiter)
 }
 

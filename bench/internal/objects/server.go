@@ -270,6 +270,9 @@ func (s *Server) Client(id, secret string) *s3.Client {
 		UsePathStyle: true,
 		Credentials:  credentials.NewStaticCredentialsProvider(id, secret, ""),
 		HTTPClient:   &http.Client{Transport: s.clients},
+		// as a client has them that LoadDefaultConfig configured
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
 	})
 }
 

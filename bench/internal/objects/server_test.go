@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"golang.org/x/sync/errgroup"
 
 	"fanout/bench/internal/objects"
 )
@@ -294,5 +296,319 @@ func TestVirtualHosted(t *testing.T) {
 	}
 	if n := s.Counts(); n.Lists != 1 || n.Gets != 3 {
 		t.Errorf("counted %+v", n)
+	}
+}
+
+func TestObject(t *testing.T) {
+	_, c := start(t, objects.Config{})
+	out := put(t, c, "dir/k", "0123456789")
+	empty := put(t, c, "dir/empty", "")
+	etag := aws.ToString(out.ETag)
+	for _, row := range []struct {
+		name   string
+		in     s3.GetObjectInput
+		body   string
+		code   string
+		status int
+	}{
+		{"whole", s3.GetObjectInput{Key: aws.String("dir/k")}, "0123456789", "", 200},
+		{"empty", s3.GetObjectInput{Key: aws.String("dir/empty")}, "", "", 200},                                   // no byte to throttle
+		{"checksum", s3.GetObjectInput{Key: aws.String("dir/k"), ChecksumMode: "ENABLED"}, "0123456789", "", 200}, // the SDK verifies it
+		{"range", s3.GetObjectInput{Key: aws.String("dir/k"), Range: aws.String("bytes=2-4")}, "234", "", 206},
+		{"suffix", s3.GetObjectInput{Key: aws.String("dir/k"), Range: aws.String("bytes=-3")}, "789", "", 206},
+		{"range past the end", s3.GetObjectInput{Key: aws.String("dir/k"), Range: aws.String("bytes=10-")}, "", "InvalidRange", 416},
+		{"if-match holds", s3.GetObjectInput{Key: aws.String("dir/k"), IfMatch: &etag}, "0123456789", "", 200},
+		{"if-match fails", s3.GetObjectInput{Key: aws.String("dir/k"), IfMatch: empty.ETag}, "", "PreconditionFailed", 412},
+		{"if-none-match holds", s3.GetObjectInput{Key: aws.String("dir/k"), IfNoneMatch: &etag}, "", "NotModified", 304},
+		{"no key", s3.GetObjectInput{Key: aws.String("dir/nothing")}, "", "NoSuchKey", 404},
+		{"a prefix is no key", s3.GetObjectInput{Key: aws.String("dir/")}, "", "NoSuchKey", 404},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			body, out, err := get(t.Context(), c, &row.in)
+			if row.code != "" {
+				if code(err) != row.code || status(err) != row.status {
+					t.Fatalf("%d %v, want %d %s", status(err), err, row.status, row.code)
+				}
+				return
+			}
+			if err != nil || body != row.body {
+				t.Fatalf("%q, %v", body, err)
+			}
+			if row.body == "0123456789" && (aws.ToString(out.ETag) != `"781e5e245d69b566979b86e28d23f2c7"` || aws.ToInt64(out.ContentLength) != 10 ||
+				aws.ToString(out.AcceptRanges) != "bytes" || aws.ToString(out.ContentType) != "application/octet-stream" || out.LastModified == nil) {
+				t.Errorf("headers: %+v", out)
+			}
+			if row.name == "checksum" && out.ChecksumCRC32 == nil {
+				t.Error("no checksum in the answer: the sender gave it as a trailer")
+			}
+		})
+	}
+	_, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("nothing"), Key: aws.String("k")}, once)
+	if code(err) != "NoSuchBucket" {
+		t.Errorf("no bucket: %v", err)
+	}
+	head, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String(testBucket), Key: aws.String("dir/k")}, once)
+	if err != nil || aws.ToInt64(head.ContentLength) != 10 || aws.ToString(head.ETag) != etag {
+		t.Errorf("head: %+v, %v", head, err)
+	}
+	_, err = c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String(testBucket), Key: aws.String("dir/nothing")}, once)
+	if status(err) != 404 {
+		t.Errorf("head, no key: %v", err)
+	}
+	list, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), Delimiter: aws.String("/")}, once)
+	if err != nil || len(list.CommonPrefixes) != 1 || aws.ToString(list.CommonPrefixes[0].Prefix) != "dir/" || len(list.Contents) != 0 {
+		t.Errorf("folders: %+v, %v", list, err)
+	}
+	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(testBucket), Key: aws.String("dir/k"), Body: strings.NewReader("x"), IfNoneMatch: aws.String("*")}, once)
+	if code(err) != "PreconditionFailed" {
+		t.Errorf("put over an object that must not be there: %v", err)
+	}
+}
+
+// An object sent without a checksum has the CRC-64 that S3 makes of it.
+func TestDefaultChecksum(t *testing.T) {
+	_, c := start(t, objects.Config{})
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(testBucket), Key: aws.String("k"), Body: strings.NewReader("123456789")},
+		once, func(o *s3.Options) { o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, out, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("k"), ChecksumMode: "ENABLED"})
+	// 0xAE8B14860A799888: the catalogue's check value of CRC-64/NVME
+	if err != nil || aws.ToString(out.ChecksumCRC64NVME) != "rosUhgp5mIg=" {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+func versions(t *testing.T, c *s3.Client, perPage int32) (keys []string, ids []types.ObjectIdentifier) {
+	t.Helper()
+	pages := s3.NewListObjectVersionsPaginator(c, &s3.ListObjectVersionsInput{Bucket: aws.String(testBucket), MaxKeys: aws.Int32(perPage)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range page.Versions {
+			keys = append(keys, fmt.Sprintf("%s %d %t", *v.Key, *v.Size, *v.IsLatest))
+			ids = append(ids, types.ObjectIdentifier{Key: v.Key, VersionId: v.VersionId})
+		}
+		for _, v := range page.DeleteMarkers {
+			keys = append(keys, fmt.Sprintf("%s marker %t", *v.Key, *v.IsLatest))
+			ids = append(ids, types.ObjectIdentifier{Key: v.Key, VersionId: v.VersionId})
+		}
+	}
+	slices.Sort(keys)
+	return keys, ids
+}
+
+func TestVersions(t *testing.T) {
+	_, c := start(t, objects.Config{})
+	bucket := aws.String(testBucket)
+	put(t, c, "a", "1") // before there was versioning: the null version
+	_, err := c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "a", "22")
+	third := put(t, c, "a", "333")
+	put(t, c, "b", "4444")
+	del, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String("b")})
+	if err != nil || !aws.ToBool(del.DeleteMarker) {
+		t.Fatalf("%+v, %v", del, err)
+	}
+	want := []string{"a 1 false", "a 2 false", "a 3 true", "b 4 false", "b marker true"}
+	for perPage := range int32(6) {
+		if perPage == 0 {
+			continue
+		}
+		if got, _ := versions(t, c, perPage); !slices.Equal(got, want) {
+			t.Errorf("pages of %d: %q, want %q", perPage, got, want)
+		}
+	}
+	if _, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("b")}); code(err) != "NoSuchKey" {
+		t.Errorf("get behind a marker: %v", err)
+	}
+	for id, want := range map[string]string{"null": "1", *third.VersionId: "333"} {
+		if body, out, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("a"), VersionId: aws.String(id)}); err != nil || body != want || aws.ToString(out.VersionId) != id {
+			t.Errorf("version %s: %q, %v", id, body, err)
+		}
+	}
+	if body, out, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("a")}); err != nil || body != "333" || aws.ToString(out.VersionId) != *third.VersionId {
+		t.Errorf("newest: %q, %v", body, err)
+	}
+	list, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket})
+	if err != nil || len(list.Contents) != 1 {
+		t.Errorf("list shows what is deleted: %+v, %v", list, err)
+	}
+	// the newest version gone, the one before is the newest
+	if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String("a"), VersionId: third.VersionId}); err != nil {
+		t.Fatal(err)
+	}
+	if body, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("a")}); err != nil || body != "22" {
+		t.Errorf("after the newest went: %q, %v", body, err)
+	}
+	if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String("a"), VersionId: aws.String("null")}); err != nil {
+		t.Fatal(err)
+	}
+	_, ids := versions(t, c, 1000)
+	if len(ids) != 3 {
+		t.Errorf("%d versions left, want 3", len(ids))
+	}
+	if _, err := c.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: bucket}, once); code(err) != "BucketNotEmpty" {
+		t.Errorf("delete a bucket of old versions: %v", err)
+	}
+	if out, err := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: bucket, Delete: &types.Delete{Objects: ids}}); err != nil || len(out.Errors) > 0 || len(out.Deleted) != 3 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if left, _ := versions(t, c, 1000); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if _, err := c.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: bucket}, once); err != nil {
+		t.Errorf("delete the empty bucket: %v", err)
+	}
+}
+
+// Bodies beyond the memory are in files, read alike and gone with the object.
+func TestSpill(t *testing.T) {
+	s, c := start(t, objects.Config{MemoryBytes: 100})
+	files := func() int {
+		t.Helper()
+		all, err := os.ReadDir(filepath.Dir(s.CAFile()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all) - 1 // ca.pem
+	}
+	small, large := strings.Repeat("s", 60), strings.Repeat("l", 200_000)
+	put(t, c, "small", small)
+	put(t, c, "large", large)
+	put(t, c, "small2", small) // what is left does not do for it
+	if n := files(); n != 2 {
+		t.Errorf("%d files, want 2", n)
+	}
+	for key, want := range map[string]string{"small": small, "large": large, "small2": small} {
+		if body, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String(key)}); err != nil || body != want {
+			t.Errorf("%s: %d bytes, %v", key, len(body), err)
+		}
+		if body, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String(key), Range: aws.String("bytes=1-50")}); err != nil || body != want[1:51] {
+			t.Errorf("range of %s: %q, %v", key, body, err)
+		}
+	}
+	put(t, c, "large", "now small")
+	put(t, c, "small", "small still") // gives memory back
+	put(t, c, "small3", small)
+	if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(testBucket), Key: aws.String("small2")}); err != nil {
+		t.Error(err)
+	}
+	if n := files(); n != 0 {
+		t.Errorf("%d files, want none", n)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	for _, spilled := range []bool{false, true} {
+		memory := int64(0)
+		if spilled {
+			memory = -1
+		}
+		s, c := start(t, objects.Config{MemoryBytes: memory})
+		body := strings.Repeat("x", 100_000)
+		put(t, c, "k", body)
+		set := func(f objects.Faults) {
+			t.Helper()
+			if err := s.SetFaults(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, in := range []*s3.GetObjectInput{{Key: aws.String("k")}, {Key: aws.String("k"), Range: aws.String("bytes=0-")}} {
+			set(objects.Faults{SlowDown: 1})
+			if _, _, err := get(t.Context(), c, in); code(err) != "SlowDown" || status(err) != 503 {
+				t.Errorf("slow down: %v", err)
+			}
+			set(objects.Faults{Reset: 1})
+			if _, _, err := get(t.Context(), c, in); err == nil || !strings.Contains(err.Error(), "connection reset") {
+				t.Errorf("reset: %v", err)
+			}
+			set(objects.Faults{Short: 1})
+			part, out, err := get(t.Context(), c, in)
+			if !errors.Is(err, io.ErrUnexpectedEOF) || len(part) != len(body)/2 || aws.ToInt64(out.ContentLength) != int64(len(body)) {
+				t.Errorf("short: %d bytes, %v", len(part), err)
+			}
+			set(objects.Faults{})
+			if got, _, err := get(t.Context(), c, in); err != nil || got != body {
+				t.Errorf("none: %d bytes, %v", len(got), err)
+			}
+		}
+		// net/http itself tries a GET again that a kept connection was reset
+		// on: one more of each for the two resets
+		if n := s.Counts(); n.Faults != 6+2 || n.Gets != 8+2 || n.Puts != 1 || n.SlowDowns != 0 {
+			t.Errorf("counted %+v", n)
+		}
+	}
+	s, _ := start(t, objects.Config{})
+	if err := s.SetFaults(objects.Faults{Short: 2}); err == nil {
+		t.Error("took a share of 2")
+	}
+}
+
+// One connection, kept, over HTTP/1.1: what the counts and the measured
+// side's handshakes rest on.
+func TestConnections(t *testing.T) {
+	s, c := start(t, objects.Config{})
+	put(t, c, "k", "body")
+	for range 5 {
+		if _, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("k")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Counts().Connections; n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+	h := client(t, s, &http.Transport{ForceAttemptHTTP2: true})
+	h.Transport.(*http.Transport).TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for i := range 2 {
+		body, res := fetch(t, h, s.URL()+"/corpus/k", "")
+		if res.ProtoMajor != 1 || res.StatusCode != 403 || !strings.Contains(body, "<Code>AccessDenied</Code>") || res.Header.Get("X-Amz-Request-Id") == "" {
+			t.Errorf("%s %s %q", res.Proto, res.Status, body)
+		}
+		if resumed := res.TLS.DidResume; resumed != (i == 1) {
+			t.Errorf("connection %d resumed: %t", i, resumed)
+		}
+		h.CloseIdleConnections()
+	}
+}
+
+// Close ends what is under way: here a GET whose first byte is far off.
+func TestCloseUnderWay(t *testing.T) {
+	s, err := objects.Start(objects.Config{Network: objects.S3Standard, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.AddKey(testID, testSecret)
+	if err := s.CreateBucket(testBucket); err != nil {
+		t.Fatal(err)
+	}
+	c := s.Client(testID, testSecret)
+	var under errgroup.Group
+	for range 8 {
+		under.Go(func() error {
+			for {
+				if _, _, err := get(context.Background(), c, &s3.GetObjectInput{Key: aws.String("k")}); code(err) != "NoSuchKey" {
+					return nil // the connection is gone
+				}
+			}
+		})
+	}
+	for s.Counts().Gets < 8 {
+		put(t, c, "other", "keeps this loop from spinning")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+	if err := under.Wait(); err != nil {
+		t.Error(err)
 	}
 }

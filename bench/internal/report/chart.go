@@ -15,8 +15,7 @@ import (
 )
 
 // SpeedupChart writes an SVG picture: for each memory size the warm time of
-// one worker beside that of the most workers, on a logarithmic scale, with the
-// speed-up written above.
+// one worker beside that of many, with the speed-up written above.
 func SpeedupChart(w io.Writer, f trial.File) error {
 	var names []string
 	var sequential, concurrent plotter.Values
@@ -37,9 +36,7 @@ func SpeedupChart(w io.Writer, f trial.File) error {
 	}
 	p := plot.New()
 	p.Title.Text = fmt.Sprintf("Reading %d objects: one worker and many (%s)", f.Header.Corpus.Count, where(f.Header))
-	p.Y.Label.Text = "seconds, logarithmic"
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	p.Y.Min, p.Y.Max = 0.1, 100
+	p.Y.Label.Text = "seconds"
 	const width = 36
 	for _, bars := range []struct {
 		name   string
@@ -62,7 +59,7 @@ func SpeedupChart(w io.Writer, f trial.File) error {
 	if err != nil {
 		return fmt.Errorf("draw the labels: %w", err)
 	}
-	text.Offset = vg.Point{X: vg.Points(2), Y: vg.Points(4)}
+	text.Offset = vg.Point{X: vg.Points(4), Y: vg.Points(4)}
 	p.Add(text)
 	p.Legend.Top = true
 	p.NominalX(names...)

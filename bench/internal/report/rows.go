@@ -24,7 +24,7 @@ type Row struct {
 	Init         Sample // init_ms of cold ones
 	Cold         Sample // init_ms + duration_ms of cold ones
 	CPUPerObject Sample // µs of the whole process, warm
-	MaxMemoryMB  float64
+	MaxMemoryMB  int
 	ObjectsPerS  float64 // objects over the warm median
 	SpeedUp      float64 // the sequential median over this one; 0 where there is no baseline
 
@@ -100,7 +100,7 @@ func Rows(f trial.File) []Row {
 	}
 	slices.SortFunc(rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(a.Contender, b.Contender), cmp.Compare(a.Arch, b.Arch),
-			cmp.Compare(a.MemoryMB, b.MemoryMB), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Concurrency, b.Concurrency))
+			cmp.Compare(a.MemoryMB, b.MemoryMB), cmp.Compare(a.Client, b.Client), cmp.Compare(uint(a.Concurrency-1), uint(b.Concurrency-1))) // auto, 0, comes last
 	})
 	return rows
 }

@@ -42,7 +42,7 @@ func place(h trial.Header) string {
 	if h.Backend == trial.AWS {
 		return "AWS Lambda"
 	}
-	return fmt.Sprintf("sandbox on this machine, network %s, limits %s", h.Network, h.Limits)
+	return fmt.Sprintf("sandbox, network %s, limits %s", h.Network, h.Limits)
 }
 
 // table knows which columns are worth their width.
@@ -127,7 +127,7 @@ func (t table) write(b *bytes.Buffer, rows []Row) {
 			speedup = fmt.Sprintf("%.1f×", r.SpeedUp)
 		}
 		line(strconv.Itoa(r.MemoryMB), t.who(r), workers(r), strconv.Itoa(r.Warm.N), warm, spread, cold, cpu,
-			number(r.MaxMemoryMB), rate, speedup)
+			strconv.Itoa(r.MaxMemoryMB), rate, speedup)
 	}
 }
 

@@ -62,7 +62,7 @@ type Result struct {
 	InitMS      float64      `json:"init_ms,omitempty"` // cold ones only
 	DurationMS  float64      `json:"duration_ms"`       // from REPORT
 	BilledMS    float64      `json:"billed_ms"`
-	MaxMemoryMB float64      `json:"max_memory_mb"`
+	MaxMemoryMB int          `json:"max_memory_mb"`
 	RoundtripMS float64      `json:"roundtrip_ms"`             // Invoke, as its caller saw it
 	ProcessMS   *float64     `json:"process_cpu_ms,omitempty"` // sandbox: CPU of the whole process during the invocation
 	Limits      string       `json:"limits,omitempty"`         // sandbox: how this process was limited

@@ -177,7 +177,7 @@ func (r *Runner) measure(ctx context.Context, s step) ([]Result, error) {
 			break
 		}
 		r.noteWarm(s.setting)
-		if s.start == Cold || got.report.InitMS == 0 {
+		if s.start == Cold || !got.report.Cold() {
 			break
 		}
 	}
@@ -333,16 +333,21 @@ func (r *Runner) line(s step, got invocation) Result {
 		Run: r.Header.Run, Backend: r.Header.Backend, Host: r.Header.Host,
 		Contender: t.Contender, Function: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch,
 		Client: s.setting.Client, Concurrency: s.setting.Concurrency, Start: s.start, Seq: s.seq,
-		OK: got.failure == nil, InitMS: got.report.InitMS, DurationMS: got.report.DurationMS,
-		BilledMS: got.report.BilledMS, MaxMemoryMB: got.report.MaxMemoryMB,
-		RoundtripMS: float64(got.roundtrip) / float64(time.Millisecond),
+		OK: got.failure == nil, InitMS: milliseconds(got.report.Init), DurationMS: milliseconds(got.report.Duration),
+		BilledMS: milliseconds(got.report.Billed), MaxMemoryMB: got.report.MaxMemoryMB,
+		RoundtripMS: milliseconds(got.roundtrip),
 		ProcessMS:   got.cpuMS, Limits: got.limits, Stats: got.response.Stats, At: got.at.UTC(),
 	}
 	if got.failure != nil {
 		line.ErrorType, line.Error = got.failure.Type, got.failure.Error()
 	}
-	if got.report.InitMS > 0 {
-		line.Start = Cold // whatever was wanted
+	if line.OK { // whatever was wanted: a failed start may leave no trace
+		line.Start = Warm
+		if got.report.Cold() {
+			line.Start = Cold
+		}
 	}
 	return line
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
