@@ -63,6 +63,10 @@ func SpeedupChart(w io.Writer, f trial.File) error {
 	p.Add(text)
 	p.Legend.Top = true
 	p.NominalX(names...)
+	p.X.Min, p.X.Max = -0.7, float64(len(names))-0.2 // room for the last bar and its label
+	p.Title.Padding, p.Legend.Padding = vg.Points(8), vg.Points(3)
+	p.Legend.ThumbnailWidth = vg.Points(12)
+	p.Y.Max *= 1.15
 	canvas := vgsvg.New(vg.Points(640), vg.Points(320))
 	p.Draw(draw.New(canvas))
 	_, err = canvas.WriteTo(w)

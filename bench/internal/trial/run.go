@@ -333,8 +333,8 @@ func (r *Runner) line(s step, got invocation) Result {
 		Run: r.Header.Run, Backend: r.Header.Backend, Host: r.Header.Host,
 		Contender: t.Contender, Function: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch,
 		Client: s.setting.Client, Concurrency: s.setting.Concurrency, Start: s.start, Seq: s.seq,
-		OK: got.failure == nil, InitMS: milliseconds(got.report.Init), DurationMS: milliseconds(got.report.Duration),
-		BilledMS: milliseconds(got.report.Billed), MaxMemoryMB: got.report.MaxMemoryMB,
+		OK: got.failure == nil, InitMS: got.report.InitMS, DurationMS: got.report.DurationMS,
+		BilledMS: got.report.BilledMS, MaxMemoryMB: int(got.report.MaxMemoryMB),
 		RoundtripMS: milliseconds(got.roundtrip),
 		ProcessMS:   got.cpuMS, Limits: got.limits, Stats: got.response.Stats, At: got.at.UTC(),
 	}
