@@ -20,9 +20,7 @@ import (
 var version = "dev"
 
 func main() {
-	if err := sandbox.ReexecInScope(os.Args); err != nil {
-		fmt.Fprintf(os.Stderr, "warning: %v\n", err)
-	}
+	sandbox.ReexecInScope(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
