@@ -3,6 +3,7 @@ module fanout/bench
 go 1.26.0
 
 require (
+	fanout/functions v0.0.0
 	github.com/aws/aws-sdk-go-v2 v1.47.7
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.15
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.8
