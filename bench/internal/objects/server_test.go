@@ -220,10 +220,10 @@ func TestAuthentication(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if body, res := fetch(t, client(t, s, nil), r.URL, ""); res.StatusCode != 200 || body != "body" {
+			if body, res := fetchURL(t, client(t, s, nil), r.URL, ""); res.StatusCode != 200 || body != "body" {
 				t.Errorf("%q: %s %s", key, res.Status, body)
 			}
-			if _, res := fetch(t, client(t, s, nil), r.URL+"0", ""); res.StatusCode != 403 {
+			if _, res := fetchURL(t, client(t, s, nil), r.URL+"0", ""); res.StatusCode != 403 {
 				t.Errorf("%q, signature changed: %s", key, res.Status)
 			}
 		}
@@ -253,7 +253,7 @@ func client(t testing.TB, s *objects.Server, transport *http.Transport) *http.Cl
 	return &http.Client{Transport: transport}
 }
 
-func fetch(t testing.TB, c *http.Client, url, host string) (string, *http.Response) {
+func fetchURL(t testing.TB, c *http.Client, url, host string) (string, *http.Response) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -567,7 +567,7 @@ func TestConnections(t *testing.T) {
 	h := client(t, s, &http.Transport{ForceAttemptHTTP2: true})
 	h.Transport.(*http.Transport).TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	for i := range 2 {
-		body, res := fetch(t, h, s.URL()+"/corpus/k", "")
+		body, res := fetchURL(t, h, s.URL()+"/corpus/k", "")
 		if res.ProtoMajor != 1 || res.StatusCode != 403 || !strings.Contains(body, "<Code>AccessDenied</Code>") || res.Header.Get("X-Amz-Request-Id") == "" {
 			t.Errorf("%s %s %q", res.Proto, res.Status, body)
 		}
