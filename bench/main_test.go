@@ -33,10 +33,6 @@ import (
 var bins string
 
 func TestMain(m *testing.M) {
-	if os.Getenv("FANOUT_TEST_MAIN") != "" {
-		main() // this binary as the command, for signals
-		return
-	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "fanout-bins-")
 		if err != nil {
@@ -67,7 +63,7 @@ func buildAll(dir string) error {
 		})
 	}
 	for _, args := range builds {
-		cmd := exec.Command("go", args...) //nolint:noctx // ends with the build
+		cmd := exec.CommandContext(context.Background(), "go", args...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
@@ -122,6 +118,20 @@ func until(t *testing.T, r *bufio.Reader, pattern string) []string {
 			t.Fatalf("no line like %s; got:\n%s", pattern, strings.Join(lines, "\n"))
 		}
 	}
+}
+
+// exports reads what fanout sandbox prints.
+func exports(t *testing.T, lines []string) map[string]string {
+	t.Helper()
+	env := map[string]string{}
+	for _, line := range lines {
+		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		if !ok {
+			t.Fatalf("not an export: %q", line)
+		}
+		env[name] = value
+	}
+	return env
 }
 
 // leftovers lists what a process of ours could have left: processes whose
@@ -225,14 +235,7 @@ func TestKilledOutright(t *testing.T) {
 func TestSandboxServes(t *testing.T) {
 	cmd, stdout, stderr := command(t, "sandbox", "--memory", "128,512", "--objects", "300")
 	announced := until(t, stderr, `^serving until interrupted`)
-	env := map[string]string{}
-	for _, line := range until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`) {
-		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		if !ok {
-			t.Fatalf("not an export: %q", line)
-		}
-		env[name] = value
-	}
+	env := exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))
 	function := "fanout-go-" + hostArch() + "-512"
 	if !slices.Contains(announced, "function "+function) {
 		t.Errorf("said %q", announced)
