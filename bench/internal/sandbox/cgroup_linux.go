@@ -129,8 +129,12 @@ func readKey(dir, file, key string) (int64, error) {
 	return 0, fmt.Errorf("read %s: no %s in it", file, key)
 }
 
+// readPids lists the processes of a group; none, if it is not there any more.
 func readPids(dir string) ([]int, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) { // the latter if it went between open and read
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +321,7 @@ func (g *group1) kill() error { return killAll(g.cpuDir) }
 // killAll kills what is in a group, one by one.
 func killAll(dir string) error {
 	pids, err := readPids(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err != nil {
 		return err
 	}
 	for _, pid := range pids {
@@ -479,7 +483,11 @@ func (g *group2) kill() error {
 	if _, err := os.Stat(filepath.Join(g.dir, "cgroup.kill")); err != nil { // before Linux 5.14, or removed
 		return killAll(g.dir)
 	}
-	return write(g.dir, "cgroup.kill", "1")
+	err := write(g.dir, "cgroup.kill", "1")
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
 }
 
 func (g *group2) remove() error { return removeGroup(g.dir, g.kill) }

@@ -36,9 +36,9 @@ func TestCPUShare(t *testing.T) {
 			f.needLimits()
 			f.invoke(`{"mode":"echo"}`)
 			// Other work on the machine takes from the share, never adds to it:
-			// the best of three is what the quota gives.
+			// the best of a few is what the quota gives.
 			best, header := 0.0, 0.0
-			for range 3 {
+			for i := 0; i < 6 && min(best, header) < 0.95*tt.want; i++ {
 				r := f.invoke(`{"mode":"spin","n":1000}`)
 				best = max(best, r.CPU/r.Wall)
 				ms, err := strconv.ParseFloat(r.header.Get("X-Fanout-Cpu-Ms"), 64)
