@@ -16,6 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// cpuPeriod is the length of the periods in which a CPU quota is handed out,
+// in microseconds. Lambda's is 20 ms.
+const cpuPeriod = 20_000
+
+// quotaMicros is the share of each period.
+func quotaMicros(vcpu float64) int64 { return int64(vcpu*cpuPeriod + 0.5) }
+
 // groupPrefix begins the name of a sandbox's own group: fanout-PID-N.
 const groupPrefix = "fanout-"
 
@@ -28,7 +35,9 @@ func ownGroupName() string {
 // findCgroups finds cgroups that this process may use, v1 or v2, and tries
 // them with the quota that will be the largest.
 func findCgroups(f *forker, vcpu float64) (cgroups, Limits) {
-	none := func(err error) (cgroups, Limits) { return nil, Limits{Kind: "none", Reason: err.Error()} }
+	none := func(err error) (cgroups, Limits) {
+		return nil, Limits{Kind: "none", Reason: strings.ReplaceAll(err.Error(), "\n", "; ")} // for a row
+	}
 	self, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return none(fmt.Errorf("find this process's cgroup: %w", err))

@@ -204,10 +204,7 @@ func TestGroup2Birth(t *testing.T) {
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f, err := newForker()
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := newForker()
 	defer f.close()
 	cmd := exec.CommandContext(t.Context(), probe)
 	cmd.Env = []string{"PROBE_INIT=never"}

@@ -287,7 +287,7 @@ func (p *process) readLog() ([]byte, error) {
 	from := max(p.logSeen, info.Size()-logTail)
 	buf := make([]byte, info.Size()-from)
 	n, err := p.log.ReadAt(buf, from)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	p.logSeen = info.Size()

@@ -237,6 +237,9 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
+	if runtime.GOOS != "linux" {
+		return nil, &hinted{errors.New("sandbox: Lambda's binaries run on Linux only"), "run it on Linux, or measure on AWS"}
+	}
 	s := &Sandbox{
 		cfg: cfg, log: cfg.Log, initLimit: initLimit,
 		cpus:      float64(runtime.NumCPU()),
@@ -276,9 +279,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 	if s.dir, err = os.MkdirTemp(cfg.Dir, "fanout-sandbox-"); err != nil {
 		return nil, fmt.Errorf("sandbox: make a folder for logs: %w", err)
 	}
-	if s.forker, err = newForker(); err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
+	s.forker = newForker()
 	s.limits = Limits{Kind: "none", Reason: "switched off"}
 	if cfg.Limits == LimitsAuto {
 		s.cgroups, s.limits = findCgroups(s.forker, s.quota(largest))
