@@ -33,6 +33,10 @@ import (
 var probe, probeARM string
 
 func TestMain(m *testing.M) {
+	if kind := os.Getenv(helperEnv); kind != "" {
+		fmt.Fprintln(os.Stderr, help(kind))
+		os.Exit(1)
+	}
 	ReexecInScope(os.Args)
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "fanout-probe-")
