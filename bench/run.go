@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/cost"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/trial"
 	"fanout/functions/store"
@@ -120,7 +121,8 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	limits := l.lambda.Limits()
 	header := trial.Header{
 		Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Backend: trial.Sandbox, Host: host(),
-		Network: string(rf.network), Limits: limits.Kind, Plan: rf.plan, Corpus: rf.corpus, Bytes: expected.Bytes, At: now.UTC(),
+		Network: string(rf.network), Limits: limits.Kind, Plan: rf.plan, Corpus: rf.corpus, Bytes: expected.Bytes,
+		Prices: cost.Builtin.Date, At: now.UTC(),
 	}
 	if limits.Reason != "" {
 		header.Limits += ": " + limits.Reason
@@ -148,7 +150,7 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	if err := report.Text(stdout, results); err != nil {
+	if err := report.Text(stdout, report.New(results, report.Options{})); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "results: %s\n", path)
