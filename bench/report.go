@@ -21,6 +21,9 @@ var formats = []struct {
 	write       func(io.Writer, *report.Report) error
 }{
 	{"text", "for a terminal of 80 columns", report.Text},
+	{"csv", "a row a setting, every figure", report.CSV},
+	{"markdown", "for a page or a pull request", report.Markdown},
+	{"benchfmt", "a line an invocation, for benchstat", report.Benchfmt},
 	{"png", "a picture of the speed-up over one worker", report.SpeedupChart},
 }
 

@@ -136,6 +136,9 @@ func FormatP(p float64) string {
 	return fmt.Sprintf("p=%.2f", p)
 }
 
+// CanDiffer says whether samples of these sizes, wholly apart, would differ.
+func CanDiffer(n, m int) bool { return minP(n, m) <= Alpha }
+
 // minP is the least p of the two-sided U test: all of one sample below all of
 // the other, in one of C(n+m, n) orders, or the other way round.
 func minP(n, m int) float64 {
