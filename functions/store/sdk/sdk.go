@@ -1,4 +1,7 @@
-package store
+// Package sdk reads with aws-sdk-go-v2, as it comes (stock) and with settings
+// for many small reads (tuned). Importing it adds both to package store, and
+// the SDK's configuration (shared files, roles) for lean.
+package sdk
 
 import (
 	"context"
@@ -22,7 +25,35 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"fanout/functions/fetch"
+	"fanout/functions/store"
 )
+
+func init() {
+	store.Register(store.Stock, func(ctx context.Context) (fetch.Store, error) {
+		cfg, err := load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return newSDK(cfg), nil
+	})
+	store.Register(store.Tuned, func(ctx context.Context) (fetch.Store, error) {
+		cfg, err := load(ctx, tunedOptions()...)
+		if err != nil {
+			return nil, err
+		}
+		return newSDK(cfg, tunedS3), nil
+	})
+	store.RegisterFallback(func(ctx context.Context) (aws.Config, error) { return load(ctx) })
+}
+
+// load reads the process's AWS configuration.
+func load(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	return cfg, nil
+}
 
 // tunedOptions keeps as many idle connections as there can be workers (the SDK
 // keeps 10 a host, and shakes hands anew for the rest) and resumes TLS
