@@ -144,7 +144,7 @@ func (c *conn) body(to io.Writer, most int64) (n int64, err error) {
 				return n, c.fail(err)
 			}
 		}
-		p := c.buf[c.r:min(int64(c.w), int64(c.r)+left)]
+		p := c.buf[c.r : c.r+int(min(int64(c.w-c.r), left))]
 		c.r += len(p)
 		left -= int64(len(p))
 		n += int64(len(p))
@@ -199,25 +199,31 @@ func (c *conn) reusable() bool { return !c.failed && !c.head.close && c.r == c.w
 // a vCPU 16 handshakes at once take over a second.
 const dialTimeout = 10 * time.Second
 
-// dial connects to h, trying its addresses from turn on.
-func (h *host) dial(ctx context.Context, turn int) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
+// connect opens a TCP connection to h, trying its addresses from turn on.
+func connect(ctx context.Context, h *host, turn int) (net.Conn, error) {
 	addresses, err := h.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var raw net.Conn
 	for i := range min(len(addresses), 3) {
 		// No keep-alive probes: three system calls for a connection that is
 		// not kept for more than a minute.
 		d := net.Dialer{KeepAlive: -1, Timeout: dialTimeout / 3}
-		if raw, err = d.DialContext(ctx, "tcp", addresses[(turn+i)%len(addresses)]); err == nil {
-			break
+		var c net.Conn
+		if c, err = d.DialContext(ctx, "tcp", addresses[(turn+i)%len(addresses)]); err == nil {
+			return c, nil
 		}
 	}
+	h.forget()
+	return nil, err
+}
+
+// dial sets a connection to h up.
+func (h *host) dial(ctx context.Context, turn int) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	raw, err := h.pool.connect(ctx, h, turn)
 	if err != nil {
-		h.forget()
 		return nil, err
 	}
 	c := &conn{Conn: raw, raw: raw, host: h}

@@ -27,7 +27,8 @@ const addressAge = 5 * time.Second
 
 // pool keeps the connections to all hosts.
 type pool struct {
-	opened atomic.Int64
+	opened  atomic.Int64
+	connect func(ctx context.Context, h *host, turn int) (net.Conn, error)
 
 	mu      sync.Mutex
 	hosts   map[string]*host
@@ -59,7 +60,7 @@ type watch struct {
 }
 
 func newPool() *pool {
-	return &pool{hosts: map[string]*host{}, watches: map[<-chan struct{}]*watch{}}
+	return &pool{connect: connect, hosts: map[string]*host{}, watches: map[<-chan struct{}]*watch{}}
 }
 
 // host gives the one entry for an address.
@@ -248,6 +249,15 @@ func (h *host) dropIdleLocked(n int) {
 		h.pool.closeLocked(c)
 	}
 	h.idle = append(h.idle[:0], h.idle[n:]...)
+}
+
+// closeIdle closes every idle connection.
+func (p *pool) closeIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range p.hosts {
+		h.dropIdleLocked(len(h.idle))
+	}
 }
 
 // stale closes the connections that have lain idle since c was given back, or
