@@ -123,7 +123,10 @@ func (c Config) endpoint() (*url.URL, error) {
 	u, err := url.Parse(c.Endpoint)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("endpoint: %w", err)
+		if parse := (*url.Error)(nil); errors.As(err, &parse) {
+			err = parse.Err // without the URL, which could hold a password
+		}
+		return nil, fmt.Errorf("endpoint: not a URL: %w", err)
 	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
 		return nil, fmt.Errorf("endpoint %q: must be http(s)://HOST[:PORT][/PATH]", u.Redacted())
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":

@@ -123,7 +123,7 @@ func TestValidate(t *testing.T) {
 		{"no host", func(c *Config) { c.Endpoint = "https:///x" }, "endpoint"},
 		{"a password, which is not shown", func(c *Config) { c.Endpoint = "https://u:hush@h" }, "endpoint"},
 		{"a query", func(c *Config) { c.Endpoint = "https://h?x" }, "endpoint"},
-		{"no URL", func(c *Config) { c.Endpoint = "https://h:x" }, "endpoint"},
+		{"no URL", func(c *Config) { c.Endpoint = "https://u:hush@h:x" }, "endpoint"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := good
