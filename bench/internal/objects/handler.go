@@ -81,7 +81,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		if key == "" {
-			s.counts.lists.Add(1)
+			if isList(r, bucketName) {
+				s.counts.lists.Add(1)
+			}
 			if wait(r.Context(), arrived, s.dice.latency()) == nil {
 				s.delegate(&answer{ResponseWriter: w, ctx: r.Context(), bandwidth: caller.bandwidth}, r, path)
 			}
@@ -103,6 +105,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.delegate(w, r, path)
+}
+
+// isList tells a listing of objects or versions from a bucket's other GETs.
+func isList(r *http.Request, bucketName string) bool {
+	if r.Method != http.MethodGet || bucketName == "" {
+		return false
+	}
+	q := r.URL.Query()
+	return len(q) == 0 || q.Has("list-type") || q.Has("versions") || q.Has("prefix") || q.Has("marker") || q.Has("max-keys")
 }
 
 // requestID gives 16 digits, different for each request of a server.

@@ -294,6 +294,12 @@ func TestVirtualHosted(t *testing.T) {
 	if err != nil || len(out.Contents) != 2 {
 		t.Errorf("list: %+v, %v", out, err)
 	}
+	if _, err := v.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String(testBucket)}); err != nil {
+		t.Errorf("head bucket: %v", err)
+	}
+	if _, err := v.GetBucketVersioning(t.Context(), &s3.GetBucketVersioningInput{Bucket: aws.String(testBucket)}); err != nil {
+		t.Errorf("versioning: %v", err)
+	}
 	if n := s.Counts(); n.Lists != 1 || n.Gets != 3 {
 		t.Errorf("counted %+v", n)
 	}
