@@ -32,9 +32,9 @@ type conn struct {
 	signer   signer
 	head     head
 	buf      [readBytes]byte
-	r, w     int   // buf[r:w] is read and not yet used
-	deadline int64 // UnixNano
-	failed   bool  // an error was seen: not to be used again
+	r, w     int // buf[r:w] is read and not yet used
+	deadline time.Time
+	failed   bool // an error was seen: not to be used again
 	reused   bool
 	idle     int64  // UnixNano since when
 	watch    *watch // of the request under way; guarded by pool.mu
@@ -43,12 +43,11 @@ type conn struct {
 
 // arm renews the deadline where it draws near.
 func (c *conn) arm(now time.Time) error {
-	n := now.UnixNano()
-	if c.deadline-n > int64(stall/2) {
+	if c.deadline.Sub(now) > stall/2 {
 		return nil
 	}
-	c.deadline = n + int64(stall)
-	return c.SetDeadline(now.Add(stall))
+	c.deadline = now.Add(stall)
+	return c.SetDeadline(c.deadline)
 }
 
 // send writes a request and reads the answer's head.

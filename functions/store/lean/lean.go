@@ -229,7 +229,7 @@ func (t *target) renew() {
 func (t *target) session(ctx context.Context, credentials aws.Credentials, now time.Time) (aws.Credentials, error) {
 	k := newSigningKey(credentials, now, time.Time{}, t.region, t.service, securityToken)
 	r := request{prefix: t.prefix, query: "session=", authority: t.authority, sessionMode: "ReadOnly"}
-	c, _, err := t.exchange(ctx, &r, k)
+	c, err := t.exchange(ctx, &r, k)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
@@ -249,32 +249,36 @@ func (t *target) session(ctx context.Context, credentials aws.Credentials, now t
 const maxErrorBytes = 64 << 10
 
 // do signs and sends r, and reads the answer's head: a success, which the
-// caller reads the body of and then puts the connection back, or an error.
+// caller reads the body of and then puts the connection back, or an error. The
+// time to the first byte includes the wait for a connection.
 func (t *target) do(ctx context.Context, r *request) (c *conn, firstByte time.Duration, err error) {
-	k, err := t.signingKey(ctx, time.Now())
+	start := time.Now()
+	k, err := t.signingKey(ctx, start)
 	if err != nil {
 		return nil, 0, err
 	}
-	return t.exchange(ctx, r, k)
+	if c, err = t.exchange(ctx, r, k); err != nil {
+		return nil, 0, err
+	}
+	return c, time.Since(start), nil
 }
 
-func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn, time.Duration, error) {
+func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn, error) {
 	c, err := t.host.get(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	start := time.Now() // after get: it may have waited, and a signature ages
-	err = c.send(c.signer.sign(r, k, min(max(start.Unix(), k.from), k.from+secondsADay-1)), start)
-	if err != nil {
+	now := time.Now() // get may have waited, and a signature ages
+	if err := c.send(c.signer.sign(r, k, min(max(now.Unix(), k.from), k.from+secondsADay-1)), now); err != nil {
 		if c.reused && c.w == 0 && !isTimeout(err) {
 			t.host.stale(c)
 			err = &staleError{err}
 		}
 		t.host.put(c)
-		return nil, 0, err
+		return nil, err
 	}
 	if status := c.head.status; status == 200 || status == 206 {
-		return c, time.Since(start), nil
+		return c, nil
 	}
 	e := &responseError{
 		status: c.head.status, code: statusCode(c.head.status),
@@ -285,7 +289,7 @@ func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn
 		parseError(doc.Bytes(), e)
 	}
 	t.host.put(c)
-	return nil, 0, e
+	return nil, e
 }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

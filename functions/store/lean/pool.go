@@ -21,8 +21,8 @@ const maxDials = 16
 // is the wall's, since a frozen function's own stands still.
 const maxIdle = 60 * time.Second
 
-// addressAge is how long a name's addresses are used: S3 publishes them for 5
-// seconds.
+// addressAge is how long a name's addresses are used, by the wall's clock too:
+// S3 publishes them for 5 seconds.
 const addressAge = 5 * time.Second
 
 // pool keeps the connections to all hosts.
@@ -48,7 +48,7 @@ type host struct {
 
 	names     sync.Mutex // guards what follows
 	addresses []string
-	resolved  time.Time
+	resolved  int64 // UnixNano
 }
 
 // watch closes the connections of a canceled context's requests. One serves
@@ -277,7 +277,7 @@ func (h *host) stale(c *conn) {
 func (h *host) resolve(ctx context.Context) ([]string, error) {
 	h.names.Lock()
 	defer h.names.Unlock()
-	if len(h.addresses) > 0 && time.Since(h.resolved) < addressAge {
+	if len(h.addresses) > 0 && time.Now().UnixNano()-h.resolved < int64(addressAge) {
 		return h.addresses, nil
 	}
 	name, port, err := net.SplitHostPort(h.address)
@@ -299,7 +299,7 @@ func (h *host) resolve(ctx context.Context) ([]string, error) {
 			addresses = append(addresses, net.JoinHostPort(a, port))
 		}
 	}
-	h.addresses, h.resolved = addresses, time.Now()
+	h.addresses, h.resolved = addresses, time.Now().UnixNano()
 	return addresses, nil
 }
 
