@@ -21,7 +21,7 @@ build: ## build bin/fanout, bin/local and this machine's function package
 
 .PHONY: package
 package: ## build the Lambda packages, x86_64 and arm64, as zips in build/
-	go run ./functions/cmd/package -o build fetch
+	go run ./functions/cmd/package -o build fetch fetch-lean
 
 .PHONY: test
 test: ## run all tests, with the race detector
