@@ -120,13 +120,9 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	for _, s := range steps {
 		progress.Planned += s.guess(r.Expected.Objects)
 	}
-	r.warmed = map[string]map[string]int{}
-	r.control = newControl(r.Lambda)
 	// Also after Ctrl-C, which is then not to be waited for long.
 	defer func() {
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreWithin)
-		defer cancel()
-		if undoErr := r.control.restore(undo); undoErr != nil {
+		if undoErr := r.Restore(ctx); undoErr != nil {
 			err = errors.Join(err, undoErr)
 		}
 	}()
@@ -135,7 +131,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 		progress.Setting, progress.Start, progress.Last = s.setting, s.start, nil
 		progress.Weight = s.guess(r.Expected.Objects)
 		r.report(progress)
-		results, err := r.measure(ctx, s)
+		results, err := r.Measure(ctx, s.setting, s.start, s.seq)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -161,6 +157,17 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	return nil
 }
 
+// Restore changes the configurations back that were changed for cold starts,
+// also where ctx has ended.
+func (r *Runner) Restore(ctx context.Context) error {
+	if r.control == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreWithin)
+	defer cancel()
+	return r.control.restore(ctx)
+}
+
 func (r *Runner) report(s Step) {
 	if r.Progress != nil {
 		r.Progress(s)
@@ -171,9 +178,14 @@ func (r *Runner) report(s Step) {
 // process, which AWS is free to give it.
 const coldTries = 3
 
-// measure makes one invocation of the wanted kind and gives its line; a warm
-// one that met a cold process is a line of its own, called what it was.
-func (r *Runner) measure(ctx context.Context, s step) ([]Result, error) {
+// Measure makes one invocation of the wanted start and gives its line, numbered
+// seq; a warm one that met a cold process is a line of its own, called what it
+// was. Whoever calls it directly must call Restore in the end.
+func (r *Runner) Measure(ctx context.Context, setting Setting, start string, seq int) ([]Result, error) {
+	s := step{setting, start, seq}
+	if r.control == nil {
+		r.control, r.warmed = newControl(r.Lambda), map[string]map[string]int{}
+	}
 	if s.start == Cold {
 		if err := r.control.forceCold(ctx, s.setting.Target.Function); err != nil {
 			return nil, err
