@@ -219,19 +219,29 @@ func TestGet(t *testing.T) {
 // TestReuse guards what may and what must not carry a second request.
 func TestReuse(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		first http.HandlerFunc
-		dials int32
+		name    string
+		first   http.HandlerFunc
+		dials   int32
+		retries int
 	}{
-		{"a whole body", says("x"), 1},
-		{"an empty body", says(""), 1},
-		{"a refusal, read to its end", refuses(404, "NoSuchKey"), 1},
+		{"a whole body", says("x"), 1, 0},
+		{"an empty body", says(""), 1, 0},
+		{"a refusal, read to its end", refuses(404, "NoSuchKey"), 1, 0},
 		{"Connection: close", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "close")
 			says("x")(w, r)
-		}, 2},
-		{"bytes after the end", raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy"), 2},
-		{"closed by the other end, unseen", raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), 2},
+		}, 2, 0},
+		{"an answer nobody asked for, behind the first", func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			answer := "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+			answer += strings.Repeat("y", readBytes-len(answer)) // what one read takes
+			_, _ = io.WriteString(c, answer+"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+			_, _ = io.Copy(io.Discard, c)
+		}, 2, 0},
+		{"closed by the other end, unseen", raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), 2, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			handler, _ := answers(tt.first, says("second"))
@@ -239,8 +249,9 @@ func TestReuse(t *testing.T) {
 				_, _ = b.Get(t.Context(), "bucket", "key", &memory{}) // the first's error is another test's
 				synctest.Wait()
 				var sink memory
-				if _, err := b.Get(t.Context(), "bucket", "key", &sink); err != nil || sink.String() != "second" {
-					t.Errorf("%q, %v", sink.String(), err)
+				r, err := b.Get(t.Context(), "bucket", "key", &sink)
+				if err != nil || sink.String() != "second" || r.Retries != tt.retries {
+					t.Errorf("%q, %d retries, %v", sink.String(), r.Retries, err)
 				}
 				if b.dials.Load() != tt.dials || b.Connections() != int64(tt.dials) {
 					t.Errorf("%d connections, %d counted, want %d", b.dials.Load(), b.Connections(), tt.dials)
@@ -261,6 +272,46 @@ func TestIdle(t *testing.T) {
 			if want := int32(1 + i/2); b.dials.Load() != want {
 				t.Errorf("after %v: %d connections, want %d", wait, b.dials.Load(), want)
 			}
+			if len(b.pool.all) != 1 {
+				t.Errorf("after %v: %d connections are kept", wait, len(b.pool.all))
+			}
+		}
+	})
+}
+
+// TestStale: when one idle connection turns out to be closed, those that have
+// lain as long go with it, and one more attempt is enough.
+func TestStale(t *testing.T) {
+	var open []net.Conn
+	var mu sync.Mutex
+	inBubble(t, says("x"), func(t *testing.T, b *bubble) {
+		inner := b.pool.connect
+		b.pool.connect = func(ctx context.Context, h *host, turn int) (net.Conn, error) {
+			c, err := inner(ctx, h, turn)
+			mu.Lock()
+			defer mu.Unlock()
+			open = append(open, c)
+			return c, err
+		}
+		var taken []*conn
+		for range 8 {
+			c, err := b.pool.host("10.0.0.1:80", nil).get(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			taken = append(taken, c)
+		}
+		for _, c := range taken {
+			c.host.put(c)
+		}
+		for _, c := range open {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		r, err := b.Get(t.Context(), "bucket", "key", &memory{})
+		if err != nil || r.Retries != 1 || len(b.pool.all) != 1 {
+			t.Errorf("%d retries, %d connections are kept, %v", r.Retries, len(b.pool.all), err)
 		}
 	})
 }
@@ -339,8 +390,12 @@ func TestCancel(t *testing.T) {
 					})
 				}
 				synctest.Wait()
+				start := time.Now() // the bubble's clock, which no one must have waited for
 				cancel()
 				wg.Wait()
+				if waited := time.Since(start); waited != 0 {
+					t.Errorf("went on for %v", waited)
+				}
 				if h := b.pool.hosts["10.0.0.1:80"]; h.dialing != 0 || len(h.waiting) != 0 {
 					t.Errorf("%d dials, %d waiting are left", h.dialing, len(h.waiting))
 				}
@@ -493,7 +548,7 @@ func TestCredentials(t *testing.T) {
 	}{
 		{"for good", 0, []http.HandlerFunc{says("x")}, []time.Duration{0, time.Hour}, "[AKID1 AKID1]", 0},
 		{"until a new day", 0, []http.HandlerFunc{says("x")}, []time.Duration{0, 25 * time.Hour}, "[AKID1 AKID2]", 0},
-		{"until shortly before they expire", time.Hour, []http.HandlerFunc{says("x")}, []time.Duration{0, 58 * time.Minute, 2 * time.Minute}, "[AKID1 AKID1 AKID2]", 0},
+		{"until shortly before they expire", time.Hour, []http.HandlerFunc{says("x")}, []time.Duration{0, 58 * time.Minute, 90 * time.Second}, "[AKID1 AKID1 AKID2]", 0},
 		{"expired, says S3", 0, []http.HandlerFunc{refuses(400, "ExpiredToken"), says("x")}, []time.Duration{0}, "[AKID1 AKID2]", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fanout/functions/fetch"
@@ -78,7 +79,7 @@ func TestLarge(t *testing.T) {
 		{name: "one part and no more is read in one go", size: testPart, buffers: 2, plain: 1},
 		{name: "a byte more is two parts", size: testPart + 1, buffers: 2, plain: 1, parts: 1},
 		{name: "more parts than buffers", size: 10*testPart + 7, buffers: 3, plain: 1, parts: 10},
-		{name: "more buffers than parts", size: 3 * testPart, buffers: 8, plain: 1, parts: 2},
+		{name: "more buffers than parts", size: 3 * testPart, buffers: 3, plain: 1, parts: 2},
 		{name: "no buffer: in one go", size: 10 * testPart, buffers: 0, plain: 1},
 		{name: "a range is refused, then given", size: 5 * testPart, buffers: 2, plain: 1, parts: 5, retries: 1,
 			before: func(*object) func(http.ResponseWriter, *http.Request) bool {
@@ -98,6 +99,23 @@ func TestLarge(t *testing.T) {
 						return false
 					}
 					o.breakOff(w, 2000, 3000)
+					return true
+				}
+			}},
+		{name: "a range that breaks off more often than may be, but goes forward", size: 2 * testPart, buffers: 1, plain: 1, parts: 20, retries: 19,
+			before: func(o *object) func(http.ResponseWriter, *http.Request) bool {
+				return func(w http.ResponseWriter, r *http.Request) bool {
+					var from int
+					if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-1999", &from); n == 0 || from == 1950 {
+						return false
+					}
+					c, _, err := http.NewResponseController(w).Hijack()
+					if err != nil {
+						panic(err)
+					}
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-1999/2000\r\nContent-Length: %d\r\n\r\n%s",
+						from, 2000-from, o.body[from:from+50])
+					_ = c.Close()
 					return true
 				}
 			}},
@@ -185,6 +203,34 @@ func TestLarge(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLargeRest: the connection whose body was not read to its end carries no
+// other request.
+func TestLargeRest(t *testing.T) {
+	o := &object{body: random(3 * testPart), etag: `"v1"`}
+	o.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") != "" || o.plain.Load() > 1 {
+			return false
+		}
+		w.Header().Set("ETag", o.etag)
+		w.Header().Set("Content-Length", fmt.Sprint(len(o.body)))
+		_, _ = w.Write(o.body[:testPart])
+		_ = http.NewResponseController(w).Flush() // the first part, to the byte
+		synctest.Wait()
+		_, _ = w.Write(o.body[testPart:])
+		return true
+	}
+	inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
+		b.ahead.size, b.ahead.left = testPart, 1
+		for range 2 {
+			var sink memory
+			r, err := b.Get(t.Context(), "bucket", "key", &sink)
+			if err != nil || r.Retries != 0 || !bytes.Equal(sink.Bytes(), o.body) {
+				t.Errorf("%d bytes, right: %t, %d retries, %v", sink.Len(), bytes.Equal(sink.Bytes(), o.body), r.Retries, err)
+			}
+		}
+	})
 }
 
 // TestLargeChanges: an object that is overwritten meanwhile is read anew, and

@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// maxDials is how many connections to one host may be set up at once. Whoever
-// comes after waits for one of them, or for a connection that another worker
-// gives back, whichever is sooner: where handshakes are slow next to requests
-// (a small CPU share), fewer connections get opened.
+// maxDials is how many connections to one host may be set up at once. Without
+// a limit 1,024 workers of a small function begin 1,024 handshakes together,
+// and all of them end late. Whoever comes after waits for one of these, or for
+// a connection that another worker gives back, whichever is sooner. For a cold
+// start of 64 workers, 2 to 64 made no difference that could be measured.
 const maxDials = 16
 
 // maxIdle is how long a connection may lie unused. S3 closes its end after

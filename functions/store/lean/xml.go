@@ -60,8 +60,7 @@ func walk(doc []byte, leaf func(parent, name, text []byte), end func(name []byte
 			}
 			tag, pos = rest[1:stop], lt+stop+1
 		}
-		switch {
-		case tag[0] == '/':
+		if tag[0] == '/' {
 			name := local(word(tag[1:]))
 			if depth == 0 || !bytes.Equal(open[depth-1], name) {
 				return fmt.Errorf("%w: </%.40s> at byte %d", errXML, name, lt)
@@ -75,37 +74,37 @@ func walk(doc []byte, leaf func(parent, name, text []byte), end func(name []byte
 			}
 			isLeaf = false
 			end(name)
-		default:
-			closed := tag[len(tag)-1] == '/'
-			if closed {
-				tag = tag[:len(tag)-1]
-			}
-			name := local(word(tag))
-			if len(name) == 0 {
-				return fmt.Errorf("%w: tag at byte %d", errXML, lt)
-			}
-			if depth == 0 {
-				if roots++; roots > 1 {
-					return fmt.Errorf("%w: second document at byte %d", errXML, lt)
-				}
-			}
-			if closed {
-				var parent []byte
-				if depth > 0 {
-					parent = open[depth-1]
-				}
-				leaf(parent, name, nil)
-				isLeaf = false
-				end(name)
-				continue
-			}
-			if depth == maxDepth {
-				return fmt.Errorf("%w: more than %d elements deep", errXML, maxDepth)
-			}
-			open[depth] = name
-			depth++
-			text, isLeaf = pos, true
+			continue
 		}
+		closed := tag[len(tag)-1] == '/'
+		if closed {
+			tag = tag[:len(tag)-1]
+		}
+		name := local(word(tag))
+		if len(name) == 0 {
+			return fmt.Errorf("%w: tag at byte %d", errXML, lt)
+		}
+		if depth == 0 {
+			if roots++; roots > 1 {
+				return fmt.Errorf("%w: second document at byte %d", errXML, lt)
+			}
+		}
+		if closed {
+			var parent []byte
+			if depth > 0 {
+				parent = open[depth-1]
+			}
+			leaf(parent, name, nil)
+			isLeaf = false
+			end(name)
+			continue
+		}
+		if depth == maxDepth {
+			return fmt.Errorf("%w: more than %d elements deep", errXML, maxDepth)
+		}
+		open[depth] = name
+		depth++
+		text, isLeaf = pos, true
 	}
 }
 
