@@ -45,7 +45,7 @@ func SpeedupChart(w io.Writer, rep *Report) error {
 	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Y.Label.TextStyle, &p.Legend.TextStyle} {
 		style.Font.Variant = "Sans"
 	}
-	p.Title.Text = fmt.Sprintf("Reading %d objects: one worker and many (%s)", rep.Header.Corpus.Count, where(rep.Header))
+	p.Title.Text = fmt.Sprintf("Reading %d objects: one worker and many (%s)", rep.Objects, where(rep.Header))
 	p.Y.Label.Text = "seconds"
 	const width = 36
 	for _, bars := range []struct {
@@ -88,7 +88,7 @@ func SpeedupChart(w io.Writer, rep *Report) error {
 
 func where(h trial.Header) string {
 	if h.Backend == trial.AWS {
-		return "AWS"
+		return "AWS, " + h.Region
 	}
-	return "sandbox, not AWS"
+	return h.Backend + ", not AWS"
 }

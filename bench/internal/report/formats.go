@@ -153,9 +153,12 @@ func cell(s string) string {
 func Markdown(w io.Writer, r *Report) error {
 	var b bytes.Buffer
 	h := r.Header
-	fmt.Fprintf(&b, "**%d objects, %.1f MB, %s**\n\n", h.Corpus.Count, float64(h.Bytes)/1e6, escape(place(h)))
-	if h.Backend == trial.Sandbox {
+	fmt.Fprintf(&b, "**%d objects, %.1f MB, %s**\n\n", r.Objects, float64(r.Bytes)/1e6, escape(place(h)))
+	switch h.Backend {
+	case trial.Sandbox:
 		fmt.Fprintf(&b, "Sandbox times, not AWS times, and costs at those times: %s.\n\n", escape(h.Host))
+	case trial.Endpoint:
+		b.WriteString("Times of a custom endpoint, not AWS times, and costs at those times.\n\n")
 	}
 	for _, p := range r.Advice.Picks {
 		row := r.Rows[p.Row]
@@ -220,8 +223,8 @@ func escape(s string) string {
 func Benchfmt(w io.Writer, r *Report) error {
 	out := benchfmt.NewWriter(w)
 	config := [][2]string{
-		{"backend", r.Header.Backend}, {"host", r.Header.Host}, {"network", r.Header.Network},
-		{"objects", strconv.Itoa(r.Header.Corpus.Count)}, {"bytes", strconv.FormatInt(r.Header.Bytes, 10)},
+		{"backend", r.Header.Backend}, {"region", r.Header.Region}, {"host", r.Header.Host}, {"network", r.Header.Network},
+		{"objects", strconv.Itoa(r.Objects)}, {"bytes", strconv.FormatInt(r.Bytes, 10)},
 	}
 	write := func(row Row, start string, i int, ms, usd stats.Summary) error {
 		res := benchfmt.Result{

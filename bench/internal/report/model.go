@@ -31,6 +31,8 @@ const DefaultRegion = "us-east-1"
 // Report is what a result file says.
 type Report struct {
 	Header   trial.Header      `json:"header"`
+	Objects  int               `json:"objects"` // that each invocation reads; of a bucket that is somebody's own, what the first said
+	Bytes    int64             `json:"bytes"`   // of those objects
 	Region   string            `json:"prices_region"`
 	Date     string            `json:"prices_date"`
 	Class    cost.StorageClass `json:"storage_class"`
@@ -119,9 +121,12 @@ type usage struct {
 // New sums up a file. It does not fail: a figure that cannot be had is left
 // out, and a warning says why.
 func New(f trial.File, o Options) *Report {
-	r := &Report{Header: f.Header, Region: o.Region, Class: o.Class}
+	r := &Report{Header: f.Header, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
+	if i := slices.IndexFunc(f.Results, func(res trial.Result) bool { return res.OK && res.Stats != nil }); r.Objects == 0 && i >= 0 {
+		r.Objects, r.Bytes = f.Results[i].Stats.Objects, f.Results[i].Stats.Bytes
+	}
 	if r.Region == "" {
-		r.Region = regionOf(f)
+		r.Region = cmp.Or(f.Header.Region, DefaultRegion)
 	}
 	if r.Class == "" {
 		r.Class = cost.Standard
@@ -153,9 +158,9 @@ func New(f trial.File, o Options) *Report {
 		groups[k] = append(groups[k], res)
 	}
 	for k, results := range groups {
-		row := rowOf(k, results, f.Header)
+		row := rowOf(k, results, r.Objects, r.Bytes)
 		if r.Priced {
-			row.price(prices, r.Class, results, f.Header)
+			r.price(&row, prices, results)
 		}
 		r.Rows = append(r.Rows, row)
 	}
@@ -171,16 +176,6 @@ func New(f trial.File, o Options) *Report {
 	}
 	r.advise(o.Weight)
 	return r
-}
-
-// regionOf finds the region in a function's ARN.
-func regionOf(f trial.File) string {
-	for _, r := range f.Results {
-		if parts := strings.Split(r.Function, ":"); len(parts) >= 7 && parts[0] == "arn" && parts[2] == "lambda" {
-			return parts[3]
-		}
-	}
-	return DefaultRegion
 }
 
 // Baseline gives the index of the row with one worker that r's row i is to be
@@ -201,9 +196,8 @@ func (r *Report) speedUps() {
 	}
 }
 
-func rowOf(k Setting, results []trial.Result, h trial.Header) Row {
+func rowOf(k Setting, results []trial.Result, objects int, size int64) Row {
 	row := Row{Setting: k, Invocations: len(results)}
-	objects := h.Corpus.Count
 	var warm, initial, first, cold, cpu, cpuMS, p50, p99, list, retries, bytes, read []float64
 	row.seen.vcpu = k.VCPU()
 	for _, r := range results {
@@ -260,7 +254,7 @@ func rowOf(k Setting, results []trial.Result, h trial.Header) Row {
 	u.cpuMS, u.hasCPU = median(cpuMS), len(cpuMS) > 0
 	u.hasStats = len(read) > 0
 	u.ttfbP50, u.ttfbP99, u.listMS, u.retries = median(p50), median(p99), median(list), median(retries)
-	if u.objects, u.bytes = float64(objects), float64(h.Bytes); u.hasStats {
+	if u.objects, u.bytes = float64(objects), float64(size); u.hasStats {
 		u.objects, u.bytes = median(read), median(bytes)
 	}
 	return row
@@ -283,28 +277,28 @@ func percentile(values []float64, percent float64) Percentile {
 }
 
 // price adds the costs of the invocations that went well.
-func (row *Row) price(p cost.Prices, class cost.StorageClass, results []trial.Result, h trial.Header) {
+func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 	var warm, cold, billed []float64
-	for _, r := range results {
-		if !r.OK {
+	for _, res := range results {
+		if !res.OK {
 			continue
 		}
-		split, err := p.Invocation(used(r, class, h))
+		split, err := p.Invocation(r.used(res))
 		if err != nil {
 			return // New has said so already
 		}
-		if r.Start == trial.Cold {
+		if res.Start == trial.Cold {
 			cold = append(cold, split.Total())
 			continue
 		}
-		warm, billed = append(warm, split.Total()), append(billed, r.BilledMS)
+		warm, billed = append(warm, split.Total()), append(billed, res.BilledMS)
 	}
 	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
 	if len(billed) > 0 {
 		// Of warm invocations of one setting only the billed time differs.
 		i := cost.Invocation{
-			Arch: row.Arch, MemoryMB: row.MemoryMB, BilledMS: stats.Summarise(billed).Median, Class: class,
-			GETs: int(row.seen.objects), LISTs: cost.ListRequests(h.Corpus.Count), Bytes: int64(row.seen.bytes),
+			Arch: row.Arch, MemoryMB: row.MemoryMB, BilledMS: stats.Summarise(billed).Median, Class: r.Class,
+			GETs: int(row.seen.objects), LISTs: cost.ListRequests(r.Objects), Bytes: int64(row.seen.bytes),
 		}
 		row.Cost, _ = p.Invocation(i) // the same prices as above
 	}
@@ -312,13 +306,13 @@ func (row *Row) price(p cost.Prices, class cost.StorageClass, results []trial.Re
 
 // used is what an invocation is billed for. A contender that reports no stats
 // has given the right answer, and so read every object.
-func used(r trial.Result, class cost.StorageClass, h trial.Header) cost.Invocation {
+func (r *Report) used(res trial.Result) cost.Invocation {
 	i := cost.Invocation{
-		Arch: r.Arch, MemoryMB: r.MemoryMB, BilledMS: r.BilledMS, Class: class,
-		GETs: h.Corpus.Count, LISTs: cost.ListRequests(h.Corpus.Count), Bytes: h.Bytes,
+		Arch: res.Arch, MemoryMB: res.MemoryMB, BilledMS: res.BilledMS, Class: r.Class,
+		GETs: r.Objects, LISTs: cost.ListRequests(r.Objects), Bytes: r.Bytes,
 	}
-	if r.Stats != nil {
-		i.GETs, i.Bytes = r.Stats.Objects+r.Stats.Errors, r.Stats.Bytes
+	if res.Stats != nil {
+		i.GETs, i.Bytes = res.Stats.Objects+res.Stats.Errors, res.Stats.Bytes
 	}
 	return i
 }

@@ -26,7 +26,10 @@ const none = "–"
 func Text(w io.Writer, r *Report) error {
 	var b bytes.Buffer
 	h := r.Header
-	fmt.Fprintf(&b, "%d objects, %.1f MB, %s\n", h.Corpus.Count, float64(h.Bytes)/1e6, clip(place(h), 200))
+	fmt.Fprintf(&b, "%d objects, %.1f MB, %s\n", r.Objects, float64(r.Bytes)/1e6, clip(place(h), 200))
+	if h.Backend == trial.Endpoint {
+		fmt.Fprintln(&b, "Times of a custom endpoint, not AWS times, and costs at those times.")
+	}
 	if h.Backend == trial.Sandbox {
 		wrap(&b, "", fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", clip(h.Host, 100)))
 		if strings.HasPrefix(h.Limits, "none") {
@@ -42,8 +45,11 @@ func Text(w io.Writer, r *Report) error {
 }
 
 func place(h trial.Header) string {
-	if h.Backend == trial.AWS {
-		return "AWS Lambda"
+	switch h.Backend {
+	case trial.AWS:
+		return "AWS Lambda, " + h.Region
+	case trial.Endpoint:
+		return "a custom endpoint"
 	}
 	return fmt.Sprintf("sandbox, network %s, limits %s", h.Network, h.Limits)
 }

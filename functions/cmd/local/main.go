@@ -23,6 +23,7 @@ import (
 
 	"fanout/functions/fetch"
 	"fanout/functions/store"
+	_ "fanout/functions/store/sdk" // stock, tuned and the shared configuration
 )
 
 func main() {
