@@ -24,6 +24,7 @@ var formats = []struct {
 	{"csv", "a row a setting, every figure", report.CSV},
 	{"markdown", "for a page or a pull request", report.Markdown},
 	{"benchfmt", "a line an invocation, for benchstat", report.Benchfmt},
+	{"json", "all of it, for programs", report.JSON},
 	{"png", "a picture of the speed-up over one worker", report.SpeedupChart},
 }
 
@@ -42,10 +43,16 @@ type priceFlags struct {
 }
 
 func (p *priceFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&p.prices, "prices", "", "`file` of prices, as fanout prices writes it, instead of the built-in ones")
+	p.addTable(f)
 	f.StringVar(&p.region, "region", "", "whose prices to take (default the functions', else "+report.DefaultRegion+")")
 	f.StringVar(&p.class, "storage-class", "", "of the objects: standard or express (default as the network modelled, else standard)")
 	f.Float64Var(&p.weight, "weight", 0.5, "of time against cost in the balanced pick, above 0 to 1")
+}
+
+// addTable adds what a run needs of it.
+func (p *priceFlags) addTable(f *pflag.FlagSet) {
+	p.weight = 0.5
+	f.StringVar(&p.prices, "prices", "", "`file` of prices, as fanout prices writes it, instead of the built-in ones")
 }
 
 // options checks the flags and reads the prices.

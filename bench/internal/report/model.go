@@ -8,6 +8,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -291,7 +292,7 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 			cold = append(cold, split.Total())
 			continue
 		}
-		warm, billed = append(warm, split.Total()), append(billed, res.BilledMS)
+		warm, billed = append(warm, split.Total()), append(billed, billedMS(res))
 	}
 	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
 	if len(billed) > 0 {
@@ -308,13 +309,22 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 // has given the right answer, and so read every object.
 func (r *Report) used(res trial.Result) cost.Invocation {
 	i := cost.Invocation{
-		Arch: res.Arch, MemoryMB: res.MemoryMB, BilledMS: res.BilledMS, Class: r.Class,
+		Arch: res.Arch, MemoryMB: res.MemoryMB, BilledMS: billedMS(res), Class: r.Class,
 		GETs: r.Objects, LISTs: cost.ListRequests(r.Objects), Bytes: r.Bytes,
 	}
 	if res.Stats != nil {
 		i.GETs, i.Bytes = res.Stats.Objects+res.Stats.Errors, res.Stats.Bytes
 	}
 	return i
+}
+
+// billedMS is what was billed; where the log did not say (see Result.Note),
+// what would be for the time it took.
+func billedMS(r trial.Result) float64 {
+	if r.BilledMS > 0 {
+		return r.BilledMS
+	}
+	return math.Ceil(r.DurationMS)
 }
 
 func (row *Row) fail(r trial.Result) {
