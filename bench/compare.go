@@ -11,6 +11,8 @@ import (
 	"fanout/bench/internal/report"
 )
 
+var compareFormats = []string{"text", "markdown"}
+
 func compareCommand() *cobra.Command {
 	var threshold, format string
 	var force bool

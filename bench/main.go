@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return &problem{err, "see fanout help " + c.Name(), exitUsage}
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand())
+	addCompletions(root)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
