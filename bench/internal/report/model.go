@@ -390,7 +390,10 @@ func (r *Report) Name(row Row) string {
 
 // Who says which code ran: the client, and contender and architecture where
 // there are several.
-func (r *Report) Who(row Row) string {
+func (r *Report) Who(row Row) string { return clip(r.who(row), 20) }
+
+// who is Who as long as it is, and as it came.
+func (r *Report) who(row Row) string {
 	var contenders, archs bool
 	for _, o := range r.Rows {
 		contenders = contenders || o.Contender != row.Contender
@@ -406,5 +409,5 @@ func (r *Report) Who(row Row) string {
 	if row.Client != "" {
 		parts = append(parts, row.Client)
 	}
-	return clip(strings.Join(parts, " "), 20)
+	return strings.Join(parts, " ")
 }
