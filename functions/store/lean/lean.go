@@ -345,7 +345,7 @@ func (c *conn) wholeBody(to io.Writer, most int64) (int64, error) {
 // range is asked for again, and counts as a retry too.
 func (c *Client) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
 	var read fetch.Read
-	for r := (retrier{client: c, bucket: bucket}); ; {
+	for r := (retrier{client: c}); ; {
 		t, err := c.target(bucket)
 		if err == nil {
 			err = t.get(ctx, key, sink, &read)
@@ -407,7 +407,7 @@ func (c *Client) page(ctx context.Context, bucket, prefix, token string, doc *by
 	}
 	query = append(query, "encoding-type=url&list-type=2&prefix="...)
 	query = appendQuery(query, prefix)
-	for r := (retrier{client: c, bucket: bucket}); ; {
+	for r := (retrier{client: c}); ; {
 		t, err := c.target(bucket)
 		if err == nil {
 			var found listing
