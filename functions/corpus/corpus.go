@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"unicode/utf8"
 
 	"fanout/functions/fetch"
 )
@@ -60,10 +61,14 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("objects %d: must be 1 to %d", s.Count, MaxCount)
 	case s.Needle == "" || len(s.Needle) > fetch.MaxFindBytes:
 		return fmt.Errorf("needle of %d bytes: must be 1 to %d", len(s.Needle), fetch.MaxFindBytes)
+	case !utf8.ValidString(s.Needle):
+		return fmt.Errorf("needle %q: must be UTF-8, for an event is JSON", s.Needle)
 	case s.MinBytes < int64(len(s.Needle)):
 		return fmt.Errorf("min-bytes %d: must be at least the needle's length, %d", s.MinBytes, len(s.Needle))
 	case s.MaxBytes < s.MinBytes || s.MaxBytes > maxObjectBytes:
 		return fmt.Errorf("max-bytes %d: must be min-bytes (%d) to %d", s.MaxBytes, s.MinBytes, int64(maxObjectBytes))
+	case !utf8.ValidString(s.Prefix):
+		return fmt.Errorf("prefix %q: must be UTF-8, for keys are", s.Prefix)
 	case len(s.Prefix)+len("object-000000") > 1024:
 		return fmt.Errorf("prefix of %d bytes: a key must not pass 1,024", len(s.Prefix))
 	}
@@ -90,12 +95,15 @@ const (
 )
 
 func (s Spec) rng(object int, stream, block uint64) *rand.ChaCha8 {
-	var key [32]byte
+	return rand.NewChaCha8(s.rngKey(object, stream, block))
+}
+
+func (s Spec) rngKey(object int, stream, block uint64) (key [32]byte) {
 	binary.LittleEndian.PutUint64(key[0:], s.Seed)
 	binary.LittleEndian.PutUint64(key[8:], uint64(object))
 	binary.LittleEndian.PutUint64(key[16:], stream)
 	binary.LittleEndian.PutUint64(key[24:], block)
-	return rand.NewChaCha8(key)
+	return key
 }
 
 // Size gives object i's length in bytes, uniform between MinBytes and
@@ -135,7 +143,7 @@ func (s Spec) Body(i int) *io.SectionReader {
 
 // Expect gives what a right reader of the whole set answers: how many bytes
 // it read, the digest of all keys and bodies. It generates every body once,
-// at about 1 GB a second and core.
+// at about 1 GB a second and core: 30 ms for the default set.
 func (s Spec) Expect() (bytesRead int64, digest fetch.Digest) {
 	buf := make([]byte, 256<<10)
 	for i := range s.Count {
@@ -167,12 +175,18 @@ type body struct {
 // ReadAt fills p with the object's bytes from off. The size is the section
 // reader's affair.
 func (b *body) ReadAt(p []byte, off int64) (int, error) {
+	var rng rand.ChaCha8
 	var block [blockBytes]byte
 	for n := 0; n < len(p); {
 		at := off + int64(n)
-		rng := b.spec.rng(b.object, streamBody, uint64(at/blockBytes))
-		_, _ = rng.Read(block[:]) // ChaCha8.Read never fails
-		n += copy(p[n:], block[at%blockBytes:])
+		rng.Seed(b.spec.rngKey(b.object, streamBody, uint64(at/blockBytes)))
+		if skip := at % blockBytes; skip == 0 && len(p)-n >= blockBytes {
+			_, _ = rng.Read(p[n : n+blockBytes]) // ChaCha8.Read never fails
+			n += blockBytes
+		} else {
+			_, _ = rng.Read(block[:])
+			n += copy(p[n:], block[skip:])
+		}
 	}
 	for i, c := range p {
 		p[i] = b.alphabet[c&63]

@@ -1,0 +1,159 @@
+package objects
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const benchBytes = 26_000 // the mean object of the published set
+
+// benchServer gives a server with one object, and a signed GET of it.
+func benchServer(b *testing.B) (*Server, *http.Request) {
+	b.Helper()
+	s, err := Start(Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	s.AddKey("AKIDBENCH", "secret")
+	if err := s.CreateBucket("corpus"); err != nil {
+		b.Fatal(err)
+	}
+	_, err = s.Client("AKIDBENCH", "secret").PutObject(b.Context(), &s3.PutObjectInput{
+		Bucket: aws.String("corpus"), Key: aws.String("objects/object-000001"), Body: bytes.NewReader(make([]byte, benchBytes)),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.URL()+"/corpus/objects/object-000001", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("X-Amz-Content-Sha256", emptySHA256)
+	if err := v4.NewSigner().SignHTTP(context.Background(), aws.Credentials{AccessKeyID: "AKIDBENCH", SecretAccessKey: "secret"}, r, emptySHA256, "s3", "us-east-1", time.Now(), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }); err != nil {
+		b.Fatal(err)
+	}
+	return s, r
+}
+
+// BenchmarkGetTLS is a GET as a function sees it, over one connection: client
+// and server in one process, so that its CPU is the sum of both.
+func BenchmarkGetTLS(b *testing.B) {
+	s, r := benchServer(b)
+	pem, err := os.ReadFile(s.CAFile())
+	if err != nil {
+		b.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: roots}}).DialContext(b.Context(), "tcp", strings.TrimPrefix(s.URL(), "https://"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	var request bytes.Buffer
+	if err := r.Write(&request); err != nil {
+		b.Fatal(err)
+	}
+	benchGets(b, conn, request.Bytes())
+}
+
+func benchGets(b *testing.B, conn net.Conn, request []byte) {
+	in := bufio.NewReaderSize(conn, 32<<10)
+	b.SetBytes(benchBytes)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		line, err := in.ReadSlice('\n')
+		if err != nil || !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
+			b.Fatal(string(line), err)
+		}
+		for len(line) > 2 {
+			if line, err = in.ReadSlice('\n'); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := in.Discard(benchBytes); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// sink is a ResponseWriter that throws away what it gets.
+type sink struct {
+	header http.Header
+	n      int
+}
+
+func (s *sink) Header() http.Header         { return s.header }
+func (s *sink) WriteHeader(int)             {}
+func (s *sink) Write(p []byte) (int, error) { s.n += len(p); return len(p), nil }
+
+// BenchmarkGetHandler is a GET without net/http and TLS: what this package
+// costs.
+func BenchmarkGetHandler(b *testing.B) {
+	s, r := benchServer(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := &sink{header: make(http.Header)}
+		s.ServeHTTP(w, r)
+		if w.n != benchBytes {
+			b.Fatal(w.n)
+		}
+	}
+}
+
+// BenchmarkVerify is the check of one signature.
+func BenchmarkVerify(b *testing.B) {
+	s, r := benchServer(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, refusal := s.keys.verify(r, time.Now()); refusal != nil {
+			b.Fatal(refusal)
+		}
+	}
+}
+
+// BenchmarkList is a page of 1,000 keys.
+func BenchmarkList(b *testing.B) {
+	s, _ := benchServer(b)
+	c := s.Client("AKIDBENCH", "secret")
+	for i := range 1000 {
+		key := fmt.Sprintf("objects/list-%06d", i)
+		if _, err := c.PutObject(b.Context(), &s3.PutObjectInput{Bucket: aws.String("corpus"), Key: aws.String(key), Body: bytes.NewReader(nil)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.URL()+"/corpus?list-type=2&prefix=objects%2F", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w := &sink{header: make(http.Header)}
+		s.delegate(w, r, "/corpus")
+		if w.n < 100_000 {
+			b.Fatal(w.n)
+		}
+	}
+}

@@ -1,0 +1,296 @@
+// Package objects is an S3 on loopback, behind TLS, that behaves like the one
+// a Lambda function reads from: [Start] one for a [Network], give each caller
+// a key of its own with [Server.AddKey], and point it at [Server.URL] with the
+// certificate in [Server.CAFile]. Signatures are verified, the first byte comes
+// late, bandwidth and request rates have S3's limits, and things go wrong in
+// the shares that [Faults] asks for.
+//
+// gofakes3 brings the breadth of the API. What is measured, plain GETs, and
+// what it gets wrong, versions, this package does itself.
+package objects
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/rclone/gofakes3"
+	"golang.org/x/time/rate"
+)
+
+// DefaultMemoryBytes is how much of the bodies stays in memory where a Config
+// does not say: 512 MB.
+const DefaultMemoryBytes = 512 << 20
+
+// DefaultRegion is the region that [Server.Client] signs for where a Config
+// does not say.
+const DefaultRegion = "us-east-1"
+
+// Config says what a [Server] is to be like.
+type Config struct {
+	Network Network // "": None
+	Seed    uint64  // of the latencies and faults
+	// Dir is where the server makes a folder of its own, for the certificate
+	// and for bodies beyond MemoryBytes; "": the system's temporary folder.
+	Dir         string
+	MemoryBytes int64 // bodies kept in memory, in all; 0: DefaultMemoryBytes, negative: none
+	Faults      Faults
+	Region      string       // that signatures must name; "": any
+	Log         *slog.Logger // nil: none
+}
+
+// Server is a running S3.
+type Server struct {
+	model    Model
+	region   string
+	url      string
+	dir      string // all that the server writes
+	log      *slog.Logger
+	keys     keyring
+	store    *store
+	dice     *dice
+	limits   sync.Map // "/bucket/prefix/" to *rate.Limiter
+	rest     http.Handler
+	server   *http.Server
+	clients  *http.Transport
+	served   chan error
+	counts   counters
+	requests atomic.Uint64
+
+	running  sync.RWMutex // read-held by each request
+	closed   bool
+	closing  sync.Once
+	closeErr error
+}
+
+// Start listens on a free port of 127.0.0.1 and serves until [Server.Close].
+func Start(cfg Config) (_ *Server, err error) {
+	if cfg.Network == "" {
+		cfg.Network = None
+	}
+	if _, err := ParseNetwork(string(cfg.Network)); err != nil {
+		return nil, err
+	}
+	if err := cfg.Faults.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.MemoryBytes == 0 {
+		cfg.MemoryBytes = DefaultMemoryBytes
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	dir, err := os.MkdirTemp(cfg.Dir, "fanout-objects-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the embedded S3: %w", err)
+	}
+	s := &Server{
+		model:  cfg.Network.Model(),
+		region: cfg.Region,
+		dir:    dir,
+		log:    cfg.Log,
+		keys:   keyring{region: cfg.Region, byID: make(map[string]*caller)},
+		store:  newStore(dir, cfg.MemoryBytes),
+		served: make(chan error, 1),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	if s.region == "" {
+		s.region = DefaultRegion
+	}
+	s.dice = newDice(cfg.Seed, s.model, cfg.Faults)
+	// This package has checked signature and skew before.
+	s.rest = gofakes3.New(s.store, gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(debugLog{cfg.Log})).Server()
+
+	authority, certificate, err := certificates(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(s.CAFile(), authority, 0o644); err != nil {
+		return nil, fmt.Errorf("write the embedded S3's certificate: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	s.clients = &http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		MaxIdleConnsPerHost: 256,
+	}
+
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the embedded S3: %w", err)
+	}
+	s.url = "https://" + listener.Addr().String()
+	s.server = &http.Server{
+		Handler: s,
+		TLSConfig: &tls.Config{
+			Certificates: []tls.Certificate{certificate},
+			MinVersion:   tls.VersionTLS12,
+			NextProtos:   []string{"http/1.1"}, // S3 has no HTTP/2
+			// Records of 16 KB from the start, as S3 sends them: small ones
+			// would cost the measured side a system call each.
+			DynamicRecordSizingDisabled: true,
+		},
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // non-nil: HTTP/1.1 only
+		// It bounds the handshake too, for which a function of 128 MB with
+		// many connections needs its time.
+		ReadHeaderTimeout: time.Minute,
+		IdleTimeout:       5 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				s.counts.connections.Add(1)
+			}
+		},
+	}
+	go func() { s.served <- s.server.ServeTLS(listener, "", "") }()
+	return s, nil
+}
+
+// debugLog takes gofakes3's log to the debug level, errors apart.
+type debugLog struct{ log *slog.Logger }
+
+func (l debugLog) Print(level gofakes3.LogLevel, v ...any) {
+	at := slog.LevelDebug
+	if level == gofakes3.LogErr {
+		at = slog.LevelError
+	}
+	if ctx := context.Background(); l.log.Enabled(ctx, at) {
+		l.log.Log(ctx, at, "objects: "+fmt.Sprint(v...))
+	}
+}
+
+// certificates makes an authority and a certificate for this machine, both
+// good for a day, and returns the authority's as PEM.
+func certificates(now time.Time) (authority []byte, leaf tls.Certificate, err error) {
+	from, to := now.Add(-time.Hour), now.Add(24*time.Hour)
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "fanout sandbox"},
+		NotBefore: from, NotAfter: to,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, leaf, fmt.Errorf("make a key: %w", err)
+	}
+	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
+	if err != nil {
+		return nil, leaf, fmt.Errorf("make a certificate: %w", err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, leaf, fmt.Errorf("make a key: %w", err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "127.0.0.1"},
+		NotBefore: from, NotAfter: to,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost", "*.localhost"},
+	}, ca, &key.PublicKey, caKey)
+	if err != nil {
+		return nil, leaf, fmt.Errorf("make a certificate: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// URL is where the server answers: https://127.0.0.1:PORT.
+func (s *Server) URL() string { return s.url }
+
+// CAFile is the path of the certificate, as PEM, that SSL_CERT_FILE and
+// AWS_CA_BUNDLE have to name. It is there until Close.
+func (s *Server) CAFile() string { return filepath.Join(s.dir, "ca.pem") }
+
+// AddKey lets a caller in. Each has the network's whole bandwidth to itself.
+// An id that is there already gets the new secret.
+func (s *Server) AddKey(id, secret string) {
+	c := &caller{id: id, secret: secret}
+	if s.model.Bandwidth > 0 {
+		c.bandwidth = rate.NewLimiter(rate.Limit(s.model.Bandwidth), burstBytes)
+	}
+	s.keys.mu.Lock()
+	defer s.keys.mu.Unlock()
+	s.keys.byID[id] = c
+}
+
+// RemoveKey locks a caller out; one that is not there is no error.
+func (s *Server) RemoveKey(id string) {
+	s.keys.mu.Lock()
+	defer s.keys.mu.Unlock()
+	delete(s.keys.byID, id)
+}
+
+// CreateBucket makes an empty bucket without versioning.
+func (s *Server) CreateBucket(name string) error {
+	if err := gofakes3.ValidateBucketName(name); err != nil {
+		return fmt.Errorf("create bucket %q: %w", name, err)
+	}
+	if err := s.store.CreateBucket(context.Background(), name); err != nil {
+		return fmt.Errorf("create bucket %q: %w", name, err)
+	}
+	return nil
+}
+
+// SetFaults sets the shares for the requests from now on.
+func (s *Server) SetFaults(f Faults) error {
+	if err := f.Validate(); err != nil {
+		return err
+	}
+	s.dice.setFaults(f)
+	return nil
+}
+
+// Client gives a client of this server that signs with the key given, for
+// seeding and tests. All of them share their connections.
+func (s *Server) Client(id, secret string) *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint: aws.String(s.url),
+		Region:       s.region,
+		UsePathStyle: true,
+		Credentials:  credentials.NewStaticCredentialsProvider(id, secret, ""),
+		HTTPClient:   &http.Client{Transport: s.clients},
+		// as a client has them that LoadDefaultConfig configured
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
+	})
+}
+
+// Close ends every connection, waits for the requests under way to notice, and
+// removes what the server wrote. A second call does nothing.
+func (s *Server) Close() error {
+	s.closing.Do(func() {
+		err := s.server.Close()
+		if serr := <-s.served; !errors.Is(serr, http.ErrServerClosed) {
+			err = errors.Join(err, serr)
+		}
+		s.clients.CloseIdleConnections()
+		s.running.Lock()
+		defer s.running.Unlock()
+		s.closed = true
+		if err = errors.Join(err, os.RemoveAll(s.dir)); err != nil {
+			s.closeErr = fmt.Errorf("close the embedded S3: %w", err)
+		}
+	})
+	return s.closeErr
+}
