@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -51,7 +51,9 @@ func TestEmptyDirectoryBucket(t *testing.T) {
 
 	client := s3.New(s3.Options{
 		BaseEndpoint: aws.String(server.URL), Region: "us-east-1", UsePathStyle: true,
-		Credentials:                 credentials.NewStaticCredentialsProvider("id", "secret", ""),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
+		}),
 		DisableS3ExpressSessionAuth: aws.Bool(true), // the server knows no sessions
 	})
 	n, err := Empty(t.Context(), client, "mine--use1-az4--x-s3", "", nil)

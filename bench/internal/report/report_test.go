@@ -1,0 +1,176 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
+	"fanout/functions/fetch"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs (go test -update rewrites it); got:\n%s", path, got)
+	}
+}
+
+func result(memory, workers int, start string, ms float64) trial.Result {
+	cpu := ms / 4
+	r := trial.Result{
+		Contender: "go", MemoryMB: memory, Arch: "x86_64", Client: "tuned", Concurrency: workers, Start: start,
+		OK: true, DurationMS: ms, MaxMemoryMB: 40 + workers/4, ProcessMS: &cpu,
+		Stats: &fetch.Stats{Concurrency: max(workers, 32)},
+	}
+	if start == trial.Cold {
+		r.InitMS = 50
+	}
+	return r
+}
+
+// example has every kind of row: sequential, concurrent, auto, cold, failed,
+// and a contender that tells nothing of itself.
+func example() trial.File {
+	oom := result(128, 64, trial.Warm, 900)
+	oom.OK, oom.ErrorType, oom.Error = false, "Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"
+	other := trial.Result{Contender: "<script>rust", MemoryMB: 512, Arch: "x86_64", Start: trial.Warm, OK: true, DurationMS: 2600, MaxMemoryMB: 33}
+	late := other
+	late.MemoryMB, late.OK, late.ErrorType, late.Error = 128, false, "Sandbox.Timedout", "Task timed out\x1b[31m after 3.00 seconds"
+	return trial.File{
+		Header: trial.Header{
+			Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: "cgroup-v1",
+			Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Unix(0, 0).UTC(),
+		},
+		Results: []trial.Result{
+			result(128, 1, trial.Warm, 34210.4), result(128, 64, trial.Cold, 3000),
+			result(128, 64, trial.Warm, 2810), result(128, 64, trial.Warm, 2790), result(128, 64, trial.Warm, 2990), oom,
+			result(1769, 1, trial.Warm, 21000), result(1769, 64, trial.Warm, 470), result(1769, 64, trial.Warm, 480),
+			result(1769, trial.Auto, trial.Warm, 44.25), other, late,
+		},
+	}
+}
+
+func TestText(t *testing.T) {
+	var b bytes.Buffer
+	if err := Text(&b, example()); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "table.txt", b.Bytes())
+	table, _, _ := strings.Cut(b.String(), "\nwarm:")
+	for _, line := range strings.Split(table, "\n") {
+		if utf8.RuneCountInString(line) > 96 { // 80, and what a contender's column adds
+			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
+		}
+	}
+	if strings.Contains(b.String(), "\x1b") {
+		t.Error("a control character from the results reached the terminal")
+	}
+}
+
+// One contender, one architecture: what make bench prints fits a terminal.
+func TestTextFits80Columns(t *testing.T) {
+	f := example()
+	f.Results = f.Results[:10]
+	var b bytes.Buffer
+	if err := Text(&b, f); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(b.String(), "\n") {
+		if utf8.RuneCountInString(line) > 80 && !strings.HasPrefix(line, "failed:") {
+			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
+		}
+	}
+}
+
+func TestUnlimitedIsSaid(t *testing.T) {
+	f := example()
+	f.Header.Limits = "none: no permission"
+	var b bytes.Buffer
+	if err := Text(&b, f); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "NOT LIMITED (none: no permission)") {
+		t.Error(b.String())
+	}
+}
+
+func TestRows(t *testing.T) {
+	rows := Rows(example())
+	byName := map[string]Row{}
+	for _, r := range rows {
+		byName[newTable(rows).name(r)] = r
+	}
+	r := byName["128 MB go tuned, 64 workers"]
+	if r.Warm.N != 3 || r.Warm.Median != 2810 || r.Cold.Median != 3050 || r.Init.Median != 50 || r.Failed != 1 || r.Failures[0].Name != "OOM" {
+		t.Errorf("row %+v", r)
+	}
+	if got := r.SpeedUp; got < 12.17 || got > 12.18 {
+		t.Errorf("speed-up %v, want 34210.4/2810", got)
+	}
+	if got := byName["1769 MB go tuned, auto 32 workers"]; got.SpeedUp < 474 || got.CPUPerObject.Median != 44.25/4 {
+		t.Errorf("row %+v", got)
+	}
+	if got := byName["512 MB <script>rust, own workers"]; got.SpeedUp != 0 || got.CPUPerObject.N != 0 {
+		t.Errorf("row %+v", got)
+	}
+}
+
+func TestSample(t *testing.T) {
+	in := []float64{3, 1, 2, 10}
+	s := sampleOf(in)
+	if s.N != 4 || s.Median != 2.5 || s.Lowest != 1 || s.Highest != 10 || s.Spread() != 1.8 {
+		t.Errorf("%+v", s)
+	}
+	if in[0] != 3 {
+		t.Error("the caller's slice was sorted")
+	}
+	if one := sampleOf([]float64{5}); one.Spread() != 0 {
+		t.Error("one measurement has no spread")
+	}
+}
+
+func TestSpeedupChart(t *testing.T) {
+	var b bytes.Buffer
+	if err := SpeedupChart(&b, example()); err != nil {
+		t.Fatal(err)
+	}
+	for d := xml.NewDecoder(bytes.NewReader(b.Bytes())); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"128 MB", "1769 MB", "12.2× faster", "not AWS"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the picture does not say %q", want)
+		}
+	}
+	none := example()
+	none.Results = none.Results[1:3]
+	if err := SpeedupChart(io.Discard, none); err == nil {
+		t.Error("a picture without a baseline")
+	}
+}

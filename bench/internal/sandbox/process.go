@@ -1,0 +1,371 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// reservedEnv are the names that a function's configuration may not set
+// (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html).
+var reservedEnv = []string{
+	"_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
+	"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION",
+	"AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+	"AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+	"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+}
+
+// environ is the whole environment of a process: nothing of this process's own
+// is in it.
+func (s *Sandbox) environ(conf *settings, runtimeAPI, home string, extra map[string]string) []string {
+	env := map[string]string{
+		"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"LANG": "en_US.UTF-8",
+		"TZ":   ":UTC",
+		"HOME": home,
+	}
+	maps.Copy(env, conf.Env)
+	maps.Copy(env, map[string]string{
+		"_HANDLER":                        "bootstrap",
+		"LAMBDA_TASK_ROOT":                filepath.Dir(conf.Bootstrap),
+		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
+		"AWS_REGION":                      s.cfg.Region,
+		"AWS_DEFAULT_REGION":              s.cfg.Region,
+		"AWS_LAMBDA_FUNCTION_NAME":        conf.Name,
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(conf.MemoryMB),
+		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME":       logGroup(conf.Name),
+		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02") + "/[$LATEST]" + newHex(16),
+	})
+	maps.Copy(env, extra)
+	env["AWS_LAMBDA_RUNTIME_API"] = runtimeAPI
+	list := make([]string, 0, len(env))
+	for k, v := range env {
+		list = append(list, k+"="+v)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// invocation is one event on its way through a process.
+type invocation struct {
+	id, arn, trace, clientContext string
+
+	payload []byte
+	timeout time.Duration  // of the settings it meets
+	begun   chan time.Time // gets when the runtime took it; has room for it
+	done    chan answer    // gets what the runtime made of it; has room for it
+}
+
+// answer is what a runtime said of an event, or of its INIT.
+type answer struct {
+	body   []byte
+	failed bool
+	at     time.Time // when it was there whole
+}
+
+// process is one execution environment: a bootstrap and its Runtime API.
+type process struct {
+	sb      *Sandbox
+	fn      *function
+	conf    *settings
+	cmd     *exec.Cmd
+	group   group // nil: no limits
+	server  *http.Server
+	spawned time.Time
+
+	next   chan *invocation
+	ready  chan struct{} // closed by the first /next
+	readyO sync.Once
+	init   chan answer // gets an error of INIT; has room for it
+
+	mu      sync.Mutex
+	current *invocation // what the runtime has taken and not answered
+	readyAt time.Time
+	log     *os.File // nil after the end
+	logSeen int64    // how far the log has been read
+	rest    []byte   // what was not, at the end
+
+	exited chan struct{} // closed after the end; then final and rest are set
+	final  struct {
+		at    time.Time
+		state *os.ProcessState
+		cpu   time.Duration
+		peak  int64
+		oom   bool
+	}
+}
+
+// spawn starts a process for f, in INIT. Whoever calls it invokes it, keeps it
+// or kills it.
+func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	var undo []func() error
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, u := range slices.Backward(undo) {
+			err = errors.Join(err, u())
+		}
+		err = fmt.Errorf("start %s of function %s: %w", conf.Bootstrap, conf.Name, err)
+		s.wg.Done()
+	}()
+
+	p := &process{
+		sb: s, fn: f, conf: conf,
+		next: make(chan *invocation), ready: make(chan struct{}), init: make(chan answer, 1), exited: make(chan struct{}),
+	}
+	home, err := os.MkdirTemp(s.dir, conf.Name+"-")
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() error { return os.RemoveAll(home) })
+	p.log, err = os.OpenFile(filepath.Join(home, "log"), os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, p.log.Close)
+
+	listener, err := new(net.ListenConfig).Listen(s.ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the Runtime API: %w", err)
+	}
+	p.server = &http.Server{Handler: p.runtimeAPI(), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = p.server.Serve(listener) }() // ErrServerClosed, at the end
+	undo = append(undo, p.server.Close, func() error {
+		// A server closed before Serve has the listener does not close it.
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+
+	release := func() {}
+	var extra map[string]string
+	if s.cfg.ProcessEnv != nil {
+		var r func()
+		if extra, r = s.cfg.ProcessEnv(conf.Name); r != nil {
+			release = r
+		}
+	}
+	undo = append(undo, func() error { release(); return nil })
+
+	p.cmd = &exec.Cmd{
+		Path: f.command[0], Args: f.command, Dir: filepath.Dir(f.code.path),
+		Env:    s.environ(conf, listener.Addr().String(), home, extra),
+		Stdout: p.log, Stderr: p.log, SysProcAttr: childAttr(),
+	}
+	p.spawned = time.Now()
+	if s.cgroups == nil {
+		err = s.forker.do(p.cmd.Start)
+	} else {
+		// INIT has one vCPU at least, whatever the memory.
+		p.group, err = s.cgroups.create(int64(conf.MemoryMB)<<20, min(max(s.quota(conf.MemoryMB), 1), s.cpus))
+		if err != nil {
+			return nil, err
+		}
+		undo = append(undo, p.group.remove)
+		err = p.group.start(s.forker, p.cmd)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.log.Debug("process started", "function", conf.Name, "pid", p.cmd.Process.Pid)
+	go p.supervise(home, release)
+	return p, nil
+}
+
+// supervise waits for the end of the process, takes down what it left, and
+// cleans up. It kills the process when the sandbox closes.
+func (p *process) supervise(home string, release func()) {
+	defer p.sb.wg.Done()
+	defer release()
+	stop := context.AfterFunc(p.sb.ctx, p.kill)
+	warn := func(what string, err error) {
+		if err != nil {
+			p.sb.log.Warn(what, "function", p.conf.Name, "error", err)
+		}
+	}
+	err := p.cmd.Wait()
+	p.final.at = time.Now()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) {
+		warn("wait for a process", err)
+	}
+	stop()
+	p.final.state = p.cmd.ProcessState
+	p.kill() // what it has started itself
+
+	// An answer that it sent just before its end is still to be read.
+	grace, cancel := context.WithTimeout(context.WithoutCancel(p.sb.ctx), time.Second)
+	if err := p.server.Shutdown(grace); err != nil {
+		warn("close the Runtime API", p.server.Close())
+	}
+	cancel()
+
+	p.final.cpu, p.final.peak = rusage(p.final.state)
+	if p.group != nil {
+		var errs [3]error
+		p.final.cpu, errs[0] = p.group.cpu()
+		p.final.peak, errs[1] = p.group.peak()
+		p.final.oom, errs[2] = p.group.oomKilled()
+		warn("read the last figures of a cgroup", errors.Join(errs[:]...))
+	}
+	rest, err := p.readLog()
+	warn("read the log of a process", err)
+	p.mu.Lock()
+	p.rest = rest
+	warn("close the log of a process", p.log.Close())
+	p.log = nil
+	p.mu.Unlock()
+	close(p.exited)
+
+	p.sb.forget(p)
+	if p.group != nil {
+		warn("remove a cgroup", p.group.remove())
+	}
+	warn("remove the folder of a process", os.RemoveAll(home))
+}
+
+// forget takes a dead process out of the idle ones.
+func (s *Sandbox) forget(p *process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.fn.idle = slices.DeleteFunc(p.fn.idle, func(q *process) bool { return p == q })
+}
+
+// kill ends the process and all it has started; it does not wait.
+func (p *process) kill() {
+	select {
+	case <-p.exited:
+		return // its number may be another's by now
+	default:
+	}
+	err := killGroup(p.cmd.Process.Pid)
+	if p.group != nil {
+		err = errors.Join(err, p.group.kill())
+	}
+	if err != nil {
+		p.sb.log.Warn("kill a process", "function", p.conf.Name, "error", err)
+	}
+}
+
+// logTail is how much of a log Lambda gives with an invocation.
+const logTail = 4 << 10
+
+// readLog gives what the process has written since it was last read; of more
+// than a log tail, the end.
+func (p *process) readLog() ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.log == nil {
+		rest := p.rest
+		p.rest = nil
+		return rest, nil
+	}
+	info, err := p.log.Stat()
+	if err != nil {
+		return nil, err
+	}
+	from := max(p.logSeen, info.Size()-logTail)
+	buf := make([]byte, info.Size()-from)
+	n, err := p.log.ReadAt(buf, from)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	p.logSeen = info.Size()
+	return buf[:n], nil
+}
+
+// trimLog empties the log of an idle process if all of it has been read: what
+// came since then belongs to the next invocation.
+func (p *process) trimLog() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.log == nil || p.logSeen == 0 {
+		return nil
+	}
+	info, err := p.log.Stat()
+	if err != nil || info.Size() != p.logSeen {
+		return err
+	}
+	p.logSeen = 0
+	return p.log.Truncate(0)
+}
+
+// cpu is the CPU time so far, or all of it when the process ended.
+func (p *process) cpu() (time.Duration, error) {
+	if p.group == nil {
+		if cpu, err := processCPU(p.cmd.Process.Pid); err == nil {
+			return cpu, nil
+		}
+		<-p.exited // there is no such process any more
+		return p.final.cpu, nil
+	}
+	cpu, err := p.group.cpu()
+	select {
+	case <-p.exited: // and so may be the group
+		return p.final.cpu, nil
+	default:
+		return cpu, err
+	}
+}
+
+// peakMemory is the most that the process and its children have had resident,
+// in bytes; the limit, when it ended for want of memory.
+func (p *process) peakMemory() (int64, error) {
+	pids := []int{p.cmd.Process.Pid}
+	if p.group != nil {
+		found, err := p.group.pids()
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return 0, err
+		}
+		pids = found
+	}
+	var sum int64
+	for _, pid := range pids {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err == nil {
+			sum += parseHWM(status)
+		} // else it has ended meanwhile
+	}
+	if sum > 0 {
+		return sum, nil
+	}
+	<-p.exited // only what has ended has no memory
+	if p.final.oom {
+		return int64(p.conf.MemoryMB) << 20, nil
+	}
+	return p.final.peak, nil
+}
+
+// parseHWM reads VmHWM, in bytes, from /proc/PID/status; 0 where it has none,
+// as a zombie.
+func parseHWM(status []byte) int64 {
+	for line := range bytes.Lines(status) {
+		if v, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(string(v)), " kB"), 10, 53)
+			if err == nil && kb > 0 {
+				return kb << 10
+			}
+		}
+	}
+	return 0
+}

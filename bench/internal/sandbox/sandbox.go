@@ -1,0 +1,419 @@
+// Package sandbox is AWS Lambda on one machine: it serves the Lambda API on
+// loopback over real bootstrap processes that speak the Runtime API, under the
+// CPU and memory limits Lambda would give them. [Start] it, point a Lambda
+// client at [Sandbox.URL] with the credentials of the [Config], and [Sandbox.Close]
+// it. Where cgroups need a delegated systemd scope, main calls [ReexecInScope]
+// before anything else. [ParseReport] reads the REPORT line of a log tail,
+// AWS's own or this package's.
+//
+// The API is signed (SigV4), so that another user of the machine cannot
+// invoke. The Runtime API has no such thing, here as in Lambda: each process
+// has its own port on loopback, and whoever can reach it can take its event or
+// answer for it. No event or environment value is logged.
+//
+// Beside what Lambda answers, an invocation's response carries
+//
+//	X-Fanout-Cpu-Ms     CPU time of the function during this invocation, without INIT
+//	X-Fanout-Cpu-Limit  vCPUs in force, such as 0.072, or none
+//	X-Fanout-Limits     "cgroup-v1", "cgroup-v2" or "none", and "; clamped to N vCPU"
+//	                    where the machine has fewer than the function's share
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Lambda's limits (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const (
+	minMemoryMB = 128
+	maxMemoryMB = 10240
+	minTimeout  = time.Second
+	maxTimeout  = 900 * time.Second
+	maxEnvBytes = 4 << 10
+	// maxPayload holds for the event and for the answer of a synchronous
+	// invocation: 6 MB.
+	maxPayload = 6 << 20
+	// initLimit is how long INIT may take.
+	initLimit = 10 * time.Second
+	// mbPerVCPU is the memory that comes with one vCPU
+	// (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+	mbPerVCPU = 1769
+)
+
+// Function is one function to serve.
+type Function struct {
+	Name        string
+	Bootstrap   string            // path of a Linux executable that speaks the Runtime API
+	Arch        string            // x86_64 or arm64; must be what Bootstrap was built for
+	MemoryMB    int               // 128 to 10240
+	Timeout     time.Duration     // 1 s to 900 s, whole seconds
+	Env         map[string]string // as in the function's configuration: any caller of the API can read it
+	Description string
+}
+
+// LimitMode says whether to limit the processes.
+type LimitMode int
+
+// The modes.
+const (
+	LimitsAuto LimitMode = iota // cgroups where they can be used, else none
+	LimitsNone                  // none
+)
+
+// Limits tells what holds the processes to their CPU and memory.
+type Limits struct {
+	Kind   string // cgroup-v1, cgroup-v2 or none
+	Reason string // why there are none; empty otherwise
+}
+
+// Config is what [Start] needs.
+type Config struct {
+	Functions []Function
+
+	// Credentials are the caller's: every API request must be signed with
+	// them, for Region.
+	Credentials aws.Credentials
+	Region      string
+	AccountID   string // twelve digits, for the ARNs
+
+	// Dir holds the processes' logs and home folders, in a folder of its own
+	// that Close removes; empty means os.TempDir.
+	Dir string
+
+	// ProcessEnv, if set, is called for each new process and gives the
+	// environment it gets beside Lambda's and the function's own, such as its
+	// own access key. Release, if not nil, is called when the process ended.
+	ProcessEnv func(function string) (env map[string]string, release func())
+
+	Limits LimitMode
+	Log    *slog.Logger // nil: none
+}
+
+var (
+	functionName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	accountID    = regexp.MustCompile(`^[0-9]{12}$`)
+)
+
+// Validate says what is wrong with c, short of looking at the bootstraps.
+func (c Config) Validate() error {
+	switch {
+	case len(c.Functions) == 0:
+		return errors.New("no function to serve")
+	case c.Credentials.AccessKeyID == "" || c.Credentials.SecretAccessKey == "":
+		return errors.New("credentials: an access key and a secret are needed to verify requests")
+	case c.Region == "" || strings.ContainsAny(c.Region, ":/ "):
+		return fmt.Errorf("region %q: not a region's name", c.Region)
+	case !accountID.MatchString(c.AccountID):
+		return fmt.Errorf("account %q: must be twelve digits", c.AccountID)
+	}
+	seen := map[string]bool{}
+	for _, f := range c.Functions {
+		if seen[f.Name] {
+			return fmt.Errorf("function %s: named twice", f.Name)
+		}
+		seen[f.Name] = true
+		if err := f.validate(); err != nil {
+			return fmt.Errorf("function %q: %w", f.Name, err)
+		}
+	}
+	return nil
+}
+
+func (f Function) validate() error {
+	switch {
+	case !functionName.MatchString(f.Name):
+		return errors.New("a name has 1 to 64 letters, digits, - and _")
+	case f.MemoryMB < minMemoryMB || f.MemoryMB > maxMemoryMB:
+		return fmt.Errorf("memory %d MB: must be %d to %d", f.MemoryMB, minMemoryMB, maxMemoryMB)
+	case f.Timeout < minTimeout || f.Timeout > maxTimeout || f.Timeout%time.Second != 0:
+		return fmt.Errorf("timeout %v: must be 1 to 900 whole seconds", f.Timeout)
+	case len(f.Description) > 256:
+		return fmt.Errorf("description of %d bytes: must be 256 at most", len(f.Description))
+	}
+	return validateEnv(f.Env)
+}
+
+var envName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
+
+func validateEnv(env map[string]string) error {
+	size := 0
+	for k, v := range env {
+		if slices.Contains(reservedEnv, k) {
+			return fmt.Errorf("environment variable %s: reserved by Lambda", k)
+		}
+		if !envName.MatchString(k) || strings.ContainsRune(v, 0) {
+			return fmt.Errorf("environment variable %q: not a name and value Lambda takes", k)
+		}
+		size += len(k) + len(v)
+	}
+	if size > maxEnvBytes {
+		return fmt.Errorf("environment of %d bytes: must be %d at most", size, maxEnvBytes)
+	}
+	return nil
+}
+
+// hinted is an error that says what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+// Hint gives the line for the user after the error's own.
+func (h *hinted) Hint() string { return h.hint }
+
+func (h *hinted) Unwrap() error { return h.error }
+
+// Sandbox is a running Lambda service.
+type Sandbox struct {
+	cfg       Config
+	log       *slog.Logger
+	dir       string
+	listener  net.Listener
+	server    *http.Server
+	forker    *forker
+	cgroups   cgroups // nil: no limits
+	limits    Limits
+	cpus      float64 // what the machine has
+	initLimit time.Duration
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // processes and asynchronous invocations
+
+	mu        sync.Mutex
+	closed    bool
+	functions map[string]*function
+	names     []string // sorted
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// function is a Function being served. conf and idle are guarded by
+// Sandbox.mu.
+type function struct {
+	arn     string
+	command []string // the bootstrap, behind an emulator where needed
+	code    codeFacts
+
+	conf *settings
+	idle []*process // most recently used last
+}
+
+// settings are one revision of a function's configuration; they never change.
+type settings struct {
+	Function
+	revision string
+	modified time.Time
+}
+
+// Start serves cfg's functions. It fails where the configuration is wrong,
+// where a bootstrap is missing, not executable or not built for its
+// architecture, and where an emulator it needs is not installed; such an error
+// may have a method Hint() string. It does not fail for want of limits: see
+// [Sandbox.Limits].
+func Start(cfg Config) (*Sandbox, error) {
+	return start(cfg, initLimit)
+}
+
+func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	s := &Sandbox{
+		cfg: cfg, log: cfg.Log, initLimit: initLimit,
+		cpus:      float64(runtime.NumCPU()),
+		functions: map[string]*function{},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	largest := 0
+	for _, f := range cfg.Functions {
+		command, code, err := inspect(f.Bootstrap, f.Arch)
+		if err != nil {
+			return nil, fmt.Errorf("function %s: %w", f.Name, err)
+		}
+		s.functions[f.Name] = &function{
+			arn:     fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", cfg.Region, cfg.AccountID, f.Name),
+			command: command, code: code,
+			conf: &settings{Function: f, revision: newUUID(), modified: time.Now()},
+		}
+		s.names = append(s.names, f.Name)
+		largest = max(largest, f.MemoryMB)
+	}
+	slices.Sort(s.names)
+
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.dir, err = os.MkdirTemp(cfg.Dir, "fanout-sandbox-"); err != nil {
+		return nil, fmt.Errorf("sandbox: make a folder for logs: %w", err)
+	}
+	if s.forker, err = newForker(); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	s.limits = Limits{Kind: "none", Reason: "switched off"}
+	if cfg.Limits == LimitsAuto {
+		s.cgroups, s.limits = findCgroups(s.forker, s.quota(largest))
+	}
+	s.listener, err = new(net.ListenConfig).Listen(s.ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: listen for the Lambda API: %w", err)
+	}
+	s.server = &http.Server{Handler: s.api(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	go func() {
+		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("lambda API stopped", "error", err)
+		}
+	}()
+	return s, nil
+}
+
+// URL is where the Lambda API is, for AWS_ENDPOINT_URL_LAMBDA.
+func (s *Sandbox) URL() string { return "http://" + s.listener.Addr().String() }
+
+// Limits tells what holds the processes; it does not change.
+func (s *Sandbox) Limits() Limits { return s.limits }
+
+// quota is the vCPUs that memoryMB buys, but not more than the machine has.
+func (s *Sandbox) quota(memoryMB int) float64 {
+	return min(float64(memoryMB)/mbPerVCPU, s.cpus)
+}
+
+// Close kills every process and waits for it, and removes the cgroups, ports
+// and files. It may be called more than once, also at the same time; each call
+// gives the same error.
+func (s *Sandbox) Close() error {
+	s.closeOnce.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		s.cancel() // kills the processes: see process.supervise
+		var errs []error
+		if s.server != nil {
+			errs = append(errs, s.server.Close())
+		} else if s.listener != nil {
+			errs = append(errs, s.listener.Close())
+		}
+		s.wg.Wait()
+		if s.cgroups != nil {
+			errs = append(errs, s.cgroups.close())
+		}
+		if s.forker != nil {
+			s.forker.close()
+		}
+		if s.dir != "" {
+			errs = append(errs, os.RemoveAll(s.dir))
+		}
+		if err := errors.Join(errs...); err != nil {
+			s.closeErr = fmt.Errorf("close the sandbox: %w", err)
+		}
+	})
+	return s.closeErr
+}
+
+// enter counts one more thing for Close to wait for, unless it is too late.
+func (s *Sandbox) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errors.New("the sandbox is closed")
+	}
+	s.wg.Add(1)
+	return nil
+}
+
+// function finds one by name; the settings are those of now.
+func (s *Sandbox) function(name string) (*function, *settings) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.functions[name]
+	if f == nil {
+		return nil, nil
+	}
+	return f, f.conf
+}
+
+// take gives an idle process of f with its present settings, or nil and the
+// settings to start one with.
+func (s *Sandbox) take(f *function) (*process, *settings) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(f.idle); n > 0 {
+		p := f.idle[n-1]
+		f.idle = f.idle[:n-1]
+		return p, f.conf
+	}
+	return nil, f.conf
+}
+
+// keep makes p available again, or kills it when its settings are old.
+func (s *Sandbox) keep(p *process) {
+	s.mu.Lock()
+	current := p.conf == p.fn.conf && !s.closed
+	if current {
+		p.fn.idle = append(p.fn.idle, p)
+	}
+	s.mu.Unlock()
+	if !current {
+		p.kill()
+	}
+}
+
+// update replaces f's settings by what change makes of them, so that each
+// later start is cold.
+func (s *Sandbox) update(f *function, change func(*settings) error) (*settings, error) {
+	s.mu.Lock()
+	next := *f.conf
+	if err := change(&next); err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
+	next.revision, next.modified = newUUID(), time.Now()
+	f.conf = &next
+	old := f.idle
+	f.idle = nil
+	s.mu.Unlock()
+	for _, p := range old {
+		p.kill()
+	}
+	return &next, nil
+}
+
+// list gives the settings of up to n functions whose names come after marker,
+// and the marker for the next ones.
+func (s *Sandbox) list(marker string, n int) (page []*function, confs []*settings, next string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := slices.BinarySearchFunc(s.names, marker, cmp.Compare[string])
+	if found {
+		i++
+	}
+	for ; i < len(s.names); i++ {
+		if len(page) == n {
+			return page, confs, s.names[i-1]
+		}
+		f := s.functions[s.names[i]]
+		page, confs = append(page, f), append(confs, f.conf)
+	}
+	return page, confs, ""
+}

@@ -1,0 +1,383 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	// testdata/probe is built with it, which go mod tidy does not see.
+	_ "github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Bootstraps of testdata/probe.
+var probe, probeARM string
+
+func TestMain(m *testing.M) {
+	ReexecInScope(os.Args)
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "fanout-probe-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		probe, probeARM = filepath.Join(dir, "x86_64"), filepath.Join(dir, "arm64")
+		for goarch, path := range map[string]string{"amd64": probe, "arm64": probeARM} {
+			cmd := exec.Command("go", "build", "-o", path, "./testdata/probe")
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "build the probe: %v\n%s", err, out)
+				return 1
+			}
+		}
+		return m.Run()
+	}())
+}
+
+const (
+	testRegion  = "eu-west-1"
+	testAccount = "123456789012"
+)
+
+var testCredentials = aws.Credentials{AccessKeyID: "AKIATEST", SecretAccessKey: "secret", SessionToken: "token"}
+
+// fixture is a sandbox and a client for it.
+type fixture struct {
+	*Sandbox
+	*lambda.Client
+	t testing.TB
+}
+
+func testConfig(t testing.TB) Config {
+	return Config{
+		Functions: []Function{{
+			Name: "probe", Bootstrap: probe, Arch: "x86_64", MemoryMB: 512, Timeout: 30 * time.Second,
+			Env: map[string]string{"AWS_EC2_METADATA_DISABLED": "true"},
+		}},
+		Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
+		Dir: t.TempDir(),
+		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+}
+
+func startTest(t testing.TB, change func(*Config)) *fixture {
+	return startTestInit(t, initLimit, change)
+}
+
+func startTestInit(t testing.TB, init time.Duration, change func(*Config)) *fixture {
+	t.Helper()
+	cfg := testConfig(t)
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := start(cfg, init)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &fixture{s, client(s, testCredentials), t}
+}
+
+func client(s *Sandbox, creds aws.Credentials) *lambda.Client {
+	return lambda.New(lambda.Options{
+		Region: testRegion, BaseEndpoint: aws.String(s.URL()), Retryer: aws.NopRetryer{},
+		Credentials: credentials.StaticCredentialsProvider{Value: creds},
+	})
+}
+
+// needLimits fails the test where there are no cgroups to use.
+func (f *fixture) needLimits() {
+	f.t.Helper()
+	if l := f.Limits(); l.Kind == "none" {
+		f.t.Fatalf("this test needs cgroups: run it as root, or on cgroup v2 with systemd-run and a user bus: %s", l.Reason)
+	}
+}
+
+// reply is what came of an invocation.
+type reply struct {
+	probeResult
+	raw     []byte
+	failed  string
+	kind    string // errorType
+	message string // errorMessage
+	tail    string
+	report  Report
+	header  http.Header
+}
+
+type probeResult struct {
+	PID      int
+	Text     string
+	Env      map[string]string
+	CPU      float64 `json:"cpu_seconds"`
+	Wall     float64 `json:"wall_seconds"`
+	Deadline int64   `json:"deadline_ms"`
+	ARN      string
+	Request  string
+	Trace    string
+	Client   string
+	Child    int
+}
+
+// invoke invokes the function called probe and reads all there is to the answer.
+func (f *fixture) invoke(event string) reply {
+	f.t.Helper()
+	r, err := f.try(f.t.Context(), event)
+	if err != nil {
+		f.t.Fatalf("invoke with %s: %v", event, err)
+	}
+	return r
+}
+
+func (f *fixture) try(ctx context.Context, event string) (reply, error) {
+	var r reply
+	out, err := f.Invoke(ctx, &lambda.InvokeInput{
+		FunctionName: aws.String("probe"), Payload: []byte(event), LogType: types.LogTypeTail,
+	})
+	if err != nil {
+		return r, err
+	}
+	r.raw, r.failed = out.Payload, aws.ToString(out.FunctionError)
+	if resp, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); ok {
+		r.header = resp.Header
+	}
+	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
+	if err != nil {
+		return r, err
+	}
+	r.tail = string(tail)
+	if r.report, err = ParseReport(r.tail); err != nil {
+		return r, fmt.Errorf("%w: %q", err, r.tail)
+	}
+	if r.failed == "" {
+		return r, json.Unmarshal(r.raw, &r.probeResult)
+	}
+	var e struct{ ErrorType, ErrorMessage string }
+	if err := json.Unmarshal(r.raw, &e); err != nil {
+		return r, fmt.Errorf("%w: %q", err, r.raw)
+	}
+	r.kind, r.message = e.ErrorType, e.ErrorMessage
+	return r, nil
+}
+
+func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// wait polls, on a timer, for something that another process is about to do.
+func wait(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(20 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("did not happen: %s", what)
+		}
+	}
+}
+
+func TestInvoke(t *testing.T) {
+	for _, mode := range []LimitMode{LimitsAuto, LimitsNone} {
+		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			f := startTest(t, func(c *Config) { c.Limits = mode })
+			if mode == LimitsAuto {
+				f.needLimits()
+			} else if l := f.Limits(); l.Kind != "none" || l.Reason == "" {
+				t.Errorf("limits %+v: want none, with a reason", l)
+			}
+			r := f.invoke(`{"mode":"echo","text":"hello"}`)
+			if r.Text != "hello" || r.failed != "" {
+				t.Errorf("got %s, failed %q", r.raw, r.failed)
+			}
+			if r.report.InitMS <= 0 || r.report.DurationMS <= 0 || r.report.MaxMemoryMB <= 1 || r.report.MemoryMB != 512 {
+				t.Errorf("report of a cold start: %+v", r.report)
+			}
+			// INIT is paid for.
+			if used := r.report.InitMS + r.report.DurationMS; r.report.BilledMS < used-0.01 || r.report.BilledMS > used+1.01 {
+				t.Errorf("billed %v ms for %v", r.report.BilledMS, used)
+			}
+			if ms, err := strconv.ParseFloat(r.header.Get("X-Fanout-Cpu-Ms"), 64); err != nil || ms < 0 {
+				t.Errorf("X-Fanout-Cpu-Ms %q", r.header.Get("X-Fanout-Cpu-Ms"))
+			}
+			wantLimit := "0.289"
+			if mode == LimitsNone {
+				wantLimit = "none"
+			}
+			if got := r.header.Get("X-Fanout-Cpu-Limit"); got != wantLimit {
+				t.Errorf("X-Fanout-Cpu-Limit %q, want %q", got, wantLimit)
+			}
+			if got := r.header.Get("X-Fanout-Limits"); got != f.Limits().Kind {
+				t.Errorf("X-Fanout-Limits %q, want %q", got, f.Limits().Kind)
+			}
+
+			again := f.invoke(`{"mode":"echo"}`)
+			if again.PID != r.PID || again.report.Cold() {
+				t.Errorf("second start: pid %d after %d, report %+v", again.PID, r.PID, again.report)
+			}
+			if _, err := f.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{
+				FunctionName: aws.String("probe"), Description: aws.String("now cold"),
+			}); err != nil {
+				t.Fatal(err)
+			}
+			fresh := f.invoke(`{"mode":"echo"}`)
+			if fresh.PID == r.PID || !fresh.report.Cold() {
+				t.Errorf("after an update: pid %d after %d, report %+v", fresh.PID, r.PID, fresh.report)
+			}
+			wait(t, "the old process ends", func() bool { return gone(r.PID) })
+		})
+	}
+}
+
+func TestConcurrentInvocations(t *testing.T) {
+	f := startTest(t, nil)
+	// Each one keeps its process until both have one.
+	var mu sync.Mutex
+	pids := map[int]bool{}
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			r, err := f.try(t.Context(), `{"mode":"spin","n":500}`)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			pids[r.PID] = true
+		})
+	}
+	wg.Wait()
+	if len(pids) != 3 {
+		t.Errorf("pids %v: want 3", pids)
+	}
+}
+
+func TestEnds(t *testing.T) {
+	const id = `[0-9a-f-]{36}`
+	for _, tt := range []struct {
+		name    string
+		memory  int
+		timeout time.Duration
+		env     string // PROBE_INIT
+		init    time.Duration
+		event   string
+		kind    string
+		message string // pattern
+		log     string // pattern of the tail
+		status  string
+		kindLog string // Error Type of the REPORT line
+	}{
+		// The time-out kills, with Lambda's words and the configured duration.
+		{"timeout", 512, time.Second, "", initLimit, `{"mode":"sleep"}`, "Sandbox.Timedout", `^RequestId: ` + id + ` Error: Task timed out after 1\.00 seconds$`,
+			`START RequestId: ` + id + ` Version: \$LATEST\n\S+Z ` + id + ` Task timed out after 1\.00 seconds\n\nEND`, "timeout", ""},
+		// The memory limit kills, as on Lambda.
+		{"oom", 128, 30 * time.Second, "", initLimit, `{"mode":"alloc","n":300}`, "Runtime.ExitError", `^RequestId: ` + id + ` Error: Runtime exited with error: signal: killed$`,
+			`Error: Runtime exited with error: signal: killed\nRuntime.ExitError\nEND`, "error", "Runtime.OutOfMemory"},
+		// What was written just before an exit is in the tail.
+		{"exit 1", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":1}`, "Runtime.ExitError", `Error: Runtime exited with error: exit status 1$`,
+			`probe: about to exit\nRequestId: ` + id + ` Error: Runtime exited`, "error", "Runtime.ExitError"},
+		// An exit without an error is one all the same.
+		{"exit 0", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":0}`, "Runtime.ExitError", `Error: Runtime exited without providing a reason$`,
+			`probe: about to exit`, "error", "Runtime.ExitError"},
+		// aws-lambda-go reports a panic, then exits: the report is the answer.
+		{"panic", 512, 30 * time.Second, "", initLimit, `{"mode":"panic"}`, "string", `^probe panics$`, `END`, "", ""},
+		// The function's own error goes through as it is.
+		{"error", 512, 30 * time.Second, "", initLimit, `{"mode":"error","text":"no such bucket"}`, "errorString", `^no such bucket$`, `END`, "", ""},
+		// The answer has a limit of its own; aws-lambda-go ends when it is told.
+		{"too big", 512, 30 * time.Second, "", initLimit, `{"mode":"big","n":7000000}`, "Function.ResponseSizeTooLarge", `6291456 bytes`, `END`, "", ""},
+		// INIT that does not come to an end.
+		{"init too long", 512, 30 * time.Second, "never", 300 * time.Millisecond, `{}`, "Sandbox.Timedout", `Error: Init phase timed out after 0\.30 seconds$`,
+			`probe: in INIT\n`, "timeout", ""},
+		// INIT that ends too early.
+		{"init exits", 512, 30 * time.Second, "exit", initLimit, `{}`, "Runtime.ExitError", `Error: Runtime exited with error: exit status 3$`,
+			`probe: in INIT\n`, "error", "Runtime.ExitError"},
+		// INIT that says what is wrong.
+		{"init error", 512, 30 * time.Second, "error", initLimit, `{}`, "Probe.InitError", `^no config$`,
+			`probe: in INIT\n`, "error", "Probe.InitError"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := startTestInit(t, tt.init, func(c *Config) {
+				c.Functions[0].MemoryMB, c.Functions[0].Timeout = tt.memory, tt.timeout
+				c.Functions[0].Env = map[string]string{"PROBE_INIT": tt.env}
+			})
+			if tt.name == "oom" {
+				f.needLimits()
+			}
+			r := f.invoke(tt.event)
+			if r.failed != "Unhandled" || r.kind != tt.kind || !regexp.MustCompile(tt.message).MatchString(r.message) {
+				t.Errorf("got %s, failed %q; want %s, %s", r.raw, r.failed, tt.kind, tt.message)
+			}
+			if !regexp.MustCompile(tt.log).MatchString(r.tail) {
+				t.Errorf("tail %q: want %s", r.tail, tt.log)
+			}
+			if r.report.Status != tt.status || r.report.ErrorType != tt.kindLog {
+				t.Errorf("report %+v: want status %q, type %q", r.report, tt.status, tt.kindLog)
+			}
+			if tt.name == "oom" && r.report.MaxMemoryMB != 128 {
+				t.Errorf("max memory %v MB: want the limit", r.report.MaxMemoryMB)
+			}
+			if tt.name == "timeout" && r.report.DurationMS != 1000 {
+				t.Errorf("duration %v ms: want the time-out", r.report.DurationMS)
+			}
+			if tt.env != "" {
+				return
+			}
+			// The next one works, in a process of its own where the first ended.
+			if next := f.invoke(`{"mode":"echo","text":"x"}`); next.Text != "x" || next.report.Cold() != (r.kind != "errorString") {
+				t.Errorf("next: %s, report %+v", next.raw, next.report)
+			}
+		})
+	}
+}
+
+func TestLogTail(t *testing.T) {
+	f := startTest(t, nil)
+	r := f.invoke(`{"mode":"log","n":2,"text":"of the first"}`)
+	id := r.report.RequestID
+	want := "probe: in INIT\nSTART RequestId: " + id + " Version: $LATEST\nline 0 of the first\nline 1 of the first\nEND RequestId: " + id + "\n" + r.report.String() + "\n"
+	if r.tail != want {
+		t.Errorf("cold tail %q,\nwant %q", r.tail, want)
+	}
+	// A warm one has its own lines only, and a line without an end gets one.
+	r = f.invoke(`{"mode":"partial","text":"no newline"}`)
+	id = r.report.RequestID
+	want = "START RequestId: " + id + " Version: $LATEST\nno newline\nEND RequestId: " + id + "\n" + r.report.String() + "\n"
+	if r.tail != want {
+		t.Errorf("warm tail %q,\nwant %q", r.tail, want)
+	}
+	// Of a long one, the last 4 KB.
+	r = f.invoke(`{"mode":"log","n":1000,"text":"of many"}`)
+	if len(r.tail) != 4096 || !strings.Contains(r.tail, "line 999 of many\nEND") {
+		t.Errorf("long tail of %d bytes: %q", len(r.tail), r.tail)
+	}
+	// Nothing of it is left over for the next.
+	r = f.invoke(`{"mode":"echo"}`)
+	if strings.Contains(r.tail, "line") {
+		t.Errorf("tail after a long one: %q", r.tail)
+	}
+}

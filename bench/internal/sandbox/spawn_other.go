@@ -1,0 +1,32 @@
+//go:build !linux
+
+package sandbox
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+)
+
+var errNotLinux = errors.New("the sandbox runs Lambda's Linux binaries and so needs Linux")
+
+type forker struct{}
+
+func newForker() (*forker, error) { return nil, errNotLinux }
+
+func (*forker) do(func() error) error { return errNotLinux }
+
+func (*forker) close() {}
+
+func childAttr() *syscall.SysProcAttr { return nil }
+
+func killGroup(int) error { return errNotLinux }
+
+func processCPU(int) (time.Duration, error) { return 0, errNotLinux }
+
+func rusage(state *os.ProcessState) (time.Duration, int64) {
+	return state.UserTime() + state.SystemTime(), 0
+}
+
+func exitText(state *os.ProcessState) string { return state.String() }

@@ -1,0 +1,144 @@
+// Command probe is a bootstrap that does what a test tells it to: in INIT by
+// its environment, later by the event.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+)
+
+type event struct {
+	Mode string `json:"mode"`
+	N    int    `json:"n"`
+	Text string `json:"text"`
+}
+
+type result struct {
+	PID      int               `json:"pid"`
+	Text     string            `json:"text,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+	CPU      float64           `json:"cpu_seconds,omitempty"`
+	Wall     float64           `json:"wall_seconds,omitempty"`
+	Deadline int64             `json:"deadline_ms,omitempty"`
+	ARN      string            `json:"arn,omitempty"`
+	Request  string            `json:"request,omitempty"`
+	Trace    string            `json:"trace,omitempty"`
+	Client   string            `json:"client,omitempty"`
+	Child    int               `json:"child,omitempty"`
+}
+
+func main() {
+	fmt.Println("probe: in INIT")
+	switch os.Getenv("PROBE_INIT") {
+	case "never":
+		time.Sleep(time.Hour)
+	case "exit":
+		os.Exit(3)
+	case "error":
+		base := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/init/error"
+		resp, err := http.Post(base, "application/json", strings.NewReader(`{"errorMessage":"no config","errorType":"Probe.InitError"}`))
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		os.Exit(1)
+	case "spin":
+		spin(200 * time.Millisecond)
+	}
+	lambda.Start(handle)
+}
+
+var kept [][]byte
+
+func handle(ctx context.Context, e event) (result, error) {
+	r := result{PID: os.Getpid()}
+	switch e.Mode {
+	case "echo":
+		r.Text = e.Text
+	case "context":
+		deadline, _ := ctx.Deadline()
+		r.Deadline = deadline.UnixMilli()
+		lc, _ := lambdacontext.FromContext(ctx)
+		r.ARN, r.Request, r.Client = lc.InvokedFunctionArn, lc.AwsRequestID, lc.ClientContext.Client.AppTitle
+		r.Trace = os.Getenv("_X_AMZN_TRACE_ID")
+	case "alloc": // N MB
+		for range e.N {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			kept = append(kept, b)
+		}
+	case "sleep": // until killed
+		time.Sleep(time.Hour)
+	case "spawn": // a child that leaves the process group and outlives us
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = []string{"PROBE_INIT=never"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			return r, err
+		}
+		r.Child = cmd.Process.Pid
+	case "exit": // with status N
+		fmt.Println("probe: about to exit")
+		os.Exit(e.N)
+	case "panic":
+		panic("probe panics")
+	case "error":
+		return r, errors.New(e.Text)
+	case "spin": // N milliseconds of wall time
+		r.CPU, r.Wall = spin(time.Duration(e.N) * time.Millisecond)
+	case "log": // N lines
+		for i := range e.N {
+			fmt.Fprintln(os.Stderr, "line "+strconv.Itoa(i)+" "+e.Text)
+		}
+	case "partial": // a line without its end
+		fmt.Print(e.Text)
+	case "big": // an answer of N bytes
+		r.Text = strings.Repeat("x", e.N)
+	case "env":
+		r.Env = map[string]string{}
+		for _, kv := range os.Environ() {
+			k, v, _ := strings.Cut(kv, "=")
+			r.Env[k] = v
+		}
+	default:
+		return r, fmt.Errorf("no such mode: %q", e.Mode)
+	}
+	return r, nil
+}
+
+// spin keeps one thread busy for d and gives the CPU and wall time it took, in
+// seconds.
+func spin(d time.Duration) (cpu, wall float64) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start, before := time.Now(), used()
+	for time.Since(start) < d {
+		for i := 0; i < 10000; i++ {
+			sink += i
+		}
+	}
+	return used() - before, time.Since(start).Seconds()
+}
+
+var sink int
+
+func used() float64 {
+	var ru syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+		panic(err)
+	}
+	return float64(ru.Utime.Nano()+ru.Stime.Nano()) / 1e9
+}

@@ -1,0 +1,170 @@
+// Package trial measures: a [Plan] says which settings to try and how often, a
+// [Runner] invokes them through the Lambda API, interleaved, and writes one
+// [Result] line for each invocation. What the lines mean is package report's
+// affair: everything shown can be made from the file alone.
+package trial
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"fanout/functions/fetch"
+)
+
+// Auto is the concurrency that leaves the choice to the function.
+const Auto = 0
+
+// Starts of an invocation.
+const (
+	Cold = "cold" // in a process that had to be started first
+	Warm = "warm" // in a process that has read with the same client before
+)
+
+// Plan is which settings are tried, and how often each.
+type Plan struct {
+	MemoriesMB    []int    `json:"memories_mb"`
+	Architectures []string `json:"architectures"`
+	Clients       []string `json:"clients"`
+	Concurrencies []int    `json:"concurrencies"` // Auto: the function's own choice
+	Contenders    []string `json:"contenders"`
+	Invocations   int      `json:"invocations"` // warm ones a setting
+	Cold          int      `json:"cold"`        // cold ones a setting, but of concurrency 1
+	Sequential    int      `json:"sequential"`  // warm ones a setting of concurrency 1: the slow baseline
+	Count         bool     `json:"count"`       // count the objects instead of finding the needle
+	Seed          uint64   `json:"seed"`        // of the order
+}
+
+// Limits of Lambda and of a sensible plan.
+const (
+	MinMemoryMB    = 128
+	MaxMemoryMB    = 10_240
+	MaxInvocations = 10_000
+)
+
+// Validate says what is wrong with p: the field, its value, what is allowed.
+func (p Plan) Validate() error {
+	for _, list := range []struct {
+		name string
+		n    int
+	}{
+		{"memory", len(p.MemoriesMB)}, {"arch", len(p.Architectures)}, {"client", len(p.Clients)},
+		{"concurrency", len(p.Concurrencies)}, {"contender", len(p.Contenders)},
+	} {
+		if list.n == 0 {
+			return fmt.Errorf("%s: give at least one", list.name)
+		}
+	}
+	for _, m := range p.MemoriesMB {
+		if m < MinMemoryMB || m > MaxMemoryMB {
+			return fmt.Errorf("memory %d: must be %d to %d MB", m, MinMemoryMB, MaxMemoryMB)
+		}
+	}
+	for _, c := range p.Concurrencies {
+		if c != Auto && (c < 1 || c > fetch.MaxConcurrency) {
+			return fmt.Errorf("concurrency %d: must be auto or 1 to %d", c, fetch.MaxConcurrency)
+		}
+	}
+	for _, count := range []struct {
+		name string
+		n    int
+	}{{"invocations", p.Invocations}, {"cold", p.Cold}, {"sequential", p.Sequential}} {
+		if count.n < 0 || count.n > MaxInvocations {
+			return fmt.Errorf("%s %d: must be 0 to %d", count.name, count.n, MaxInvocations)
+		}
+	}
+	if p.Invocations+p.Cold == 0 {
+		return errors.New("invocations 0 and cold 0: nothing to measure")
+	}
+	return nil
+}
+
+// Target is a deployed function: one contender at one memory size and
+// architecture.
+type Target struct {
+	Function  string // name or ARN
+	Contender string
+	MemoryMB  int
+	Arch      string
+
+	// Published says that the function knows the published event and answer
+	// only: neither client nor concurrency can be set, and there are no stats.
+	Published bool
+}
+
+// Setting is what a row of the result is about.
+type Setting struct {
+	Target      Target
+	Client      string // empty for a Published target
+	Concurrency int    // Auto, too, for a Published target
+}
+
+// sequential says whether s is the baseline that speed-up is measured
+// against.
+func (s Setting) sequential() bool { return s.Concurrency == 1 }
+
+// settings lists every setting of the plan on these targets.
+func (p Plan) settings(targets []Target) []Setting {
+	var all []Setting
+	for _, t := range targets {
+		if t.Published {
+			all = append(all, Setting{Target: t})
+			continue
+		}
+		for _, client := range p.Clients {
+			for _, c := range p.Concurrencies {
+				all = append(all, Setting{t, client, c})
+			}
+		}
+	}
+	return all
+}
+
+// step is one invocation to measure.
+type step struct {
+	setting Setting
+	start   string // Cold or Warm
+	seq     int    // from 0, within the setting and start
+}
+
+// schedule orders all invocations: rounds, each with every setting's next
+// cold and warm one, shuffled within the round. A machine that gets slower
+// then does so for all settings alike, and not for the last ones.
+func (p Plan) schedule(targets []Target) []step {
+	rng := rand.New(rand.NewPCG(p.Seed, 0))
+	settings := p.settings(targets)
+	var all []step
+	for round := range max(p.Invocations, p.Cold, p.Sequential) {
+		var steps []step
+		for _, s := range settings {
+			warm, cold := p.Invocations, p.Cold
+			if s.sequential() {
+				warm, cold = p.Sequential, 0
+			}
+			if round < cold {
+				steps = append(steps, step{s, Cold, round})
+			}
+			if round < warm {
+				steps = append(steps, step{s, Warm, round})
+			}
+		}
+		rng.Shuffle(len(steps), func(i, k int) { steps[i], steps[k] = steps[k], steps[i] })
+		all = slices.Concat(all, steps)
+	}
+	return all
+}
+
+// guess is a rough forecast of an invocation's time, for the progress bar
+// only: 22 ms mean first byte, 0.3 ms of CPU an object (aws-sdk-go-v2 on 2024
+// server cores), the CPU share of the memory size.
+func (s step) guess(objects int) time.Duration {
+	workers := float64(s.setting.Concurrency)
+	if s.setting.Concurrency == Auto {
+		workers = 64
+	}
+	latency := float64(objects) / workers * 22
+	cpu := float64(objects) * 0.3 / min(float64(s.setting.Target.MemoryMB)/1769, 2)
+	return time.Duration((50 + max(latency, cpu)) * float64(time.Millisecond))
+}

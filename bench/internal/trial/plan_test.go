@@ -1,0 +1,123 @@
+package trial
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func basePlan() Plan {
+	return Plan{
+		MemoriesMB: []int{128, 512}, Architectures: []string{"x86_64"}, Clients: []string{"tuned"},
+		Concurrencies: []int{1, 64}, Contenders: []string{"go"}, Invocations: 5, Cold: 1, Sequential: 1, Seed: 1,
+	}
+}
+
+func targets() []Target {
+	return []Target{{Function: "a", Contender: "go", MemoryMB: 128}, {Function: "b", Contender: "go", MemoryMB: 512}}
+}
+
+func TestPlanValidate(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		change  func(*Plan)
+		message string
+	}{
+		{"as it is", func(*Plan) {}, ""},
+		{"auto is allowed", func(p *Plan) { p.Concurrencies = []int{Auto} }, ""},
+		{"cold only", func(p *Plan) { p.Invocations = 0 }, ""},
+		{"no memory", func(p *Plan) { p.MemoriesMB = nil }, "memory: give at least one"},
+		{"no client", func(p *Plan) { p.Clients = nil }, "client: give at least one"},
+		{"below Lambda's least", func(p *Plan) { p.MemoriesMB = []int{64} }, "memory 64: must be 128 to 10240 MB"},
+		{"above Lambda's most", func(p *Plan) { p.MemoriesMB = []int{99999} }, "memory 99999"},
+		{"too many workers", func(p *Plan) { p.Concurrencies = []int{5000} }, "concurrency 5000: must be auto or 1 to 1024"},
+		{"negative", func(p *Plan) { p.Cold = -1 }, "cold -1"},
+		{"nothing to do", func(p *Plan) { p.Invocations, p.Cold = 0, 0 }, "nothing to measure"},
+	} {
+		p := basePlan()
+		tc.change(&p)
+		err := p.Validate()
+		if (err == nil) != (tc.message == "") || err != nil && !strings.Contains(err.Error(), tc.message) {
+			t.Errorf("%s: error %v, want %q", tc.name, err, tc.message)
+		}
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	p := basePlan()
+	steps := p.schedule(targets())
+	count := map[string]int{}
+	for _, s := range steps {
+		kind := s.start
+		if s.setting.sequential() {
+			kind = "sequential " + kind
+		}
+		count[kind]++
+	}
+	want := map[string]int{Warm: 10, Cold: 2, "sequential " + Warm: 2}
+	if !reflect.DeepEqual(count, want) {
+		t.Errorf("got %v, want %v", count, want)
+	}
+	// Interleaved: no setting's second invocation comes before every setting
+	// has had its first.
+	for i, s := range steps {
+		for _, earlier := range steps[:i] {
+			if earlier.seq > s.seq {
+				t.Fatalf("round %d after round %d", s.seq, earlier.seq)
+			}
+		}
+	}
+	if !reflect.DeepEqual(steps, p.schedule(targets())) {
+		t.Error("the same seed gave another order")
+	}
+	p.Seed = 2
+	if reflect.DeepEqual(steps, p.schedule(targets())) {
+		t.Error("another seed gave the same order")
+	}
+}
+
+// A contender that knows only the published event has one setting a function.
+func TestSchedulePublished(t *testing.T) {
+	ts := append(targets(), Target{Function: "c", Contender: "other", MemoryMB: 128, Published: true})
+	n := 0
+	for _, s := range basePlan().schedule(ts) {
+		if s.setting.Target.Function == "c" {
+			if n++; s.setting.Client != "" || s.setting.Concurrency != Auto {
+				t.Errorf("setting %+v", s.setting)
+			}
+		}
+	}
+	if n != 6 { // 5 warm, 1 cold
+		t.Errorf("%d steps, want 6", n)
+	}
+}
+
+func TestWarmup(t *testing.T) {
+	seq, many := Setting{Target{Function: "a"}, "tuned", 1}, Setting{Target{Function: "a"}, "tuned", 64}
+	stock := Setting{Target{Function: "a"}, "stock", 64}
+	other := Setting{Target: Target{Function: "a", Published: true}}
+	for _, tc := range []struct {
+		name   string
+		warmed map[string]int
+		want   Setting
+		needed bool
+	}{
+		{"a fresh process", nil, many, true},
+		{"another client's connections do not help", map[string]int{"tuned": 64}, stock, true},
+		{"too few connections", map[string]int{"tuned": 8}, many, true},
+		{"warm", map[string]int{"tuned": 64}, many, false},
+		{"more than needed", map[string]int{"tuned": 64}, seq, false},
+		{"sequential is warmed up by many", nil, Setting{Target{Function: "a"}, "tuned", 1}, true},
+		{"published, fresh", nil, other, true},
+		{"published, warm", map[string]int{"": 1}, other, false},
+	} {
+		r := Runner{warmed: map[string]map[string]int{"a": tc.warmed}}
+		got, needed := r.warmup(tc.want)
+		if needed != tc.needed {
+			t.Errorf("%s: needed %v", tc.name, needed)
+		}
+		if needed && tc.want.sequential() && got.Concurrency != Auto {
+			t.Errorf("%s: warmed up with %d", tc.name, got.Concurrency)
+		}
+	}
+}

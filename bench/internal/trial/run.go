@@ -1,0 +1,353 @@
+package trial
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"fanout/bench/internal/sandbox"
+	"fanout/functions/corpus"
+	"fanout/functions/fetch"
+)
+
+// Expected is the right answer, known from the corpus.
+type Expected struct {
+	Key     string // holds the needle
+	Objects int
+	Bytes   int64
+	Digest  string
+}
+
+// Expect works out the right answer for a corpus.
+func Expect(spec corpus.Spec) Expected {
+	bytes, digest := spec.Expect()
+	return Expected{spec.Key(spec.NeedleObject()), spec.Count, bytes, digest.String()}
+}
+
+// Step tells where a run is. It is sent before each invocation, with Last nil,
+// and after it.
+type Step struct {
+	Done, Total   int           // invocations
+	Past, Planned time.Duration // the same, weighed by a forecast of each one's time
+	Setting       Setting
+	Start         string
+	Weight        time.Duration // this invocation's own share of Planned
+	Last          *Result
+}
+
+// Runner measures a plan. All fields but Progress are required.
+type Runner struct {
+	Lambda   *lambda.Client
+	Header   Header // with plan, corpus and backend
+	Targets  []Target
+	Bucket   string
+	Expected Expected
+	Out      io.Writer // takes the header and the result lines, one Write each
+	Progress func(Step)
+
+	warmed map[string]map[string]int // by function, then client: the most workers used since its last cold start
+}
+
+// ErrWrongAnswer ends a run in which at least one answer was not true.
+var ErrWrongAnswer = errors.New("wrong answer")
+
+// Probe asks each contender's largest function once, with the published event,
+// and marks the targets of those that answer without stats as Published. An
+// error of the function itself leaves its contender unmarked: the run will
+// show it.
+func (r *Runner) Probe(ctx context.Context) error {
+	largest := map[string]Target{}
+	for _, t := range r.Targets {
+		if t.MemoryMB > largest[t.Contender].MemoryMB {
+			largest[t.Contender] = t
+		}
+	}
+	for contender, t := range largest {
+		got, err := r.invoke(ctx, Setting{Target: Target{Function: t.Function, Published: true}})
+		if err != nil {
+			return err
+		}
+		if got.failure == nil && got.response.Stats == nil {
+			for i := range r.Targets {
+				if r.Targets[i].Contender == contender {
+					r.Targets[i].Published = true
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Run measures every step of the plan and writes a line for each. A setting
+// that fails is a line, too; the errors returned are those that end a run:
+// the API cannot be reached, the file cannot be written, ctx ended, or, at the
+// very end, [ErrWrongAnswer].
+func (r *Runner) Run(ctx context.Context) error {
+	r.Header.Schema = schema
+	if err := writeLine(r.Out, r.Header); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	steps := r.Header.Plan.schedule(r.Targets)
+	progress := Step{Total: len(steps)}
+	for _, s := range steps {
+		progress.Planned += s.guess(r.Expected.Objects)
+	}
+	r.warmed = map[string]map[string]int{}
+	var wrong []string
+	for _, s := range steps {
+		progress.Setting, progress.Start, progress.Last = s.setting, s.start, nil
+		progress.Weight = s.guess(r.Expected.Objects)
+		r.report(progress)
+		results, err := r.measure(ctx, s)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		for i := range results {
+			if err := writeLine(r.Out, results[i]); err != nil {
+				return fmt.Errorf("write results: %w", err)
+			}
+			if results[i].ErrorType == WrongAnswer {
+				wrong = append(wrong, results[i].Function+": "+results[i].Error)
+			}
+			progress.Last = &results[i]
+		}
+		progress.Done++
+		progress.Past += progress.Weight
+		r.report(progress)
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%w in %d of %d invocations; first %s", ErrWrongAnswer, len(wrong), len(steps), wrong[0])
+	}
+	return nil
+}
+
+func (r *Runner) report(s Step) {
+	if r.Progress != nil {
+		r.Progress(s)
+	}
+}
+
+// coldTries is how often a warm invocation is tried when it meets a cold
+// process, which AWS is free to give it.
+const coldTries = 3
+
+// measure makes one invocation of the wanted kind and gives its line; a warm
+// one that met a cold process is a line of its own, called what it was.
+func (r *Runner) measure(ctx context.Context, s step) ([]Result, error) {
+	if s.start == Cold {
+		if err := r.forceCold(ctx, s.setting.Target.Function); err != nil {
+			return nil, err
+		}
+		delete(r.warmed, s.setting.Target.Function)
+	} else if warmup, needed := r.warmup(s.setting); needed {
+		got, err := r.invoke(ctx, warmup)
+		if err != nil {
+			return nil, err
+		}
+		if got.failure != nil { // what cannot be warmed up cannot be measured
+			return []Result{r.line(s, got)}, nil
+		}
+		r.noteWarm(warmup)
+	}
+	var lines []Result
+	for range coldTries {
+		got, err := r.invoke(ctx, s.setting)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, r.line(s, got))
+		if got.failure != nil {
+			delete(r.warmed, s.setting.Target.Function) // the process may be gone
+			break
+		}
+		r.noteWarm(s.setting)
+		if s.start == Cold || !got.report.Cold() {
+			break
+		}
+	}
+	return lines, nil
+}
+
+// warmup gives the invocation that must come before a warm one: with as many
+// connections as it will use, since a fresh connection costs a handshake. The
+// sequential baseline needs one connection only, so any will do, and it is
+// warmed up by many workers to be quick.
+func (r *Runner) warmup(s Setting) (Setting, bool) {
+	most := r.warmed[s.Target.Function][s.Client]
+	if most > 0 && (s.Target.Published || most >= max(s.Concurrency, 1)) {
+		return s, false
+	}
+	if s.sequential() {
+		s.Concurrency = Auto
+	}
+	return s, true
+}
+
+func (r *Runner) noteWarm(s Setting) {
+	if r.warmed[s.Target.Function] == nil {
+		r.warmed[s.Target.Function] = map[string]int{}
+	}
+	clients := r.warmed[s.Target.Function]
+	clients[s.Client] = max(clients[s.Client], s.Concurrency, 1)
+}
+
+// forceCold makes the function's next invocation a cold start: any update of
+// the configuration does. The description is the one part that changes
+// nothing else.
+func (r *Runner) forceCold(ctx context.Context, function string) error {
+	description := "cold start forced by fanout at " + time.Now().UTC().Format(time.RFC3339Nano)
+	if _, err := r.Lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: &function, Description: &description,
+	}); err != nil {
+		return fmt.Errorf("force a cold start of %s: %w", function, err)
+	}
+	waiter := lambda.NewFunctionUpdatedV2Waiter(r.Lambda, func(o *lambda.FunctionUpdatedV2WaiterOptions) {
+		o.MinDelay, o.MaxDelay = 100*time.Millisecond, time.Second
+	})
+	if err := waiter.Wait(ctx, &lambda.GetFunctionInput{FunctionName: &function}, 2*time.Minute); err != nil {
+		return fmt.Errorf("wait for the update of %s: %w", function, err)
+	}
+	return nil
+}
+
+// invocation is what came back.
+type invocation struct {
+	at        time.Time
+	roundtrip time.Duration
+	report    sandbox.Report
+	cpuMS     *float64
+	limits    string
+	response  response
+	failure   *fetch.Error // the function's, not the API's
+}
+
+// response is what any contender answers; ours adds stats.
+type response struct {
+	Result string       `json:"result"`
+	Stats  *fetch.Stats `json:"stats"`
+}
+
+func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
+	event := fetch.Event{Bucket: r.Bucket, Folder: r.Header.Corpus.Prefix, Client: s.Client}
+	if !r.Header.Plan.Count {
+		event.Find = &r.Header.Corpus.Needle
+	}
+	if s.Concurrency != Auto {
+		event.Concurrency = &s.Concurrency
+	}
+	payload, err := json.Marshal(event)
+	if err != nil {
+		return invocation{}, err
+	}
+	got := invocation{at: time.Now()}
+	out, err := r.Lambda.Invoke(ctx, &lambda.InvokeInput{
+		FunctionName: &s.Target.Function, Payload: payload, LogType: types.LogTypeTail,
+	})
+	got.roundtrip = time.Since(got.at)
+	if err != nil {
+		return got, fmt.Errorf("invoke %s: %w", s.Target.Function, err)
+	}
+	if raw, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); ok {
+		got.fromSandbox(raw.Header)
+	}
+	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
+	if err != nil {
+		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
+	}
+	if got.report, err = sandbox.ParseReport(string(tail)); err != nil {
+		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
+	}
+	if out.FunctionError != nil {
+		got.failure = failureOf(out.Payload)
+		return got, nil
+	}
+	if err := json.Unmarshal(out.Payload, &got.response); err != nil {
+		got.failure = &fetch.Error{Type: WrongAnswer, Message: "not an answer", Err: err}
+		return got, nil
+	}
+	got.failure = r.check(got.response)
+	return got, nil
+}
+
+// fromSandbox takes what only the sandbox can tell.
+func (i *invocation) fromSandbox(h http.Header) {
+	i.limits = h.Get("X-Fanout-Limits")
+	if ms, err := strconv.ParseFloat(h.Get("X-Fanout-Cpu-Ms"), 64); err == nil {
+		i.cpuMS = &ms
+	}
+}
+
+func failureOf(payload []byte) *fetch.Error {
+	var wire struct{ ErrorType, ErrorMessage string }
+	if err := json.Unmarshal(payload, &wire); err != nil {
+		return &fetch.Error{Type: "Unknown", Message: string(payload)}
+	}
+	return &fetch.Error{Type: cmp.Or(wire.ErrorType, "Unknown"), Message: wire.ErrorMessage}
+}
+
+// check compares an answer with the truth; nil: right.
+func (r *Runner) check(got response) *fetch.Error {
+	wrong := func(what string, got, want any) *fetch.Error {
+		return &fetch.Error{Type: WrongAnswer, Message: fmt.Sprintf("%s %v, want %v", what, got, want)}
+	}
+	want := r.Expected.Key
+	if r.Header.Plan.Count {
+		want = strconv.Itoa(r.Expected.Objects)
+	}
+	switch s := got.Stats; {
+	case got.Result != want:
+		return wrong("result", got.Result, want)
+	case s == nil:
+		return nil
+	case s.Objects != r.Expected.Objects:
+		return wrong("objects", s.Objects, r.Expected.Objects)
+	case s.Bytes != r.Expected.Bytes:
+		return wrong("bytes", s.Bytes, r.Expected.Bytes)
+	case s.Digest != r.Expected.Digest:
+		return wrong("digest", s.Digest, r.Expected.Digest)
+	case s.Errors != 0:
+		return wrong("errors", s.Errors, 0)
+	}
+	return nil
+}
+
+func (r *Runner) line(s step, got invocation) Result {
+	t := s.setting.Target
+	line := Result{
+		Run: r.Header.Run, Backend: r.Header.Backend, Host: r.Header.Host,
+		Contender: t.Contender, Function: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch,
+		Client: s.setting.Client, Concurrency: s.setting.Concurrency, Start: s.start, Seq: s.seq,
+		OK: got.failure == nil, InitMS: got.report.InitMS, DurationMS: got.report.DurationMS,
+		BilledMS: got.report.BilledMS, MaxMemoryMB: int(got.report.MaxMemoryMB),
+		RoundtripMS: milliseconds(got.roundtrip),
+		ProcessMS:   got.cpuMS, Limits: got.limits, Stats: got.response.Stats, At: got.at.UTC(),
+	}
+	if got.failure != nil {
+		line.ErrorType, line.Error = got.failure.Type, got.failure.Error()
+	}
+	if line.OK { // whatever was wanted: a failed start may leave no trace
+		line.Start = Warm
+		if got.report.Cold() {
+			line.Start = Cold
+		}
+	}
+	return line
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

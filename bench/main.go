@@ -1,0 +1,99 @@
+// Command fanout measures concurrent S3 reads in AWS Lambda: which memory,
+// architecture, concurrency and client to pay for. Run "fanout help".
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"fanout/bench/internal/sandbox"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() {
+	sandbox.ReexecInScope(os.Args)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole command; it gives the exit status: 0, 1 for a run that
+// failed, 2 for wrong usage.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "fanout",
+		Short:         "Which memory, architecture, concurrency and client to pay for when a Lambda function reads many S3 objects",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &problem{err, "see fanout help " + c.Name(), exitUsage}
+	})
+	root.AddCommand(runCommand(), reportCommand(), sandboxCommand(), seedCommand())
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var p *problem
+	if !errors.As(err, &p) {
+		p = &problem{err, "see fanout help", exitFailed}
+		if root.Flags().NArg() > 0 && len(args) > 0 { // cobra's own: an unknown subcommand or argument
+			if c, _, findErr := root.Find(args); findErr != nil || c == root {
+				p.status = exitUsage
+			}
+		}
+		var hinting interface{ Hint() string }
+		if errors.As(err, &hinting) {
+			p.hint = hinting.Hint()
+		}
+	}
+	fmt.Fprintf(stderr, "error: %v\nhint: %s\n", p.err, p.hint)
+	return p.status
+}
+
+// Exit statuses.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// problem is an error with what to do next.
+type problem struct {
+	err    error
+	hint   string
+	status int
+}
+
+func (p *problem) Error() string { return p.err.Error() }
+func (p *problem) Unwrap() error { return p.err }
+
+// usage is wrong usage, found before anything was created.
+func usage(hint string, format string, args ...any) error {
+	return &problem{fmt.Errorf(format, args...), hint, exitUsage}
+}
+
+// failed is a run that failed.
+func failed(hint string, format string, args ...any) error {
+	return &problem{fmt.Errorf(format, args...), hint, exitFailed}
+}
+
+// noArguments refuses arguments, as wrong usage.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("see fanout help "+c.Name(), "%s: unexpected argument %q", c.Name(), args[0])
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"fanout/bench/internal/trial"
+)
+
+func sandboxCommand() *cobra.Command {
+	var fl fleet
+	var verbose bool
+	c := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Serve Lambda and S3 on loopback until interrupted",
+		Long: `Serve the Lambda API and an S3 bucket with the corpus on loopback, until
+interrupted. It prints the environment to export; with it the AWS CLI and every
+SDK work against this machine.`,
+		Example: `  fanout sandbox >env &
+  . ./env; aws s3 ls s3://fanout-lab/objects/ | head
+  aws lambda invoke --function-name fanout-go-x86_64-512 --log-type Tail \
+    --cli-binary-format raw-in-base64-out \
+    --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' answer.json`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return serveSandbox(c.Context(), &fl, verbose, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	c.Flags().SortFlags = false
+	fleetFlags(c.Flags(), &fl, []int{128, 512, 1769})
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each request's fate, on standard error")
+	return c
+}
+
+func serveSandbox(ctx context.Context, fl *fleet, verbose bool, stdout, stderr io.Writer) (err error) {
+	if err := fl.parse("sandbox"); err != nil {
+		return err
+	}
+	for _, mb := range fl.memoriesMB {
+		if mb < trial.MinMemoryMB || mb > trial.MaxMemoryMB {
+			return usage("see fanout help sandbox", "memory %d: must be %d to %d MB", mb, trial.MinMemoryMB, trial.MaxMemoryMB)
+		}
+	}
+	log := slog.New(slog.DiscardHandler)
+	if verbose {
+		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	l, err := startLab(fl, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	show := newProgress(stderr)
+	defer show.close()
+	if _, err := l.prepare(ctx, fl, show); err != nil {
+		return err
+	}
+	env := l.exports()
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		fmt.Fprintf(stdout, "export %s=%s\n", name, env[name])
+	}
+	fmt.Fprintf(stderr, "bucket %s holds %d objects under %s\n", labBucket, fl.corpus.Count, fl.corpus.Prefix)
+	for _, t := range l.targets {
+		fmt.Fprintf(stderr, "function %s\n", t.Function)
+	}
+	if limits := l.lambda.Limits(); limits.Reason != "" {
+		fmt.Fprintf(stderr, "warning: CPU and memory are not limited: %s\n", limits.Reason)
+	}
+	fmt.Fprintln(stderr, "serving until interrupted (Ctrl-C)")
+	<-ctx.Done()
+	return nil
+}

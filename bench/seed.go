@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/spf13/cobra"
+
+	"fanout/functions/corpus"
+)
+
+// seedFlags is what fanout seed was asked for.
+type seedFlags struct {
+	spec             corpus.Spec
+	bucket, endpoint string
+	aws, empty       bool
+}
+
+func seedCommand() *cobra.Command {
+	var sf seedFlags
+	c := &cobra.Command{
+		Use:   "seed --bucket NAME (--endpoint URL | --aws)",
+		Short: "Put the corpus into a bucket, or empty it",
+		Long: `Put the corpus into a bucket: what is there already is kept, what is too much is
+removed, and a run that was interrupted goes on where it stopped. With --empty,
+remove everything under the prefix instead, all versions.`,
+		Example: `  fanout seed --bucket my-bucket --aws
+  fanout seed --bucket my-bucket --aws --prefix '' --empty`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	c.Flags().SortFlags = false
+	c.Flags().StringVar(&sf.bucket, "bucket", "", "name of the bucket (required)")
+	c.Flags().StringVar(&sf.endpoint, "endpoint", "", "S3 endpoint `URL` (else AWS_ENDPOINT_URL_S3)")
+	c.Flags().BoolVar(&sf.aws, "aws", false, "the bucket is in AWS itself: requests cost money")
+	c.Flags().BoolVar(&sf.empty, "empty", false, "remove every object under the prefix, all versions")
+	corpusFlags(c.Flags(), &sf.spec)
+	return c
+}
+
+func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+	const hint = "see fanout help seed"
+	explicit := sf.endpoint != "" || os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
+	switch {
+	case sf.bucket == "":
+		return usage(hint, "no bucket: give --bucket")
+	case sf.aws && sf.endpoint != "":
+		return usage(hint, "--aws and --endpoint exclude each other")
+	case !sf.aws && !explicit:
+		return usage("--aws says that AWS itself is meant", "no endpoint: give --endpoint, AWS_ENDPOINT_URL_S3 or --aws")
+	}
+	if err := sf.spec.Validate(); err != nil {
+		return usage(hint, "%w", err)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+	}
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if sf.endpoint != "" {
+			o.BaseEndpoint = &sf.endpoint
+			o.UsePathStyle = true
+		}
+	})
+	show := newProgress(stderr)
+	defer show.close()
+	if sf.empty {
+		n, err := corpus.Empty(ctx, client, sf.bucket, sf.spec.Prefix, nil)
+		if err != nil {
+			return failed("run it again: it goes on where it stopped", "empty the bucket, %d removed so far: %w", n, err)
+		}
+		fmt.Fprintf(stdout, "removed %d objects and versions from s3://%s/%s\n", n, sf.bucket, sf.spec.Prefix)
+		return nil
+	}
+	show.begin("seeding", sf.spec.Count)
+	r, err := sf.spec.Put(ctx, client, sf.bucket, show.count)
+	show.end()
+	if err != nil {
+		return failed("run it again: it goes on where it stopped", "put the corpus: %w", err)
+	}
+	fmt.Fprintf(stdout, "s3://%s/%s: %d objects put, %d kept, %d removed\n", sf.bucket, sf.spec.Prefix, r.Put, r.Kept, r.Removed)
+	return nil
+}

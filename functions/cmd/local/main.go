@@ -1,0 +1,168 @@
+// Command local is the local entry point: the same handler as in Lambda, in a
+// process of one's own, for a first look and for a debugger.
+//
+//	local -endpoint https://127.0.0.1:9000 -bucket photos -find needle
+//	local -aws -event event.json
+//	echo '{"s3_bucket_name":"photos"}' | local -aws -event -
+//
+// It prints what Lambda would answer: the response, or errorType and
+// errorMessage with exit status 1.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"fanout/functions/fetch"
+	"fanout/functions/store"
+	_ "fanout/functions/store/sdk" // stock, tuned and the shared configuration
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// settings is what the command line says.
+type settings struct {
+	eventFile string
+	endpoint  string
+	aws       bool
+	timeout   time.Duration
+	event     fetch.Event
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	s, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "error: %v\nhint: run with -h for the flags\n", err)
+		return 2
+	}
+	payload, err := s.payload(stdin)
+	if err != nil {
+		fmt.Fprintf(stderr, "error: %v\nhint: -event takes a file, or - for standard input\n", err)
+		return 1
+	}
+	cfg, err := fetch.ConfigFromEnv(os.Getenv, store.Default)
+	if err != nil {
+		fmt.Fprintf(stderr, "error: %v\nhint: unset it or correct it\n", err)
+		return 2
+	}
+	if s.endpoint != "" {
+		if err := os.Setenv("AWS_ENDPOINT_URL_S3", s.endpoint); err != nil {
+			fmt.Fprintf(stderr, "error: set the endpoint: %v\nhint: see -endpoint\n", err)
+			return 2
+		}
+	}
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+	}
+	handler := fetch.New(cfg, func(ctx context.Context, client string) (fetch.Store, error) {
+		return store.Open(ctx, client)
+	})
+	answer, err := handler.Invoke(ctx, payload)
+	status := 0
+	if err != nil {
+		status = 1
+		if answer, err = json.Marshal(err); err != nil {
+			fmt.Fprintf(stderr, "error: encode the answer: %v\nhint: please report this\n", err)
+			return 1
+		}
+	}
+	if _, err := fmt.Fprintf(stdout, "%s\n", answer); err != nil {
+		fmt.Fprintf(stderr, "error: write the answer: %v\nhint: see where standard output goes\n", err)
+		return 1
+	}
+	return status
+}
+
+// eventFlags are the flags that build an event.
+var eventFlags = map[string]bool{"bucket": true, "folder": true, "find": true, "concurrency": true, "client": true, "continue": true}
+
+func parse(args []string, stderr io.Writer) (settings, error) {
+	var s settings
+	var find string
+	var concurrency int
+	var goOn bool
+	f := flag.NewFlagSet("local", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&s.eventFile, "event", "", "read the event from this `file` (-: standard input)")
+	f.StringVar(&s.event.Bucket, "bucket", "", "event: s3_bucket_name")
+	f.StringVar(&s.event.Folder, "folder", "", "event: key prefix")
+	f.StringVar(&find, "find", "", "event: string to find (left out: count)")
+	f.IntVar(&concurrency, "concurrency", 0, "event: goroutines, 1 to 1024 (left out: CONCURRENCY, else auto)")
+	f.StringVar(&s.event.Client, "client", "", "event: client (left out: CLIENT, else "+store.Default+")")
+	f.BoolVar(&goOn, "continue", false, "event: on_error continue")
+	f.StringVar(&s.endpoint, "endpoint", "", "S3 endpoint `URL`, such as https://127.0.0.1:9000")
+	f.BoolVar(&s.aws, "aws", false, "read from AWS itself")
+	f.DurationVar(&s.timeout, "timeout", 0, "time limit, as a function's (0: none, good under a debugger)")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			f.SetOutput(stderr)
+			fmt.Fprintln(stderr, "usage: local (-endpoint URL | -aws) (-event FILE | -bucket NAME [flags])")
+			f.PrintDefaults()
+		}
+		return s, err
+	}
+	fromFlags := false
+	f.Visit(func(fl *flag.Flag) {
+		fromFlags = fromFlags || eventFlags[fl.Name]
+		switch fl.Name {
+		case "find":
+			s.event.Find = &find
+		case "concurrency":
+			s.event.Concurrency = &concurrency
+		}
+	})
+	if goOn {
+		s.event.OnError = fetch.OnErrorContinue
+	}
+	explicit := s.endpoint != "" || s.aws || os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
+	switch {
+	case f.NArg() > 0:
+		return s, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	case s.eventFile != "" && fromFlags:
+		return s, errors.New("-event and the event's own flags exclude each other")
+	case s.eventFile == "" && s.event.Bucket == "":
+		return s, errors.New("no event: give -event or -bucket")
+	case s.endpoint != "" && s.aws:
+		return s, errors.New("-endpoint and -aws exclude each other")
+	case !explicit:
+		return s, errors.New("no endpoint: give -endpoint (or AWS_ENDPOINT_URL_S3), or -aws to read from AWS itself")
+	case s.timeout < 0:
+		return s, fmt.Errorf("-timeout %v: must not be negative", s.timeout)
+	}
+	return s, nil
+}
+
+func (s settings) payload(stdin io.Reader) ([]byte, error) {
+	switch s.eventFile {
+	case "":
+		return json.Marshal(s.event)
+	case "-":
+		payload, err := io.ReadAll(stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read the event from standard input: %w", err)
+		}
+		return payload, nil
+	}
+	payload, err := os.ReadFile(s.eventFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the event: %w", err)
+	}
+	return payload, nil
+}

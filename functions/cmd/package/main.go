@@ -1,0 +1,109 @@
+// Command package builds the Lambda packages: for each command and
+// architecture OUT/COMMAND/ARCH/bootstrap and OUT/COMMAND-ARCH.zip. The same
+// source and Go version give the same bytes: no paths, no build ids, no times.
+//
+//	package -o build fetch seed          both architectures
+//	package -o build -arch host fetch    this machine's only
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/flate"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// goarch maps Lambda's names of architectures to Go's.
+var goarch = map[string]string{"x86_64": "amd64", "arm64": "arm64"}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		fmt.Fprintf(os.Stderr, "error: %v\nhint: run it from the repository: go run ./functions/cmd/package -o build fetch\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	flags := flag.NewFlagSet("package", flag.ContinueOnError)
+	out := flags.String("o", "build", "folder to write to")
+	arch := flags.String("arch", "x86_64,arm64", "architectures, or host")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() == 0 {
+		return errors.New("no command named")
+	}
+	archs := strings.Split(*arch, ",")
+	if *arch == "host" {
+		archs = []string{map[string]string{"amd64": "x86_64"}[runtime.GOARCH]}
+		if runtime.GOARCH == "arm64" {
+			archs = []string{"arm64"}
+		}
+	}
+	for _, command := range flags.Args() {
+		for _, a := range archs {
+			if goarch[a] == "" {
+				return fmt.Errorf("architecture %q: must be x86_64 or arm64", a)
+			}
+			bootstrap := filepath.Join(*out, command, a, "bootstrap")
+			if err := compile(command, goarch[a], bootstrap); err != nil {
+				return err
+			}
+			archive := filepath.Join(*out, command+"-"+a+".zip")
+			if err := pack(bootstrap, archive); err != nil {
+				return fmt.Errorf("pack %s: %w", archive, err)
+			}
+		}
+	}
+	return nil
+}
+
+// compile builds a static bootstrap. lambda.norpc leaves out the go1.x
+// runtime's protocol, which provided.al2023 does not speak.
+func compile(command, arch, bootstrap string) error {
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc",
+		"-ldflags", "-s -w -buildid=", "-o", bootstrap, "fanout/functions/cmd/"+command)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build cmd/%s for %s: %w", command, arch, err)
+	}
+	return nil
+}
+
+func pack(bootstrap, archive string) (err error) {
+	program, err := os.ReadFile(bootstrap)
+	if err != nil {
+		return err
+	}
+	var packed bytes.Buffer
+	w := zip.NewWriter(&packed)
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
+		return flate.NewWriter(out, flate.BestCompression)
+	})
+	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	header.SetMode(0o755)
+	entry, err := w.CreateHeader(header)
+	if err != nil {
+		return err
+	}
+	if _, err := entry.Write(program); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(archive, packed.Bytes(), 0o644)
+}

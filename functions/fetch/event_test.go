@@ -1,0 +1,77 @@
+package fetch
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestDecodeEvent(t *testing.T) {
+	for _, tc := range []struct {
+		payload string
+		message string // part of the error; empty: accepted
+	}{
+		{`{"s3_bucket_name":"b"}`, ""},                                                       // the least there is
+		{`{"s3_bucket_name":"b","folder":"small/","find":"MyMagicString"}`, ""},              // the published event
+		{`{"s3_bucket_name":"b","concurrency":1024,"client":"tuned","on_error":"fail"}`, ""}, // ours
+		{`{"s3_bucket_name":"arn:aws:s3:eu-north-1:1:accesspoint/ap"}`, ""},                  // an access point
+		{`{"s3_bucket_name":"b","keys":["/lead","a b+c%20","é"]}`, ""},                       // keys as they are
+		{``, "ends too early"},                                            // nothing
+		{`{"s3_bucket_name":`, "ends too early"},                          // cut off
+		{`nonsense`, "invalid character"},                                 // malformed
+		{`[]`, "cannot unmarshal array"},                                  // another type
+		{`{"s3_bucket_name":"b"} {}`, "more than one"},                    // two events
+		{`{"s3_bucket_name":"b","buckets":1}`, `unknown field "buckets"`}, // a typing error must show
+		{`{}`, "s3_bucket_name is missing"},
+		{`{"s3_bucket_name":""}`, "s3_bucket_name is missing"},
+		{`{"s3_bucket_name":"b/folder"}`, "without a path"},
+		{`{"s3_bucket_name":"b","concurrency":0}`, "must be 1 to 1024"},
+		{`{"s3_bucket_name":"b","concurrency":-1}`, "must be 1 to 1024"},
+		{`{"s3_bucket_name":"b","concurrency":5000}`, "must be 1 to 1024"},
+		{`{"s3_bucket_name":"b","concurrency":"64"}`, "concurrency"},
+		{`{"s3_bucket_name":"b","concurrency":1.5}`, "concurrency"},
+		{`{"s3_bucket_name":"b","find":""}`, "null to count"},
+		{`{"s3_bucket_name":"b","find":"` + strings.Repeat("x", MaxFindBytes+1) + `"}`, "find of 1025 bytes"},
+		{`{"s3_bucket_name":"b","on_error":"ignore"}`, `on_error "ignore"`},
+		{`{"s3_bucket_name":"b","keys":[""]}`, "empty key"},
+		{`{"s3_bucket_name":"b","keys":["a"],"folder":"p"}`, "exclude each other"},
+	} {
+		_, err := DecodeEvent([]byte(tc.payload))
+		if tc.message == "" {
+			if err != nil {
+				t.Errorf("%s: %v", tc.payload, err)
+			}
+			continue
+		}
+		var typed *Error
+		if !errors.As(err, &typed) || typed.Type != InvalidEvent || !strings.Contains(err.Error(), tc.message) {
+			t.Errorf("%s: error %v, want %s with %q", tc.payload, err, InvalidEvent, tc.message)
+		}
+	}
+}
+
+// Whatever comes in: an event that passes can be written and read again, an
+// error is always InvalidEvent.
+func FuzzDecodeEvent(f *testing.F) {
+	f.Add([]byte(`{"s3_bucket_name":"b","folder":"p/","find":"x","concurrency":3,"keys":null,"on_error":"continue"}`))
+	f.Add([]byte(`{"s3_bucket_name":"b","keys":["a","\u0000"]}`))
+	f.Add([]byte(`{`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		ev, err := DecodeEvent(payload)
+		if err != nil {
+			var typed *Error
+			if !errors.As(err, &typed) || typed.Type != InvalidEvent {
+				t.Fatalf("error %v", err)
+			}
+			return
+		}
+		again, err := json.Marshal(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := DecodeEvent(again); err != nil {
+			t.Fatalf("%s came from an accepted event: %v", again, err)
+		}
+	})
+}

@@ -1,0 +1,278 @@
+// Package fetch is the handler that every function of Fanout is built from: it
+// lists a bucket, reads all objects with a bounded pool of goroutines, and
+// answers with the first key whose body holds a string, or with their number.
+//
+// Start from [New]; one [Handler] serves a whole process. It knows S3 only
+// through [Store].
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config is what a function is deployed with; an event can override both.
+type Config struct {
+	Concurrency int    // goroutines; 0: auto
+	Client      string // name of the store to read with
+}
+
+// ConfigFromEnv reads CONCURRENCY ("auto" or a number) and CLIENT through
+// getenv; defaultClient stands in for a missing CLIENT.
+func ConfigFromEnv(getenv func(string) string, defaultClient string) (Config, error) {
+	cfg := Config{Client: defaultClient}
+	if v := getenv("CLIENT"); v != "" {
+		cfg.Client = v
+	}
+	if v := getenv("CONCURRENCY"); v != "" && v != "auto" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > MaxConcurrency {
+			return Config{}, fmt.Errorf("CONCURRENCY=%q: must be auto or 1 to %d", v, MaxConcurrency)
+		}
+		cfg.Concurrency = n
+	}
+	return cfg, nil
+}
+
+// autoConcurrency is used where neither event nor function says how many
+// goroutines to read with: 16 rounds of latency for 1,000 objects.
+const autoConcurrency = 64
+
+// Handler answers events. It is safe for concurrent use, though Lambda sends a
+// process one event at a time: cpu_ms and connections are the process's, and
+// would then count for all.
+type Handler struct {
+	open    func(ctx context.Context, client string) (Store, error)
+	cfg     Config
+	invoked atomic.Bool
+
+	mu     sync.Mutex
+	stores map[string]Store
+}
+
+// New gives a handler that opens each client once, at its first use. open's
+// error for a name it does not know should be an *[Error] of type
+// [InvalidEvent].
+func New(cfg Config, open func(ctx context.Context, client string) (Store, error)) *Handler {
+	return &Handler{open: open, cfg: cfg, stores: map[string]Store{}}
+}
+
+// Open opens a client ahead of the first event, so that this is paid during
+// INIT.
+func (h *Handler) Open(ctx context.Context, client string) (Store, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s, ok := h.stores[client]; ok {
+		return s, nil
+	}
+	s, err := h.open(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	h.stores[client] = s
+	return s, nil
+}
+
+// Handle answers one event. Its errors are *[Error]; ctx's deadline is the
+// invocation's, and Handle stops shortly before it.
+func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) {
+	start, cpu := time.Now(), cpuTime()
+	cold := !h.invoked.Swap(true)
+	ev, err := DecodeEvent(payload)
+	if err != nil {
+		return Response{}, err
+	}
+	j := job{event: ev, client: h.cfg.Client, workers: h.cfg.Concurrency}
+	if ev.Client != "" {
+		j.client = ev.Client
+	}
+	if ev.Concurrency != nil {
+		j.workers = *ev.Concurrency
+	}
+	if j.workers == 0 {
+		j.workers = autoConcurrency
+	}
+	if j.store, err = h.Open(ctx, j.client); err != nil {
+		return Response{}, err
+	}
+	connections := j.store.Connections()
+	total, err := j.run(ctx)
+	if err != nil {
+		return Response{}, err
+	}
+	return Response{
+		Lang:   "go",
+		Detail: j.client,
+		Result: total.result(ev.Find != nil),
+		Time:   math.Round(time.Since(start).Seconds()*1000) / 1000,
+		Stats: Stats{
+			Objects: total.objects, Bytes: total.bytes, Errors: total.failures, Retries: total.retries,
+			Connections: j.store.Connections() - connections,
+			ListMS:      milliseconds(j.listing),
+			TTFBP50MS:   total.firstByte.quantileMS(0.50, 1),
+			TTFBP99MS:   total.firstByte.quantileMS(0.99, 100),
+			CPUMS:       milliseconds(cpuTime() - cpu),
+			MaxRSSMB:    float64(maxRSS()) / (1 << 20),
+			Digest:      total.digest.String(), Cold: cold,
+			Concurrency: j.workers, Client: j.client,
+		},
+	}, nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// item is one object to read; index is its place in list order.
+type item struct {
+	index int
+	key   string
+}
+
+// queued is how many listed objects may wait for a worker: one page, so that
+// the next page is listed while this one is read, and memory stays the same
+// for any number of objects.
+const queued = 1000
+
+// job is one invocation's work.
+type job struct {
+	event   Event
+	client  string
+	workers int
+	store   Store
+	listed  int           // objects listed so far
+	listing time.Duration // spent waiting for pages
+}
+
+func (j *job) run(parent context.Context) (*tally, error) {
+	ctx, stop := stopBefore(parent)
+	defer stop()
+	// A failure of the bucket itself ends every worker.
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+
+	items := make(chan item, queued)
+	var listErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(items)
+		if listErr = j.list(ctx, items); listErr != nil {
+			abort(listErr)
+		}
+	})
+	tallies := make([]*tally, j.workers)
+	for i := range tallies {
+		tallies[i] = newTally(j.event.Find)
+		wg.Go(func() { j.read(ctx, items, tallies[i], abort) })
+	}
+	wg.Wait()
+
+	total := newTally(nil)
+	for _, t := range tallies {
+		total.merge(t)
+	}
+	if complete := listErr == nil && total.objects+total.failures == j.listed; !complete {
+		return nil, j.stopped(parent, context.Cause(ctx), total)
+	}
+	if total.failures > 0 && j.event.OnError != OnErrorContinue {
+		return nil, &Error{
+			Type:    ObjectReadFailed,
+			Message: fmt.Sprintf("%d of %d objects failed; first %q", total.failures, j.listed, total.failed.key),
+			Err:     total.failure,
+		}
+	}
+	return total, nil
+}
+
+// stopped says why not every object was tried.
+func (j *job) stopped(parent context.Context, cause error, total *tally) *Error {
+	var typed *Error
+	switch {
+	case errors.As(cause, &typed) && (typed.Type == NoSuchBucket || typed.Type == AccessDenied):
+		return typed
+	case errors.Is(cause, context.DeadlineExceeded):
+		return errorf(DeadlineNear, "stopped just before the time limit: %d of at least %d objects read; "+
+			"raise the timeout, the memory or the concurrency", total.objects, j.listed)
+	case parent.Err() != nil:
+		return errorf(Canceled, "canceled: %d of at least %d objects read", total.objects, j.listed)
+	}
+	return &Error{Type: ListFailed, Message: fmt.Sprintf("list s3://%s/%s", j.event.Bucket, j.event.Folder), Err: cause}
+}
+
+// stopBefore gives a context that ends early enough before ctx's deadline to
+// still answer: a tenth of what is left, but 200 ms to 1 s, and never more
+// than half.
+func stopBefore(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	left := time.Until(deadline)
+	margin := min(max(left/10, 200*time.Millisecond), time.Second, left/2)
+	return context.WithDeadline(ctx, deadline.Add(-margin))
+}
+
+// list sends every object to read, in order.
+func (j *job) list(ctx context.Context, items chan<- item) error {
+	send := func(key string) error {
+		select {
+		case items <- item{j.listed, key}:
+			j.listed++
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	if j.event.Keys != nil {
+		for _, key := range *j.event.Keys {
+			if err := send(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	waiting := time.Now()
+	err := j.store.List(ctx, j.event.Bucket, j.event.Folder, func(page []Object) error {
+		j.listing += time.Since(waiting)
+		for _, o := range page {
+			if err := send(o.Key); err != nil {
+				return err
+			}
+		}
+		waiting = time.Now()
+		return nil
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // the reason, not what it did to a request
+	}
+	return err
+}
+
+// read is one worker: it takes objects until there are no more.
+func (j *job) read(ctx context.Context, items <-chan item, t *tally, abort context.CancelCauseFunc) {
+	for it := range items {
+		if ctx.Err() != nil {
+			return
+		}
+		t.Reset()
+		r, err := j.store.Get(ctx, j.event.Bucket, it.key, t)
+		t.retries += r.Retries
+		if err == nil {
+			t.read(it, r)
+			continue
+		}
+		if ctx.Err() != nil {
+			return // interrupted, not failed
+		}
+		var typed *Error
+		if errors.As(err, &typed) && typed.Type == NoSuchBucket {
+			abort(typed)
+			return
+		}
+		t.fail(it, err)
+	}
+}

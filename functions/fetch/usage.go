@@ -1,0 +1,40 @@
+package fetch
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// cpuTime is the user and system time that this process has used so far.
+func cpuTime() time.Duration {
+	var ru syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+		return 0 // only possible for a bad argument
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}
+
+// maxRSS is the process's peak resident memory in bytes. On Linux it is VmHWM:
+// ru_maxrss survives exec, and so begins with the peak of whoever started us.
+func maxRSS() int64 {
+	if status, err := os.ReadFile("/proc/self/status"); err == nil {
+		if _, rest, ok := bytes.Cut(status, []byte("VmHWM:")); ok {
+			line, _, _ := bytes.Cut(rest, []byte("kB"))
+			if kb, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 10, 64); err == nil {
+				return kb << 10
+			}
+		}
+	}
+	var ru syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+		return 0
+	}
+	if runtime.GOOS == "darwin" {
+		return int64(ru.Maxrss) // bytes there, kilobytes elsewhere
+	}
+	return int64(ru.Maxrss) << 10
+}

@@ -1,0 +1,232 @@
+package lean
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// An exchange is one write and as many reads as it takes, on the worker's own
+// goroutine: nothing is handed to another one, and bytes go from the
+// connection's buffer straight into the sink.
+
+// readBytes is a connection's read buffer: the most that one TLS record holds.
+const readBytes = 16 << 10
+
+// stall is how long a connection may go without a byte, from the request's
+// last to the head's first, and between two reads of a body. A deadline is
+// renewed only when less than half of it is left (setting one costs as much as
+// signing), so that a stall is noticed after stall/2 to stall.
+const stall = 8 * time.Second
+
+// conn is one connection. It belongs to one exchange at a time.
+type conn struct {
+	net.Conn          // TLS, or raw itself
+	raw      net.Conn // what to close on cancellation: no goodbye, no waiting
+	host     *host
+	signer   signer
+	head     head
+	buf      [readBytes]byte
+	r, w     int   // buf[r:w] is read and not yet used
+	deadline int64 // UnixNano
+	failed   bool  // an error was seen: not to be used again
+	reused   bool
+	idle     int64  // UnixNano since when
+	watch    *watch // of the request under way; guarded by pool.mu
+	index    int    // in pool.all
+}
+
+// arm renews the deadline where it draws near.
+func (c *conn) arm(now time.Time) error {
+	n := now.UnixNano()
+	if c.deadline-n > int64(stall/2) {
+		return nil
+	}
+	c.deadline = n + int64(stall)
+	return c.SetDeadline(now.Add(stall))
+}
+
+// send writes a request and reads the answer's head.
+func (c *conn) send(wire []byte, now time.Time) error {
+	c.r, c.w = 0, 0
+	if err := c.arm(now); err != nil {
+		return c.fail(err)
+	}
+	if _, err := c.Write(wire); err != nil {
+		return c.fail(err)
+	}
+	for {
+		if err := c.readHead(); err != nil {
+			return c.fail(err)
+		}
+		if c.head.status >= 200 {
+			return nil
+		}
+		if c.head.status == 101 {
+			return c.fail(fmt.Errorf("%w: status 101", errHead))
+		}
+	}
+}
+
+func (c *conn) fail(err error) error {
+	c.failed = true
+	return err
+}
+
+func (c *conn) readHead() error {
+	for seen := c.r; ; {
+		if i := bytes.Index(c.buf[seen:c.w], headEnd); i >= 0 {
+			end := seen + i + len(headEnd)
+			err := c.head.parse(c.buf[c.r:end])
+			c.r = end
+			return err
+		}
+		if c.w == len(c.buf) {
+			if c.r == 0 {
+				return fmt.Errorf("%w: over %d bytes", errHead, maxHeadBytes)
+			}
+			c.r, c.w = 0, copy(c.buf[:], c.buf[c.r:c.w])
+		}
+		seen = max(c.r, c.w-len(headEnd)+1)
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// fill reads once, behind what is there.
+func (c *conn) fill() error {
+	n, err := c.Read(c.buf[c.w:])
+	c.w += n
+	if err != nil {
+		c.failed = true
+		if n > 0 {
+			return nil // what came counts; the next read says it again
+		}
+	}
+	return err
+}
+
+// sinkError is a failure of the one who takes the bytes.
+type sinkError struct{ error }
+
+func (e *sinkError) Unwrap() error { return e.error }
+
+// body passes on the first most bytes of the body after the head, which is all
+// of it where most is greater than its length.
+func (c *conn) body(to io.Writer, most int64) (n int64, err error) {
+	if c.head.status == 204 || c.head.status == 304 {
+		return 0, nil
+	}
+	if c.head.chunked {
+		return c.chunked(to, most)
+	}
+	left := most
+	if c.head.length >= 0 {
+		left = min(left, c.head.length)
+	}
+	for left > 0 {
+		if c.r == c.w {
+			c.r, c.w = 0, 0
+			err := c.arm(time.Now())
+			if err == nil {
+				err = c.fill()
+			}
+			if err != nil {
+				if c.head.length < 0 && errors.Is(err, io.EOF) {
+					return n, nil // it lasts until the connection is closed
+				}
+				return n, c.fail(err)
+			}
+		}
+		p := c.buf[c.r:min(int64(c.w), int64(c.r)+left)]
+		c.r += len(p)
+		left -= int64(len(p))
+		n += int64(len(p))
+		if _, err := to.Write(p); err != nil {
+			return n, c.fail(&sinkError{err})
+		}
+	}
+	if n != c.head.length {
+		c.failed = true // there is more to come
+	}
+	return n, nil
+}
+
+func (c *conn) chunked(to io.Writer, most int64) (n int64, err error) {
+	for d := (dechunker{}); ; {
+		data, rest, done, err := d.next(c.buf[c.r:c.w])
+		if err != nil {
+			return n, c.fail(err)
+		}
+		c.r = c.w - len(rest)
+		if done {
+			return n, nil
+		}
+		if len(data) > 0 {
+			data = data[:min(int64(len(data)), most-n)]
+			n += int64(len(data))
+			if _, err := to.Write(data); err != nil {
+				return n, c.fail(&sinkError{err})
+			}
+			if n == most {
+				c.failed = true
+				return n, nil
+			}
+			continue
+		}
+		c.r, c.w = 0, 0
+		if err = c.arm(time.Now()); err == nil {
+			err = c.fill()
+		}
+		if err != nil {
+			return n, c.fail(err)
+		}
+	}
+}
+
+// reusable says whether the answer was read to its end and the connection can
+// carry another request. Bytes beyond the end would be taken for the next
+// answer.
+func (c *conn) reusable() bool { return !c.failed && !c.head.close && c.r == c.w }
+
+// dialTimeout bounds one connection's set-up, TLS included. At a sixteenth of
+// a vCPU 16 handshakes at once take over a second.
+const dialTimeout = 10 * time.Second
+
+// dial connects to h, trying its addresses from turn on.
+func (h *host) dial(ctx context.Context, turn int) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	addresses, err := h.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var raw net.Conn
+	for i := range min(len(addresses), 3) {
+		// No keep-alive probes: three system calls for a connection that is
+		// not kept for more than a minute.
+		d := net.Dialer{KeepAlive: -1, Timeout: dialTimeout / 3}
+		if raw, err = d.DialContext(ctx, "tcp", addresses[(turn+i)%len(addresses)]); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		h.forget()
+		return nil, err
+	}
+	c := &conn{Conn: raw, raw: raw, host: h}
+	if h.tls != nil {
+		secure := tls.Client(raw, h.tls)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("TLS with %s: %w", h.address, err), raw.Close())
+		}
+		c.Conn = secure
+	}
+	return c, nil
+}

@@ -1,0 +1,199 @@
+package lean
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"fanout/functions/fetch"
+)
+
+// partBytes is the size of a range: what AWS advises for parallel reads (8 to
+// 16 MB), and long enough that a request's latency does not count.
+const partBytes = 8 << 20
+
+// maxAhead is how many ranges of one object are read at once.
+const maxAhead = 8
+
+// readAhead lends buffers of partBytes, to all large objects together an
+// eighth of the memory: 2 of them at 128 MB, 27 at 1,769 MB. An object that
+// gets none is read in one go, just as a small one.
+type readAhead struct {
+	mu   sync.Mutex
+	left int
+	free [][]byte
+}
+
+func (a *readAhead) init(memoryMB int) {
+	if memoryMB == 0 {
+		memoryMB = 512
+	}
+	a.left = min(max(memoryMB/8*(1<<20)/partBytes, 2), 64)
+}
+
+// borrow gives up to n buffers without waiting.
+func (a *readAhead) borrow(n int) (buffers [][]byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for range min(n, a.left) {
+		a.left--
+		if last := len(a.free) - 1; last >= 0 {
+			buffers = append(buffers, a.free[last])
+			a.free = a.free[:last]
+		} else {
+			buffers = append(buffers, make([]byte, partBytes))
+		}
+	}
+	return buffers
+}
+
+func (a *readAhead) giveBack(buffers [][]byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.left += len(buffers)
+	a.free = append(a.free, buffers...)
+}
+
+// getLarge reads the body that begins on c: the first part from there, the
+// others as ranges ahead of the sink. r is the object's request.
+func (t *target) getLarge(ctx context.Context, c *conn, r request, sink fetch.Sink, read *fetch.Read) (err error) {
+	total := c.head.length
+	r.ifMatch = string(c.head.etag)
+	parts := int((total + partBytes - 1) / partBytes)
+
+	ctx, cancel := context.WithCancel(ctx)
+	buffers := t.client.ahead.borrow(min(maxAhead, parts-1))
+	var retries atomic.Int64
+	var workers sync.WaitGroup
+	defer func() {
+		cancel()
+		workers.Wait()
+		t.client.ahead.giveBack(buffers)
+		read.Retries += int(retries.Load())
+	}()
+
+	// Part p is read into buffer (p-1) mod len(buffers), and each buffer's
+	// outcome waits in its channel.
+	done := make([]chan error, len(buffers))
+	start := func(p int) {
+		slot := (p - 1) % len(buffers)
+		from := int64(p) * partBytes
+		to := min(from+partBytes, total)
+		workers.Go(func() {
+			into := &part{b: buffers[slot][:to-from]}
+			done[slot] <- t.getRange(ctx, r, from, to, total, into, &retries)
+		})
+	}
+	for i := range done {
+		done[i] = make(chan error, 1)
+		start(i + 1)
+	}
+
+	first := total // without a buffer there is nothing but this response
+	if len(buffers) > 0 {
+		first = partBytes
+	}
+	n, err := c.body(sink, first)
+	t.host.put(c)
+	if err != nil {
+		var bad *sinkError
+		if errors.As(err, &bad) || ctx.Err() != nil || !t.client.budget.take(retryCost) {
+			return &bodyError{n, total, err}
+		}
+		retries.Add(1)
+		if err := t.getRange(ctx, r, n, first, total, sink, &retries); err != nil {
+			return final(err)
+		}
+	}
+	if len(buffers) > 0 {
+		for p := 1; p < parts; p++ {
+			slot := (p - 1) % len(buffers)
+			if err := <-done[slot]; err != nil {
+				return final(err)
+			}
+			size := min(partBytes, total-int64(p)*partBytes)
+			if _, err := sink.Write(buffers[slot][:size]); err != nil {
+				return &sinkError{err}
+			}
+			if p+len(buffers) < parts {
+				start(p + len(buffers))
+			}
+		}
+	}
+	read.Bytes = total
+	return nil
+}
+
+// final keeps Get from trying the whole again after a part was given up.
+func final(err error) error {
+	if errors.Is(err, errChanged) {
+		return err
+	}
+	return &finalError{err}
+}
+
+// part is a buffer to read into.
+type part struct {
+	b []byte
+	n int
+}
+
+func (p *part) Write(b []byte) (int, error) {
+	p.n += copy(p.b[p.n:], b)
+	return len(b), nil
+}
+
+// getRange writes bytes from to to (not included) of an object of total bytes,
+// going on where a response broke off.
+func (t *target) getRange(ctx context.Context, r request, from, to, total int64, into io.Writer, retries *atomic.Int64) error {
+	for again := (retrier{client: t.client, bucket: t.bucket}); ; {
+		n, err := t.getOnce(ctx, r, from, to, total, into)
+		if from += n; err == nil {
+			t.client.budget.give()
+			return nil
+		}
+		if errors.Is(err, errChanged) {
+			return err // only the whole can be tried again
+		}
+		if n > 0 {
+			again.tries = 0 // it goes forward
+		}
+		if err := again.again(ctx, t, err); err != nil {
+			return err
+		}
+		retries.Add(1)
+	}
+}
+
+func (t *target) getOnce(ctx context.Context, r request, from, to, total int64, into io.Writer) (int64, error) {
+	r.from, r.to = from, to-1
+	c, _, err := t.do(ctx, &r)
+	if err != nil {
+		var refused *responseError
+		if errors.As(err, &refused) && refused.status == 412 {
+			return 0, errChanged
+		}
+		return 0, err
+	}
+	if want := fmt.Sprintf("bytes %d-%d/%d", from, to-1, total); c.head.status != 206 || !bytes.EqualFold(c.head.contentRange, []byte(want)) {
+		got := strings.Clone(string(c.head.contentRange))
+		c.failed = true
+		t.host.put(c)
+		return 0, &configError{fmt.Errorf("asked for %s, got status %d with %q", want, c.head.status, got)}
+	}
+	n, err := c.body(into, to-from)
+	if err == nil && n != to-from {
+		c.failed = true
+		err = fmt.Errorf("range ended early")
+	}
+	t.host.put(c)
+	if err != nil {
+		return n, &bodyError{n, to - from, err}
+	}
+	return n, nil
+}

@@ -1,0 +1,413 @@
+// Package lean is a small S3 client for one thing: reading many objects with
+// little CPU. [New] makes one, a [fetch.Store].
+//
+// It has its own HTTP/1.1 exchange over crypto/tls and its own SigV4 signer:
+// a request costs one write and a few reads on the caller's goroutine, no
+// goroutine or timer of its own, and, once its connection is warm, no
+// allocation. It knows GetObject, ListObjectsV2 and CreateSession, in any
+// region, virtual-hosted or path style, on custom endpoints, access points and
+// directory buckets. It does not use a proxy.
+package lean
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"fanout/functions/fetch"
+)
+
+// Client reads from S3. It is safe for concurrent use.
+type Client struct {
+	cfg    Config
+	tls    *tls.Config
+	pool   *pool
+	budget budget
+	ahead  readAhead
+
+	mu      sync.RWMutex
+	targets map[string]*target // by bucket
+}
+
+var _ fetch.Store = (*Client)(nil)
+
+// New makes a client. It fails where cfg is not valid, and opens nothing.
+func New(cfg Config) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		cfg: cfg,
+		tls: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			RootCAs:            cfg.Roots,
+			ClientSessionCache: tls.NewLRUClientSessionCache(0),
+			NextProtos:         []string{"http/1.1"},
+		},
+		pool:    newPool(),
+		targets: map[string]*target{},
+	}
+	c.budget.left.Store(budgetSize)
+	c.ahead.init(cfg.MemoryMB)
+	return c, nil
+}
+
+// Connections counts the connections opened so far.
+func (c *Client) Connections() int64 { return c.pool.opened.Load() }
+
+// target is a bucket at its place. It does not change but for the key.
+type target struct {
+	client *Client
+	bucket string
+	place
+	host *host
+
+	key     atomic.Pointer[signingKey]
+	renewal sync.Mutex
+}
+
+// target gives the bucket's target, where it was last found.
+func (c *Client) target(bucket string) (*target, error) {
+	c.mu.RLock()
+	t := c.targets[bucket]
+	c.mu.RUnlock()
+	if t != nil {
+		return t, nil
+	}
+	p, err := c.cfg.place(bucket, c.cfg.Region)
+	if err != nil {
+		return nil, &configError{&fetch.Error{Type: fetch.InvalidEvent, Message: err.Error()}}
+	}
+	return c.move(bucket, p), nil
+}
+
+// move remembers a bucket's place.
+func (c *Client) move(bucket string, p place) *target {
+	t := &target{client: c, bucket: bucket, place: p}
+	t.host = c.host(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.targets[bucket]; now != nil && now.place == p {
+		return now
+	}
+	c.targets[bucket] = t
+	return t
+}
+
+func (c *Client) host(p place) *host {
+	if p.scheme == "http" {
+		return c.pool.host(p.address, nil)
+	}
+	config := c.tls.Clone()
+	config.ServerName, _, _ = net.SplitHostPort(p.address) // made by JoinHostPort
+	return c.pool.host(p.address, config)
+}
+
+// redirect moves a bucket to where S3 says it is, and says whether that is
+// elsewhere than t.
+func (c *Client) redirect(t *target, e *responseError) bool {
+	switch e.status {
+	case 301, 302, 307, 308:
+	case 400:
+		if e.code != "AuthorizationHeaderMalformed" && e.code != "IllegalLocationConstraintException" {
+			return false
+		}
+	default:
+		return false
+	}
+	if e.region != "" && e.region != t.region && isLabel(e.region) {
+		p, err := c.cfg.place(t.bucket, e.region)
+		if err != nil || p.region != e.region { // an ARN says the region itself
+			return false
+		}
+		c.move(t.bucket, p)
+		return true
+	}
+	p, ok := follow(t.place, e.location)
+	if ok {
+		c.move(t.bucket, p)
+	}
+	return ok
+}
+
+// follow gives the place that a Location header names. Only the host may
+// differ, and only within AWS's domain: the request that goes there carries a
+// session token.
+func follow(from place, location string) (place, bool) {
+	u, err := url.Parse(location)
+	if err != nil || u.Scheme != from.scheme || u.Host == "" || u.Host == from.authority || u.User != nil {
+		return place{}, false
+	}
+	old, _, err := net.SplitHostPort(from.address)
+	if err != nil {
+		return place{}, false
+	}
+	inside := false
+	for _, domain := range []string{".amazonaws.com", ".amazonaws.com.cn"} {
+		inside = inside || strings.HasSuffix(u.Hostname(), domain) && strings.HasSuffix(old, domain)
+	}
+	if !inside || u.Port() != "" {
+		return place{}, false
+	}
+	// Path style stays so, virtual-hosted too: the bucket's name must be in
+	// the new host's name just where it was in the old one's.
+	if from.prefix == "" && strings.SplitN(u.Hostname(), ".", 2)[0] != strings.SplitN(old, ".", 2)[0] {
+		return place{}, false
+	}
+	from.authority, from.address = u.Hostname(), net.JoinHostPort(u.Hostname(), "443")
+	return from, true
+}
+
+// refreshBefore is how long before their end credentials are renewed; a
+// session of S3 Express lasts 5 minutes.
+const refreshBefore = time.Minute
+
+// signingKey gives the key to sign with now.
+func (t *target) signingKey(ctx context.Context, now time.Time) (*signingKey, error) {
+	unix := now.Unix()
+	if k := t.key.Load(); k != nil && k.from <= unix && unix < k.until {
+		return k, nil
+	}
+	t.renewal.Lock()
+	defer t.renewal.Unlock()
+	if k := t.key.Load(); k != nil && k.from <= unix && unix < k.until {
+		return k, nil
+	}
+	credentials, err := t.client.cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, &configError{fmt.Errorf("credentials: %w", err)}
+	}
+	header := securityToken
+	if t.express {
+		if credentials, err = t.session(ctx, credentials, now); err != nil {
+			return nil, err
+		}
+		header = sessionToken
+	}
+	var renew time.Time
+	if credentials.CanExpire {
+		// Those that are nearly over as they come are used for a second at
+		// a time, until the provider has new ones.
+		renew = credentials.Expires.Add(-refreshBefore)
+		if soonest := now.Add(time.Second); renew.Before(soonest) {
+			renew = soonest
+		}
+	}
+	k := newSigningKey(credentials, now, renew, t.region, t.service, header)
+	t.key.Store(k)
+	return k, nil
+}
+
+// renew drops credentials that S3 no longer takes, the provider's too where
+// it keeps them (as aws.CredentialsCache does).
+func (t *target) renew() {
+	if cache, ok := t.client.cfg.Credentials.(interface{ Invalidate() }); ok {
+		cache.Invalidate()
+	}
+	t.key.Store(nil)
+}
+
+// session asks for an S3 Express session that may read. The caller holds
+// t.renewal.
+func (t *target) session(ctx context.Context, credentials aws.Credentials, now time.Time) (aws.Credentials, error) {
+	k := newSigningKey(credentials, now, time.Time{}, t.region, t.service, securityToken)
+	r := request{
+		path: append([]byte(t.prefix), '/'), query: "session=", authority: t.authority, sessionMode: "ReadOnly",
+	}
+	c, _, err := t.exchange(ctx, &r, k)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	defer t.host.put(c)
+	var doc bytes.Buffer
+	if _, err := c.wholeBody(&doc, maxErrorBytes); err != nil {
+		return aws.Credentials{}, err
+	}
+	session, err := parseSession(doc.Bytes())
+	if err != nil {
+		return aws.Credentials{}, fmt.Errorf("create session: %w", err)
+	}
+	return session, nil
+}
+
+// maxErrorBytes bounds the error and session documents that are read.
+const maxErrorBytes = 64 << 10
+
+// do signs and sends r, and reads the answer's head: a success, which the
+// caller reads the body of and then puts the connection back, or an error.
+func (t *target) do(ctx context.Context, r *request) (c *conn, firstByte time.Duration, err error) {
+	k, err := t.signingKey(ctx, time.Now())
+	if err != nil {
+		return nil, 0, err
+	}
+	return t.exchange(ctx, r, k)
+}
+
+func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn, time.Duration, error) {
+	c, err := t.host.get(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	start := time.Now() // after get: it may have waited, and a signature ages
+	err = c.send(c.signer.sign(r, k, min(max(start.Unix(), k.from), k.from+secondsADay-1)), start)
+	if err != nil {
+		if c.reused && c.w == 0 && !isTimeout(err) {
+			t.host.stale(c)
+			err = &staleError{err}
+		}
+		t.host.put(c)
+		return nil, 0, err
+	}
+	if status := c.head.status; status == 200 || status == 206 {
+		return c, time.Since(start), nil
+	}
+	e := &responseError{
+		status: c.head.status, code: statusCode(c.head.status),
+		region: string(c.head.region), location: string(c.head.location), requestID: string(c.head.requestID),
+	}
+	var doc bytes.Buffer
+	if _, err := c.body(&doc, maxErrorBytes); err == nil {
+		parseError(doc.Bytes(), e)
+	}
+	t.host.put(c)
+	return nil, 0, e
+}
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// wholeBody passes the body on, and fails if it is longer than most or came
+// short.
+func (c *conn) wholeBody(to io.Writer, most int64) (int64, error) {
+	if c.head.length > most {
+		c.failed = true
+		return 0, fmt.Errorf("a body of %d bytes: at most %d expected", c.head.length, most)
+	}
+	want := c.head.length
+	n, err := c.body(to, most)
+	switch sink := (*sinkError)(nil); {
+	case errors.As(err, &sink):
+		return n, err
+	case err != nil:
+		return n, &bodyError{n, want, err}
+	case n == most && n != want:
+		c.failed = true
+		return n, fmt.Errorf("a body of over %d bytes", most)
+	}
+	return n, nil
+}
+
+// Get writes one body to sink, in order, as [fetch.Store] wants it. One over
+// 8 MB is read as ranges of that size, some at a time where memory allows; if
+// it is overwritten meanwhile, Get starts anew. What comes after a broken
+// range is asked for again, and counts as a retry too.
+func (c *Client) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
+	var read fetch.Read
+	for r := (retrier{client: c, bucket: bucket}); ; {
+		t, err := c.target(bucket)
+		if err == nil {
+			err = t.get(ctx, key, sink, &read)
+		}
+		if err == nil {
+			c.budget.give()
+			return read, nil
+		}
+		if err = r.again(ctx, t, err); err != nil {
+			return read, named(err, "get s3://"+bucket+"/"+key)
+		}
+		sink.Reset()
+		read.Retries++
+	}
+}
+
+// get makes one attempt.
+func (t *target) get(ctx context.Context, key string, sink fetch.Sink, read *fetch.Read) error {
+	var path [256]byte // most paths fit: then they do not take from the heap
+	r := request{path: t.path(path[:0], key), authority: t.authority}
+	c, firstByte, err := t.do(ctx, &r)
+	if err != nil {
+		return err
+	}
+	read.FirstByte = firstByte
+	if c.head.length > partBytes && len(c.head.etag) > 0 {
+		return t.getLarge(ctx, c, r, sink, read)
+	}
+	read.Bytes, err = c.wholeBody(sink, math.MaxInt64)
+	t.host.put(c)
+	return err
+}
+
+func (t *target) path(b []byte, key string) []byte {
+	return appendPath(append(append(b, t.prefix...), '/'), key)
+}
+
+// maxListBytes bounds a page: 1,000 keys of 1,024 bytes, each written as three
+// characters, are 3.3 MB with what is around them.
+const maxListBytes = 8 << 20
+
+// List reads the listing page by page, as [fetch.Store] wants it. Keys are
+// asked for URL-encoded: XML cannot say every one of them.
+func (c *Client) List(ctx context.Context, bucket, prefix string, page func([]fetch.Object) error) error {
+	for token, doc := "", new(bytes.Buffer); ; {
+		found, err := c.page(ctx, bucket, prefix, token, doc)
+		if err != nil {
+			return named(err, "list s3://"+bucket+"/"+prefix)
+		}
+		if err := page(found.objects); err != nil {
+			return err
+		}
+		if !found.truncated {
+			return nil
+		}
+		token = found.next
+	}
+}
+
+func (c *Client) page(ctx context.Context, bucket, prefix, token string, doc *bytes.Buffer) (listing, error) {
+	var query []byte
+	if token != "" {
+		query = append(appendQuery(append(query, "continuation-token="...), token), '&')
+	}
+	query = append(query, "encoding-type=url&list-type=2&prefix="...)
+	query = appendQuery(query, prefix)
+	for r := (retrier{client: c, bucket: bucket}); ; {
+		t, err := c.target(bucket)
+		if err == nil {
+			var found listing
+			if found, err = t.page(ctx, string(query), doc); err == nil {
+				c.budget.give()
+				return found, nil
+			}
+		}
+		if err = r.again(ctx, t, err); err != nil {
+			return listing{}, err
+		}
+	}
+}
+
+func (t *target) page(ctx context.Context, query string, doc *bytes.Buffer) (listing, error) {
+	r := request{path: append([]byte(t.prefix), '/'), query: query, authority: t.authority}
+	c, _, err := t.do(ctx, &r)
+	if err != nil {
+		return listing{}, err
+	}
+	doc.Reset()
+	_, err = c.wholeBody(doc, maxListBytes)
+	t.host.put(c)
+	if err != nil {
+		return listing{}, err
+	}
+	return parseListing(doc.Bytes())
+}

@@ -1,0 +1,301 @@
+package lean
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxDials is how many connections to one host may be set up at once. Whoever
+// comes after waits for one of them, or for a connection that another worker
+// gives back, whichever is sooner: where handshakes are slow next to requests
+// (a small CPU share), fewer connections get opened.
+const maxDials = 16
+
+// maxIdle is how long a connection may lie unused. S3 closes its end after
+// some seconds, address translation on the way forgets after 350 s; the clock
+// is the wall's, since a frozen function's own stands still.
+const maxIdle = 60 * time.Second
+
+// addressAge is how long a name's addresses are used: S3 publishes them for 5
+// seconds.
+const addressAge = 5 * time.Second
+
+// pool keeps the connections to all hosts.
+type pool struct {
+	opened atomic.Int64
+
+	mu      sync.Mutex
+	hosts   map[string]*host
+	all     []*conn // open connections, in use or idle
+	watches map[<-chan struct{}]*watch
+}
+
+// host is one address and the connections to it. Everything is guarded by
+// pool.mu except where said.
+type host struct {
+	pool    *pool
+	address string      // name:port
+	tls     *tls.Config // nil: plain HTTP
+	idle    []*conn     // the last one given back is the first to go
+	dialing int
+	waiting []chan *conn // in order of arrival; nil sent: dial yourself
+
+	names     sync.Mutex // guards what follows
+	addresses []string
+	resolved  time.Time
+}
+
+// watch closes the connections of a canceled context's requests. One serves
+// all requests with that context, so that they do not register one by one.
+type watch struct {
+	requests int // under way
+	canceled bool
+	stop     func() bool
+}
+
+func newPool() *pool {
+	return &pool{hosts: map[string]*host{}, watches: map[<-chan struct{}]*watch{}}
+}
+
+// host gives the one entry for an address.
+func (p *pool) host(address string, config *tls.Config) *host {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.hosts[address]
+	if h == nil {
+		h = &host{pool: p, address: address, tls: config}
+		p.hosts[address] = h
+	}
+	return h
+}
+
+// watchLocked gives ctx's watch; nil: it cannot be canceled.
+func (p *pool) watchLocked(ctx context.Context) *watch {
+	done := ctx.Done()
+	if done == nil {
+		return nil
+	}
+	if w := p.watches[done]; w != nil {
+		return w
+	}
+	for other, w := range p.watches {
+		if w.requests == 0 {
+			w.stop()
+			delete(p.watches, other)
+		}
+	}
+	w := &watch{}
+	w.stop = context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		w.canceled = true
+		for _, c := range p.all {
+			if c.watch == w {
+				// subtle: closed, not given a deadline in the past: the
+				// worker could be about to set a later one.
+				_ = c.raw.Close()
+			}
+		}
+	})
+	p.watches[done] = w
+	return w
+}
+
+// take binds a connection to ctx's request.
+func (p *pool) takeLocked(ctx context.Context, c *conn) {
+	if c.watch = p.watchLocked(ctx); c.watch != nil {
+		c.watch.requests++
+		if c.watch.canceled {
+			_ = c.raw.Close()
+		}
+	}
+}
+
+// get gives a connection for one request with ctx: an idle one, or a new one.
+// put takes it back.
+func (h *host) get(ctx context.Context) (*conn, error) {
+	p := h.pool
+	p.mu.Lock()
+	if n := len(h.idle); n > 0 {
+		c := h.idle[n-1]
+		if time.Now().UnixNano()-c.idle < int64(maxIdle) {
+			h.idle = h.idle[:n-1]
+			p.takeLocked(ctx, c)
+			p.mu.Unlock()
+			return c, nil
+		}
+		h.dropIdleLocked(n) // the others are older
+	}
+	if h.dialing < maxDials {
+		h.dialing++
+		p.mu.Unlock()
+		return h.open(ctx)
+	}
+	turn := make(chan *conn, 1)
+	h.waiting = append(h.waiting, turn)
+	p.mu.Unlock()
+	select {
+	case c := <-turn:
+		return h.mine(ctx, c)
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	for i, w := range h.waiting {
+		if w == turn {
+			h.waiting = append(h.waiting[:i], h.waiting[i+1:]...)
+			p.mu.Unlock()
+			return nil, ctx.Err()
+		}
+	}
+	p.mu.Unlock()
+	// Its turn had just come: pass it on.
+	if c := <-turn; c != nil {
+		h.put(c)
+	} else {
+		p.mu.Lock()
+		h.dialedLocked()
+		p.mu.Unlock()
+	}
+	return nil, ctx.Err()
+}
+
+// mine takes what a waiting request was sent.
+func (h *host) mine(ctx context.Context, c *conn) (*conn, error) {
+	if c == nil {
+		return h.open(ctx)
+	}
+	h.pool.mu.Lock()
+	defer h.pool.mu.Unlock()
+	h.pool.takeLocked(ctx, c)
+	return c, nil
+}
+
+// open dials; h.dialing counts it already.
+func (h *host) open(ctx context.Context) (*conn, error) {
+	p := h.pool
+	turn := int(p.opened.Add(1))
+	c, err := h.dial(ctx, turn)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h.dialedLocked()
+	if err != nil {
+		p.opened.Add(-1)
+		return nil, err
+	}
+	c.index = len(p.all)
+	p.all = append(p.all, c)
+	p.takeLocked(ctx, c)
+	return c, nil
+}
+
+// dialedLocked ends a dial: its place goes to the next who waits.
+func (h *host) dialedLocked() {
+	if len(h.waiting) == 0 {
+		h.dialing--
+		return
+	}
+	h.nextLocked() <- nil
+}
+
+func (h *host) nextLocked() chan *conn {
+	turn := h.waiting[0]
+	h.waiting = append(h.waiting[:0], h.waiting[1:]...)
+	return turn
+}
+
+// put gives a connection back, or closes it where it cannot be used again.
+func (h *host) put(c *conn) {
+	p := h.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.watch != nil {
+		c.watch.requests--
+		if c.watch.canceled {
+			c.failed = true
+		}
+		c.watch = nil
+	}
+	switch {
+	case !c.reusable():
+		p.closeLocked(c)
+	case len(h.waiting) > 0:
+		c.reused = true
+		h.nextLocked() <- c
+	default:
+		c.reused = true
+		c.idle = time.Now().UnixNano()
+		h.idle = append(h.idle, c)
+	}
+}
+
+func (p *pool) closeLocked(c *conn) {
+	last := p.all[len(p.all)-1]
+	p.all[c.index], last.index = last, c.index
+	p.all[len(p.all)-1] = nil
+	p.all = p.all[:len(p.all)-1]
+	// Nothing is lost with an error here, and no goodbye is owed.
+	_ = c.raw.Close()
+}
+
+// dropIdleLocked closes the n idle connections that have lain longest.
+func (h *host) dropIdleLocked(n int) {
+	for _, c := range h.idle[:n] {
+		h.pool.closeLocked(c)
+	}
+	h.idle = append(h.idle[:0], h.idle[n:]...)
+}
+
+// stale closes the connections that have lain idle since c was given back, or
+// longer: c turned out to be closed by the other end, and so will they.
+func (h *host) stale(c *conn) {
+	h.pool.mu.Lock()
+	defer h.pool.mu.Unlock()
+	n := 0
+	for n < len(h.idle) && h.idle[n].idle <= c.idle {
+		n++
+	}
+	h.dropIdleLocked(n)
+}
+
+// resolve gives the host's addresses, asking for them at most once in
+// addressAge.
+func (h *host) resolve(ctx context.Context) ([]string, error) {
+	h.names.Lock()
+	defer h.names.Unlock()
+	if len(h.addresses) > 0 && time.Since(h.resolved) < addressAge {
+		return h.addresses, nil
+	}
+	name, port, err := net.SplitHostPort(h.address)
+	if err != nil {
+		return nil, err
+	}
+	if net.ParseIP(name) != nil {
+		return []string{h.address}, nil
+	}
+	found, err := net.DefaultResolver.LookupHost(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	// RFC 6724 has sorted them; the other family is for those who cannot
+	// reach the first.
+	var addresses []string
+	for _, a := range found {
+		if strings.Contains(a, ":") == strings.Contains(found[0], ":") {
+			addresses = append(addresses, net.JoinHostPort(a, port))
+		}
+	}
+	h.addresses, h.resolved = addresses, time.Now()
+	return addresses, nil
+}
+
+// forget makes the next resolve ask anew.
+func (h *host) forget() {
+	h.names.Lock()
+	defer h.names.Unlock()
+	h.addresses = nil
+}

@@ -1,0 +1,225 @@
+// Package sdk reads with aws-sdk-go-v2, as it comes (stock) and with settings
+// for many small reads (tuned). Importing it adds both to package store, and
+// the SDK's configuration (shared files, roles) for lean.
+package sdk
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
+
+	"fanout/functions/fetch"
+	"fanout/functions/store"
+)
+
+func init() {
+	store.Register(store.Stock, func(ctx context.Context) (fetch.Store, error) {
+		cfg, err := load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return newSDK(cfg), nil
+	})
+	store.Register(store.Tuned, func(ctx context.Context) (fetch.Store, error) {
+		cfg, err := load(ctx, tunedOptions()...)
+		if err != nil {
+			return nil, err
+		}
+		return newSDK(cfg, tunedS3), nil
+	})
+	store.RegisterFallback(func(ctx context.Context) (aws.Config, error) { return load(ctx) })
+}
+
+// load reads the process's AWS configuration.
+func load(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	return cfg, nil
+}
+
+// tunedOptions keeps as many idle connections as there can be workers (the SDK
+// keeps 10 a host, and shakes hands anew for the rest) and resumes TLS
+// sessions where a connection was lost all the same.
+func tunedOptions() []func(*config.LoadOptions) error {
+	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConns = 0 // no limit but the one per host
+		t.MaxIdleConnsPerHost = fetch.MaxConcurrency
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	})
+	return []func(*config.LoadOptions) error{
+		config.WithHTTPClient(client),
+		config.WithLogger(logging.Nop{}),
+		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
+	}
+}
+
+// tunedS3 is what config cannot say.
+func tunedS3(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true }
+
+// bodyAttempts is how often one body is asked for when it breaks off on the
+// way: the SDK's own retries end with the response's head. Three is the SDK's
+// own default for the rest.
+const bodyAttempts = 3
+
+// chunkBytes is how much of a body a worker holds at a time.
+const chunkBytes = 32 << 10
+
+// sdkStore reads with aws-sdk-go-v2.
+type sdkStore struct {
+	client      *s3.Client
+	connections atomic.Int64
+	chunks      sync.Pool
+}
+
+func newSDK(cfg aws.Config, options ...func(*s3.Options)) *sdkStore {
+	return &sdkStore{
+		client: s3.NewFromConfig(cfg, options...),
+		chunks: sync.Pool{New: func() any { return new([chunkBytes]byte) }},
+	}
+}
+
+func (s *sdkStore) Connections() int64 { return s.connections.Load() }
+
+// attempt watches the tries that one SDK call makes.
+type attempt struct {
+	tries     atomic.Int32
+	started   atomic.Int64 // UnixNano of the last try's start
+	firstByte atomic.Int64 // nanoseconds from there
+}
+
+// traced gives a context in which a's tries are seen and s's connections
+// counted. The hooks run on the transport's goroutines.
+func (s *sdkStore) traced(ctx context.Context, a *attempt) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) {
+			a.tries.Add(1)
+			a.started.Store(time.Now().UnixNano())
+		},
+		GotConn: func(info httptrace.GotConnInfo) {
+			if !info.Reused {
+				s.connections.Add(1)
+			}
+		},
+		GotFirstResponseByte: func() { a.firstByte.Store(time.Now().UnixNano() - a.started.Load()) },
+	})
+}
+
+// List reads pages with keys URL-encoded, which XML 1.0 needs for some keys.
+func (s *sdkStore) List(ctx context.Context, bucket, prefix string, page func([]fetch.Object) error) error {
+	var a attempt
+	pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{
+		Bucket: &bucket, Prefix: &prefix, EncodingType: types.EncodingTypeUrl,
+	})
+	for pages.HasMorePages() {
+		out, err := pages.NextPage(s.traced(ctx, &a))
+		if err != nil {
+			return s3Error(err, "list s3://%s/%s", bucket, prefix)
+		}
+		objects := make([]fetch.Object, len(out.Contents))
+		for i, c := range out.Contents {
+			key := aws.ToString(c.Key)
+			if out.EncodingType == types.EncodingTypeUrl {
+				if key, err = url.QueryUnescape(key); err != nil {
+					return fmt.Errorf("list s3://%s/%s: key %q: %w", bucket, prefix, aws.ToString(c.Key), err)
+				}
+			}
+			objects[i] = fetch.Object{Key: key, Size: aws.ToInt64(c.Size)}
+		}
+		if err := page(objects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Get reads one body, again from the start where it broke off.
+func (s *sdkStore) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
+	var a attempt
+	ctx = s.traced(ctx, &a)
+	for try := 1; ; try++ {
+		n, err := s.get(ctx, bucket, key, sink)
+		read := fetch.Read{
+			Bytes:     n,
+			FirstByte: time.Duration(a.firstByte.Load()),
+			Retries:   max(int(a.tries.Load())-1, 0),
+		}
+		var broken *brokenBody
+		if err == nil || !errors.As(err, &broken) || try == bodyAttempts || ctx.Err() != nil {
+			return read, err
+		}
+		sink.Reset()
+	}
+}
+
+func (s *sdkStore) get(ctx context.Context, bucket, key string, sink fetch.Sink) (int64, error) {
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return 0, s3Error(err, "get s3://%s/%s", bucket, key)
+	}
+	chunk := s.chunks.Get().(*[chunkBytes]byte)
+	defer s.chunks.Put(chunk)
+	n, err := io.CopyBuffer(onlyWriter{sink}, onlyReader{out.Body}, chunk[:])
+	if closeErr := out.Body.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil && out.ContentLength != nil && n != *out.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return n, &brokenBody{&fetch.Error{
+			Type:    fetch.ShortBody,
+			Message: fmt.Sprintf("get s3://%s/%s: body broke off after %d of %d bytes", bucket, key, n, aws.ToInt64(out.ContentLength)),
+			Err:     err,
+		}}
+	}
+	return n, nil
+}
+
+// onlyReader and onlyWriter hide ReadFrom and WriteTo, so that io.CopyBuffer
+// uses the buffer it is given.
+type (
+	onlyReader struct{ io.Reader }
+	onlyWriter struct{ io.Writer }
+)
+
+// brokenBody marks what is worth another GET.
+type brokenBody struct{ error }
+
+func (b *brokenBody) Unwrap() error { return b.error }
+
+// s3Error gives an SDK error its name.
+func s3Error(err error, format string, args ...any) error {
+	message := fmt.Sprintf(format, args...)
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return fmt.Errorf("%s: %w", message, err)
+	}
+	kind := api.ErrorCode()
+	switch kind {
+	case "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Forbidden":
+		message += " (" + kind + ")"
+		kind = fetch.AccessDenied
+	}
+	return &fetch.Error{Type: kind, Message: message, Err: err}
+}
