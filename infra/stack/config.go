@@ -12,6 +12,7 @@ import (
 
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/store"
 )
 
 // Limits of what a stack may ask for.
@@ -34,9 +35,6 @@ const (
 	// maxObjectBytes is S3's limit for one PUT, 5 GiB.
 	maxObjectBytes = 5 << 30
 
-	// maxConcurrency is the event's own limit.
-	maxConcurrency = 1024
-
 	// maxTimeout is Lambda's own limit.
 	maxTimeout = 15 * time.Minute
 )
@@ -45,7 +43,6 @@ const (
 var (
 	defaultMemories = []int{128, 256, 512, 1024, 1769, 3008}
 	architectures   = []string{"arm64", "x86_64"}
-	clients         = []string{"lean", "tuned", "stock"}
 
 	// retentions are the days that CloudWatch Logs allows.
 	retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731,
@@ -54,7 +51,6 @@ var (
 
 const (
 	defaultName      = "Fanout"
-	defaultClient    = "tuned"
 	defaultTimeout   = 2 * time.Minute
 	defaultRetention = 7
 )
@@ -137,8 +133,9 @@ func ParseContext(context map[string]any) (Config, error) {
 		Memories: r.integers("memories", defaultMemories, MinMemoryMB, MaxMemoryMB, MaxMemories,
 			fmt.Sprintf("up to %d different whole numbers of MB from %d to %d, as in 128,1769", MaxMemories, MinMemoryMB, MaxMemoryMB)),
 		Architectures: r.words("architectures", architectures),
-		Concurrency:   int(r.integer("concurrency", 0, 1, maxConcurrency, "a whole number from 1 to 1024; leave it out to let the function choose")),
-		Client:        r.word("client", defaultClient, clients),
+		Concurrency: int(r.integer("concurrency", 0, 1, fetch.MaxConcurrency,
+			fmt.Sprintf("a whole number from 1 to %d; leave it out to let the function choose", fetch.MaxConcurrency))),
+		Client: r.word("client", store.Default, store.Names),
 		Timeout: time.Duration(r.integer("timeout", int64(defaultTimeout/time.Second), 1, int64(maxTimeout/time.Second),
 			"whole seconds from 1 to 900")) * time.Second,
 		LogRetention:  r.oneOf("logRetention", defaultRetention, retentions),

@@ -23,7 +23,7 @@ func TestParseContextDefaults(t *testing.T) {
 	if !slices.Equal(c.Memories, []int{128, 256, 512, 1024, 1769, 3008}) || !slices.Equal(c.Architectures, []string{"arm64", "x86_64"}) {
 		t.Errorf("memories %v, architectures %v", c.Memories, c.Architectures)
 	}
-	if c.Objects != corpus.Default() || c.Name != "Fanout" || c.Client != "tuned" || c.Concurrency != 0 {
+	if c.Objects != corpus.Default() || c.Name != "Fanout" || c.Client != "lean" || c.Concurrency != 0 {
 		t.Errorf("%+v", c)
 	}
 	if c.Timeout != 2*time.Minute || c.LogRetention != 7 || c.VPC || c.Express || c.FunctionsOnly {
