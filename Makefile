@@ -34,3 +34,5 @@ lint: ## run the linters (pinned in .ci/tools.mod)
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin build cdk.out
+
+include infra/infra.mk

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -325,12 +326,18 @@ func newFunction(s awscdk.Stack, id string, c Config, props awslambda.FunctionPr
 	props.LogGroup = logs
 	props.LoggingFormat = awslambda.LoggingFormat_JSON
 	f := awslambda.NewFunction(s, jsii.String(id), &props)
-	accept(f, findings{
+	known := findings{
 		"CKV_AWS_115": "a reserved concurrency would take it from the account's other functions",
 		"CKV_AWS_116": "whoever invokes it waits for the answer: no event is lost unseen",
-		"CKV_AWS_117": "it needs nothing but S3; -c vpc=true puts the functions into a VPC",
 		"CKV_AWS_173": "the environment names a client and a number, no secret",
-	})
+		"W3005":       "the CDK makes a function wait for its role in so many words",
+	}
+	if props.Vpc == nil {
+		known["CKV_AWS_117"] = "it needs nothing but S3; -c vpc=true puts the functions into a VPC"
+	} else {
+		accept(role, findings{"CKV_AWS_111": "Lambda's right to attach a function to a VPC cannot name a resource; the function's code is denied it"})
+	}
+	accept(f, known)
 	return f
 }
 
@@ -361,18 +368,31 @@ func output(s awscdk.Stack, id string, value *string, description string) {
 	}).OverrideLogicalId(jsii.String(id))
 }
 
-// findings are checkov's checks that a resource is known to fail, each with
-// the reason why that is right here.
+// findings are checks of cfn-lint and checkov that a resource is known to
+// fail, each with the reason why that is right here.
 type findings map[string]string
 
-// accept writes the reasons beside the resource in the template, where
-// checkov looks for them.
+// accept writes the reasons beside the resource in the template, where the two
+// tools look for them.
 func accept(c constructs.IConstruct, f findings) {
 	var skip []map[string]string
+	var ignore, reasons []string
 	for _, id := range slices.Sorted(maps.Keys(f)) {
-		skip = append(skip, map[string]string{"id": id, "comment": f[id]})
+		if strings.HasPrefix(id, "CKV") {
+			skip = append(skip, map[string]string{"id": id, "comment": f[id]})
+		} else {
+			ignore, reasons = append(ignore, id), append(reasons, id+": "+f[id])
+		}
 	}
-	resource[awscdk.CfnResource](c).AddMetadata(jsii.String("checkov"), map[string]any{"skip": skip})
+	r := resource[awscdk.CfnResource](c)
+	if skip != nil {
+		r.AddMetadata(jsii.String("checkov"), map[string]any{"skip": skip})
+	}
+	if ignore != nil {
+		r.AddMetadata(jsii.String("cfn-lint"), map[string]any{
+			"config": map[string]any{"ignore_checks": ignore}, "comment": strings.Join(reasons, "; "),
+		})
+	}
 }
 
 // resource gives the CloudFormation resource that a construct stands for.
