@@ -14,7 +14,7 @@ bench: build ## main job: measure 128, 512 and 1,769 MB on this machine (needs G
 	bin/fanout run --memory 128,512,1769 --client tuned --concurrency 1,64
 
 .PHONY: build
-build: ## build bin/fanout and this machine's function package
+build: ## build bin/fanout, bin/local and this machine's function package
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/fanout ./bench
 	go build -trimpath -o bin/local ./functions/cmd/local
 	go run ./functions/cmd/package -o build -arch host fetch
@@ -24,12 +24,36 @@ package: ## build the Lambda packages, x86_64 and arm64, as zips in build/
 	go run ./functions/cmd/package -o build fetch
 
 .PHONY: test
-test: ## run all tests
+test: ## run all tests, with the race detector
 	go test -race $(foreach m,$(MODULES),./$(m)/...)
+
+.PHONY: test-arm64
+test-arm64: ## run the arm64 package under qemu (needs qemu-user-static)
+	go test -count=1 -tags qemu -run ARM64 ./bench
+
+.PHONY: test-awscli
+test-awscli: .venv/awscli ## use the sandbox with the AWS CLI (needs Python 3; installs into .venv)
+	go test -count=1 -tags awscli -run AWSCLI ./bench
+
+.venv/awscli: .ci/awscli.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --requirement $<
+	touch $@
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for 20 seconds
+	.ci/fuzz 20s
 
 .PHONY: lint
 lint: ## run the linters (pinned in .ci/tools.mod)
 	for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; done
+
+.PHONY: ci-deps
+ci-deps: ## install the Debian packages that CI needs (as root)
+	command -v qemu-aarch64-static >/dev/null || (apt-get update -qq && apt-get install -y -qq qemu-user-static)
+
+.PHONY: ci
+ci: ci-deps build test lint test-arm64 test-awscli ## what must hold on each change
 
 .PHONY: clean
 clean: ## remove what was built

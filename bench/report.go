@@ -15,7 +15,7 @@ func reportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "report DIR|FILE",
 		Short:   "Show what a result file says",
-		Example: "  fanout report results/20261124-120000\n  fanout report --format svg -o speedup.svg results/20261124-120000",
+		Example: "  fanout report results/20261124-120000\n  fanout report --format png -o speedup.png results/20261124-120000",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage("see fanout help report", "report: give one results folder or file, not %d", len(args))
@@ -23,9 +23,9 @@ func reportCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			write := map[string]func(io.Writer, trial.File) error{"text": report.Text, "svg": report.SpeedupChart}[format]
+			write := map[string]func(io.Writer, trial.File) error{"text": report.Text, "png": report.SpeedupChart}[format]
 			if write == nil {
-				return usage("see fanout help report", "format %q: must be text or svg", format)
+				return usage("see fanout help report", "format %q: must be text or png", format)
 			}
 			results, err := trial.ReadPath(args[0])
 			if err != nil {
@@ -37,7 +37,7 @@ func reportCommand() *cobra.Command {
 			return writeFile(out, func(w io.Writer) error { return write(w, results) })
 		},
 	}
-	c.Flags().StringVar(&format, "format", "text", "text, or svg: a picture of the speed-up over one worker")
+	c.Flags().StringVar(&format, "format", "text", "text, or png: a picture of the speed-up over one worker")
 	c.Flags().StringVarP(&out, "output", "o", "", "`file` to write to instead of standard output")
 	return c
 }

@@ -61,7 +61,7 @@ times are the sandbox's, not AWS's.`,
 // run measures. Everything that can be wrong with the flags is found before
 // anything is created.
 func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	if err := rf.fleet.parse("run"); err != nil {
+	if err := rf.parse("run"); err != nil {
 		return err
 	}
 	hint := "see fanout help run"

@@ -238,15 +238,18 @@ func TestDeadline(t *testing.T) {
 	event := []byte(`{"s3_bucket_name":"b","concurrency":1,"on_error":"continue"}`)
 	for _, tc := range []struct {
 		name      string
+		memoryMB  int
 		limit     time.Duration
 		errorType string
 		message   string
 		by        time.Duration // the answer's latest time
 	}{
-		{"stops before it and says how far it came", 10 * time.Second, DeadlineNear, "9 of at least 100 objects read", 9 * time.Second},
-		{"a short limit still leaves time to answer", time.Second, DeadlineNear, "0 of at least 100", 800 * time.Millisecond},
-		{"a limit too short for the margin", 100 * time.Millisecond, DeadlineNear, "0 of", 50 * time.Millisecond},
-		{"enough time", 102 * time.Second, "", "", 100 * time.Second},
+		{"stops before it and says how far it came", 1769, 10 * time.Second, DeadlineNear, "9 of at least 100 objects read", 9 * time.Second},
+		{"a short limit still leaves time to answer", 1769, time.Second, DeadlineNear, "0 of at least 100", 800 * time.Millisecond},
+		{"a small share needs longer to wind up", 128, 3 * time.Second, DeadlineNear, "1 of at least 100", 1650 * time.Millisecond},
+		{"never more than half", 128, time.Second, DeadlineNear, "0 of at least 100", 500 * time.Millisecond},
+		{"not in Lambda", 0, time.Second, DeadlineNear, "0 of at least 100", 800 * time.Millisecond},
+		{"enough time", 1769, 102 * time.Second, "", "", 100 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -254,7 +257,7 @@ func TestDeadline(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tc.limit)
 				defer cancel()
 				start := time.Now()
-				_, err := handlerOver(s, fake).Handle(ctx, event)
+				_, err := handlerOver(s, Config{Client: "fake", MemoryMB: tc.memoryMB}).Handle(ctx, event)
 				if took := time.Since(start); took > tc.by {
 					t.Errorf("answered after %v, want by %v", took, tc.by)
 				}
@@ -362,22 +365,25 @@ func TestOpenFailureIsNotKept(t *testing.T) {
 
 func TestConfigFromEnv(t *testing.T) {
 	for _, tc := range []struct {
-		concurrency, client string
-		want                Config
-		ok                  bool
+		concurrency, client, memory string
+		want                        Config
+		ok                          bool
 	}{
-		{"", "", Config{0, "d"}, true}, // nothing set
-		{"auto", "stock", Config{0, "stock"}, true},
-		{"64", "", Config{64, "d"}, true},
-		{"0", "", Config{}, false},    // out of range
-		{"1025", "", Config{}, false}, // out of range
-		{"many", "", Config{}, false},
+		{"", "", "", Config{0, "d", 0}, true}, // nothing set: not in Lambda
+		{"auto", "stock", "128", Config{0, "stock", 128}, true},
+		{"64", "", "", Config{64, "d", 0}, true},
+		{"0", "", "", Config{}, false},    // out of range
+		{"1025", "", "", Config{}, false}, // out of range
+		{"many", "", "", Config{}, false},
+		{"", "", "lots", Config{}, false},
 	} {
 		got, err := ConfigFromEnv(func(name string) string {
-			return map[string]string{"CONCURRENCY": tc.concurrency, "CLIENT": tc.client}[name]
+			return map[string]string{
+				"CONCURRENCY": tc.concurrency, "CLIENT": tc.client, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": tc.memory,
+			}[name]
 		}, "d")
 		if got != tc.want || (err == nil) != tc.ok {
-			t.Errorf("%q, %q: %+v, %v", tc.concurrency, tc.client, got, err)
+			t.Errorf("%q, %q, %q: %+v, %v", tc.concurrency, tc.client, tc.memory, got, err)
 		}
 	}
 }

@@ -7,14 +7,21 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"gonum.org/v1/plot/vg/vgimg"
 
 	"fanout/bench/internal/trial"
 )
 
-// SpeedupChart writes an SVG picture: for each memory size the warm time of
+// The bars' colours, told apart also where red and green are not.
+var (
+	sequentialColour = color.RGBA{0x9a, 0xa5, 0xb1, 0xff}
+	concurrentColour = color.RGBA{0x0b, 0x7a, 0x75, 0xff}
+)
+
+// SpeedupChart writes a PNG picture: for each memory size the warm time of
 // one worker beside that of many, with the speed-up written above.
 func SpeedupChart(w io.Writer, f trial.File) error {
 	var names []string
@@ -35,6 +42,9 @@ func SpeedupChart(w io.Writer, f trial.File) error {
 		return fmt.Errorf("no setting has a sequential baseline to compare with")
 	}
 	p := plot.New()
+	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Y.Label.TextStyle, &p.Legend.TextStyle} {
+		style.Font.Variant = "Sans"
+	}
 	p.Title.Text = fmt.Sprintf("Reading %d objects: one worker and many (%s)", f.Header.Corpus.Count, where(f.Header))
 	p.Y.Label.Text = "seconds"
 	const width = 36
@@ -44,8 +54,8 @@ func SpeedupChart(w io.Writer, f trial.File) error {
 		offset vg.Length
 		fill   color.Color
 	}{
-		{"1 worker", sequential, -width / 2, color.RGBA{0x9a, 0xa5, 0xb1, 0xff}},
-		{"many workers", concurrent, width / 2, color.RGBA{0x0b, 0x7a, 0x75, 0xff}},
+		{"1 worker", sequential, -width / 2, sequentialColour},
+		{"many workers", concurrent, width / 2, concurrentColour},
 	} {
 		chart, err := plotter.NewBarChart(bars.values, vg.Points(width))
 		if err != nil {
@@ -55,21 +65,24 @@ func SpeedupChart(w io.Writer, f trial.File) error {
 		p.Add(chart)
 		p.Legend.Add(bars.name, chart)
 	}
-	text, err := plotter.NewLabels(labels)
+	above, err := plotter.NewLabels(labels)
 	if err != nil {
 		return fmt.Errorf("draw the labels: %w", err)
 	}
-	text.Offset = vg.Point{X: vg.Points(4), Y: vg.Points(4)}
-	p.Add(text)
+	for i := range above.TextStyle {
+		above.TextStyle[i].Font.Variant = "Sans"
+	}
+	above.Offset = vg.Point{X: vg.Points(4), Y: vg.Points(4)}
+	p.Add(above)
 	p.Legend.Top = true
 	p.NominalX(names...)
 	p.X.Min, p.X.Max = -0.7, float64(len(names))-0.2 // room for the last bar and its label
 	p.Title.Padding, p.Legend.Padding = vg.Points(8), vg.Points(3)
 	p.Legend.ThumbnailWidth = vg.Points(12)
 	p.Y.Max *= 1.15
-	canvas := vgsvg.New(vg.Points(640), vg.Points(320))
+	canvas := vgimg.NewWith(vgimg.UseWH(vg.Points(640), vg.Points(320)), vgimg.UseDPI(144))
 	p.Draw(draw.New(canvas))
-	_, err = canvas.WriteTo(w)
+	_, err = vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
 	return err
 }
 

@@ -41,8 +41,8 @@ type Failure struct {
 
 // Sample is a set of measurements.
 type Sample struct {
-	N              int
-	Median         float64
+	N               int
+	Median          float64
 	Lowest, Highest float64
 }
 

@@ -42,7 +42,14 @@ type call struct {
 func (s *Sandbox) api() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(http.ResponseWriter, *call) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, h) })
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if s.enter() != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			defer s.wg.Done()
+			s.serve(w, r, h)
+		})
 	}
 	handle("POST /2015-03-31/functions/{name}/invocations", s.apiInvoke)
 	handle("GET /2015-03-31/functions/{name}", s.apiGet)

@@ -16,6 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// cpuPeriod is the length of the periods in which a CPU quota is handed out,
+// in microseconds. Lambda's is 20 ms.
+const cpuPeriod = 20_000
+
+// quotaMicros is the share of each period.
+func quotaMicros(vcpu float64) int64 { return int64(vcpu*cpuPeriod + 0.5) }
+
 // groupPrefix begins the name of a sandbox's own group: fanout-PID-N.
 const groupPrefix = "fanout-"
 
@@ -28,7 +35,9 @@ func ownGroupName() string {
 // findCgroups finds cgroups that this process may use, v1 or v2, and tries
 // them with the quota that will be the largest.
 func findCgroups(f *forker, vcpu float64) (cgroups, Limits) {
-	none := func(err error) (cgroups, Limits) { return nil, Limits{Kind: "none", Reason: err.Error()} }
+	none := func(err error) (cgroups, Limits) {
+		return nil, Limits{Kind: "none", Reason: strings.ReplaceAll(err.Error(), "\n", "; ")} // for a row
+	}
 	self, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return none(fmt.Errorf("find this process's cgroup: %w", err))
@@ -129,8 +138,12 @@ func readKey(dir, file, key string) (int64, error) {
 	return 0, fmt.Errorf("read %s: no %s in it", file, key)
 }
 
+// readPids lists the processes of a group; none, if it is not there any more.
 func readPids(dir string) ([]int, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) { // the latter if it went between open and read
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +330,7 @@ func (g *group1) kill() error { return killAll(g.cpuDir) }
 // killAll kills what is in a group, one by one.
 func killAll(dir string) error {
 	pids, err := readPids(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err != nil {
 		return err
 	}
 	for _, pid := range pids {
@@ -479,7 +492,11 @@ func (g *group2) kill() error {
 	if _, err := os.Stat(filepath.Join(g.dir, "cgroup.kill")); err != nil { // before Linux 5.14, or removed
 		return killAll(g.dir)
 	}
-	return write(g.dir, "cgroup.kill", "1")
+	err := write(g.dir, "cgroup.kill", "1")
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
 }
 
 func (g *group2) remove() error { return removeGroup(g.dir, g.kill) }

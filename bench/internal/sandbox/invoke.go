@@ -98,7 +98,11 @@ func (v *visit) init(ctx context.Context) (over bool, err error) {
 		p.mu.Unlock()
 		if p.group != nil {
 			if err := p.group.setCPU(p.sb.quota(p.conf.MemoryMB)); err != nil {
-				return false, v.abandon(err)
+				select {
+				case <-p.exited: // and its group with it: run will see
+				default:
+					return false, v.abandon(err)
+				}
 			}
 		}
 		if v.initLog, err = p.readLog(); err != nil {

@@ -148,7 +148,7 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the Runtime API: %w", err)
 	}
-	p.server = &http.Server{Handler: p.runtimeAPI(), ReadHeaderTimeout: 10 * time.Second}
+	p.server = s.newServer(p.runtimeAPI())
 	go func() { _ = p.server.Serve(listener) }() // ErrServerClosed, at the end
 	undo = append(undo, p.server.Close, func() error {
 		// A server closed before Serve has the listener does not close it.
@@ -287,7 +287,7 @@ func (p *process) readLog() ([]byte, error) {
 	from := max(p.logSeen, info.Size()-logTail)
 	buf := make([]byte, info.Size()-from)
 	n, err := p.log.ReadAt(buf, from)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	p.logSeen = info.Size()
@@ -333,11 +333,10 @@ func (p *process) cpu() (time.Duration, error) {
 func (p *process) peakMemory() (int64, error) {
 	pids := []int{p.cmd.Process.Pid}
 	if p.group != nil {
-		found, err := p.group.pids()
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		var err error
+		if pids, err = p.group.pids(); err != nil {
 			return 0, err
 		}
-		pids = found
 	}
 	var sum int64
 	for _, pid := range pids {

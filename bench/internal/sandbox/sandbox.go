@@ -25,9 +25,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -183,7 +185,7 @@ type Sandbox struct {
 	cfg       Config
 	log       *slog.Logger
 	dir       string
-	listener  net.Listener
+	url       string
 	server    *http.Server
 	forker    *forker
 	cgroups   cgroups // nil: no limits
@@ -193,7 +195,7 @@ type Sandbox struct {
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // processes and asynchronous invocations
+	wg     sync.WaitGroup // processes, API requests and asynchronous invocations
 
 	mu        sync.Mutex
 	closed    bool
@@ -235,6 +237,9 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
+	if runtime.GOOS != "linux" {
+		return nil, &hinted{errors.New("sandbox: Lambda's binaries run on Linux only"), "run it on Linux, or measure on AWS"}
+	}
 	s := &Sandbox{
 		cfg: cfg, log: cfg.Log, initLimit: initLimit,
 		cpus:      float64(runtime.NumCPU()),
@@ -249,6 +254,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("function %s: %w", f.Name, err)
 		}
+		f.Bootstrap, f.Env = code.path, maps.Clone(f.Env)
 		s.functions[f.Name] = &function{
 			arn:     fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", cfg.Region, cfg.AccountID, f.Name),
 			command: command, code: code,
@@ -265,31 +271,42 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if cfg.Dir != "" {
+		if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
+			return nil, fmt.Errorf("sandbox: folder for logs: %w", err)
+		}
+	}
 	if s.dir, err = os.MkdirTemp(cfg.Dir, "fanout-sandbox-"); err != nil {
 		return nil, fmt.Errorf("sandbox: make a folder for logs: %w", err)
 	}
-	if s.forker, err = newForker(); err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
+	s.forker = newForker()
 	s.limits = Limits{Kind: "none", Reason: "switched off"}
 	if cfg.Limits == LimitsAuto {
 		s.cgroups, s.limits = findCgroups(s.forker, s.quota(largest))
 	}
-	s.listener, err = new(net.ListenConfig).Listen(s.ctx, "tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(s.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: listen for the Lambda API: %w", err)
 	}
-	s.server = &http.Server{Handler: s.api(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	s.url = "http://" + listener.Addr().String()
+	s.server = s.newServer(s.api())
 	go func() {
-		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("lambda API stopped", "error", err)
 		}
 	}()
 	return s, nil
 }
 
+func (s *Sandbox) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
 // URL is where the Lambda API is, for AWS_ENDPOINT_URL_LAMBDA.
-func (s *Sandbox) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *Sandbox) URL() string { return s.url }
 
 // Limits tells what holds the processes; it does not change.
 func (s *Sandbox) Limits() Limits { return s.limits }
@@ -307,13 +324,13 @@ func (s *Sandbox) Close() error {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
-		s.cancel() // kills the processes: see process.supervise
+		// First the connections: that a process was killed here is not to be
+		// taken for how an invocation ended.
 		var errs []error
 		if s.server != nil {
 			errs = append(errs, s.server.Close())
-		} else if s.listener != nil {
-			errs = append(errs, s.listener.Close())
 		}
+		s.cancel() // kills the processes: see process.supervise
 		s.wg.Wait()
 		if s.cgroups != nil {
 			errs = append(errs, s.cgroups.close())

@@ -20,7 +20,7 @@ import (
 // it would kill the children at random.
 type forker struct{ work chan func() }
 
-func newForker() (*forker, error) {
+func newForker() *forker {
 	f := &forker{make(chan func())}
 	started := make(chan struct{})
 	var run func()
@@ -43,7 +43,7 @@ func newForker() (*forker, error) {
 	}
 	go run()
 	<-started
-	return f, nil
+	return f
 }
 
 // do runs fn on the thread.

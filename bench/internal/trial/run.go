@@ -80,7 +80,8 @@ func (r *Runner) Probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if got.failure == nil && got.response.Stats == nil {
+		answered := got.failure == nil || got.failure.Type == WrongAnswer
+		if answered && got.response.Stats == nil {
 			for i := range r.Targets {
 				if r.Targets[i].Contender == contender {
 					r.Targets[i].Published = true

@@ -10,6 +10,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/flate"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,7 +27,7 @@ import (
 var goarch = map[string]string{"x86_64": "amd64", "arm64": "arm64"}
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(context.Background(), os.Args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return
 		}
@@ -35,7 +36,7 @@ func main() {
 	}
 }
 
-func run(args []string) error {
+func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("package", flag.ContinueOnError)
 	out := flags.String("o", "build", "folder to write to")
 	arch := flags.String("arch", "x86_64,arm64", "architectures, or host")
@@ -58,7 +59,7 @@ func run(args []string) error {
 				return fmt.Errorf("architecture %q: must be x86_64 or arm64", a)
 			}
 			bootstrap := filepath.Join(*out, command, a, "bootstrap")
-			if err := compile(command, goarch[a], bootstrap); err != nil {
+			if err := compile(ctx, command, goarch[a], bootstrap); err != nil {
 				return err
 			}
 			archive := filepath.Join(*out, command+"-"+a+".zip")
@@ -72,8 +73,8 @@ func run(args []string) error {
 
 // compile builds a static bootstrap. lambda.norpc leaves out the go1.x
 // runtime's protocol, which provided.al2023 does not speak.
-func compile(command, arch, bootstrap string) error {
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc",
+func compile(ctx context.Context, command, arch, bootstrap string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc",
 		"-ldflags", "-s -w -buildid=", "-o", bootstrap, "fanout/functions/cmd/"+command)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
 	build.Stderr = os.Stderr

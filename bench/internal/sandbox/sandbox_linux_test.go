@@ -33,6 +33,10 @@ import (
 var probe, probeARM string
 
 func TestMain(m *testing.M) {
+	if kind := os.Getenv(helperEnv); kind != "" {
+		fmt.Fprintln(os.Stderr, help(kind))
+		os.Exit(1)
+	}
 	ReexecInScope(os.Args)
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "fanout-probe-")
@@ -43,7 +47,7 @@ func TestMain(m *testing.M) {
 		defer func() { _ = os.RemoveAll(dir) }()
 		probe, probeARM = filepath.Join(dir, "x86_64"), filepath.Join(dir, "arm64")
 		for goarch, path := range map[string]string{"amd64": probe, "arm64": probeARM} {
-			cmd := exec.Command("go", "build", "-o", path, "./testdata/probe")
+			cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "./testdata/probe")
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				fmt.Fprintf(os.Stderr, "build the probe: %v\n%s", err, out)

@@ -1,0 +1,448 @@
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+)
+
+// The share of the CPU is that of the memory, to a tenth.
+func TestCPUShare(t *testing.T) {
+	for _, tt := range []struct {
+		memory int
+		want   float64
+	}{
+		{128, 128.0 / 1769}, // the smallest
+		{884, 884.0 / 1769}, // half a vCPU
+	} {
+		t.Run(strconv.Itoa(tt.memory), func(t *testing.T) {
+			f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = tt.memory })
+			f.needLimits()
+			f.invoke(`{"mode":"echo"}`)
+			// Other work on the machine takes from the share, never adds to it:
+			// the best of a few is what the quota gives.
+			best, header := 0.0, 0.0
+			for i := 0; i < 6 && min(best, header) < 0.95*tt.want; i++ {
+				r := f.invoke(`{"mode":"spin","n":1000}`)
+				best = max(best, r.CPU/r.Wall)
+				ms, err := strconv.ParseFloat(r.header.Get("X-Fanout-Cpu-Ms"), 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				header = max(header, ms/r.report.DurationMS)
+			}
+			if best < 0.9*tt.want || best > 1.1*tt.want {
+				t.Errorf("share of the CPU %.4f as the function saw it: want %.4f, to a tenth", best, tt.want)
+			}
+			if header < 0.9*tt.want || header > 1.1*tt.want {
+				t.Errorf("share of the CPU %.4f by X-Fanout-Cpu-Ms: want %.4f, to a tenth", header, tt.want)
+			}
+		})
+	}
+}
+
+// INIT is not held to the share: 200 ms of CPU at 128 MB would take 2.8 s.
+func TestInitShare(t *testing.T) {
+	f := startTest(t, func(c *Config) {
+		c.Functions[0].MemoryMB = 128
+		c.Functions[0].Env = map[string]string{"PROBE_INIT": "spin"}
+	})
+	f.needLimits()
+	r := f.invoke(`{"mode":"echo"}`)
+	// The quota in force, rather than the time it took: it must have been
+	// lowered by now.
+	if r.header.Get("X-Fanout-Cpu-Limit") != "0.072" {
+		t.Errorf("limit %q after INIT", r.header.Get("X-Fanout-Cpu-Limit"))
+	}
+	cpu, err := strconv.ParseFloat(r.header.Get("X-Fanout-Cpu-Ms"), 64)
+	if err != nil || cpu > 100 {
+		t.Errorf("CPU of the invocation %v ms (%v): INIT's must not be in it", cpu, err)
+	}
+	// 200 ms of wall time in INIT make more CPU time than the share's 14 ms.
+	f.mu.Lock()
+	p := f.functions["probe"].idle[0]
+	f.mu.Unlock()
+	if all, err := p.cpu(); err != nil || all < 60*time.Millisecond {
+		t.Errorf("CPU of INIT and invocation %v (%v): INIT was held to the share", all, err)
+	}
+}
+
+func TestClamped(t *testing.T) {
+	f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = maxMemoryMB })
+	f.needLimits()
+	wantLimit, want := "5.788", f.Limits().Kind
+	if n := runtime.NumCPU(); n < 6 {
+		wantLimit, want = fmt.Sprintf("%d.000", n), fmt.Sprintf("%s; clamped to %d vCPU", want, n)
+	}
+	r := f.invoke(`{"mode":"echo"}`)
+	if got := r.header.Get("X-Fanout-Limits"); got != want {
+		t.Errorf("X-Fanout-Limits %q, want %q", got, want)
+	}
+	if got := r.header.Get("X-Fanout-Cpu-Limit"); got != wantLimit {
+		t.Errorf("X-Fanout-Cpu-Limit %q, want %q", got, wantLimit)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "of whoever runs this")
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	f := startTest(t, func(c *Config) {
+		c.Functions[0].Env["GREETING"] = "hello"
+		c.ProcessEnv = func(function string) (map[string]string, func()) {
+			return map[string]string{"AWS_ACCESS_KEY_ID": "AKIA-" + function, "AWS_LAMBDA_RUNTIME_API": "elsewhere"}, nil
+		}
+	})
+	env := f.invoke(`{"mode":"env"}`).Env
+	home := env["HOME"]
+	if !strings.HasPrefix(home, f.dir) {
+		t.Errorf("HOME %q: not below %s", home, f.dir)
+	}
+	if _, port, err := net.SplitHostPort(env["AWS_LAMBDA_RUNTIME_API"]); err != nil || port == "" {
+		t.Errorf("AWS_LAMBDA_RUNTIME_API %q", env["AWS_LAMBDA_RUNTIME_API"])
+	}
+	for _, name := range []string{"HOME", "AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_LOG_STREAM_NAME", "_X_AMZN_TRACE_ID"} {
+		if env[name] == "" {
+			t.Errorf("no %s", name)
+		}
+		delete(env, name) // different each time; the last one is aws-lambda-go's
+	}
+	want := map[string]string{
+		"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG": "en_US.UTF-8", "TZ": ":UTC",
+		"_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": filepath.Dir(probe), "LAMBDA_RUNTIME_DIR": "/var/runtime",
+		"AWS_REGION": testRegion, "AWS_DEFAULT_REGION": testRegion,
+		"AWS_LAMBDA_FUNCTION_NAME": "probe", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/probe",
+		"AWS_EC2_METADATA_DISABLED": "true", "GREETING": "hello", "AWS_ACCESS_KEY_ID": "AKIA-probe",
+	}
+	if !maps.Equal(env, want) {
+		t.Errorf("environment %v,\nwant %v", env, want)
+	}
+}
+
+// groupsOf lists the groups that sandboxes of a process have made.
+func groupsOf(t *testing.T, s *Sandbox, pid int) []string {
+	t.Helper()
+	var parents []string
+	switch c := s.cgroups.(type) {
+	case *cgroups1:
+		parents = c.own
+	case *cgroups2:
+		parents = []string{filepath.Dir(c.dir)}
+	}
+	var found []string
+	for _, parent := range parents {
+		dirs, err := filepath.Glob(filepath.Join(parent, fmt.Sprintf("%s%d-*", groupPrefix, pid)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, dirs...)
+	}
+	return found
+}
+
+func TestClose(t *testing.T) {
+	var begun, ended atomic.Int32
+	dir := t.TempDir()
+	f := startTest(t, func(c *Config) {
+		c.Dir = dir
+		c.ProcessEnv = func(string) (map[string]string, func()) {
+			begun.Add(1)
+			return nil, func() { ended.Add(1) }
+		}
+	})
+	f.needLimits()
+	parent := f.invoke(`{"mode":"spawn"}`) // a child in a session of its own
+	runtimeAPI := f.invoke(`{"mode":"env"}`).Env["AWS_LAMBDA_RUNTIME_API"]
+	if gone(parent.Child) {
+		t.Fatal("the child is not there")
+	}
+	// One in the middle of an invocation, one at rest.
+	failed := make(chan error)
+	for range 2 {
+		go func() {
+			_, err := f.try(context.WithoutCancel(t.Context()), `{"mode":"sleep"}`)
+			failed <- err
+		}()
+	}
+	wait(t, "both are busy", func() bool { return begun.Load() == 2 && f.idle() == 0 })
+	if len(groupsOf(t, f.Sandbox, os.Getpid())) == 0 {
+		t.Error("no groups, so their removal will prove nothing")
+	}
+
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+	for range 2 {
+		if err := <-failed; err == nil {
+			t.Error("an invocation ended well")
+		}
+	}
+	if !gone(parent.PID) {
+		t.Error("its process is left")
+	}
+	// Ended, or the group would be left; init may still have to collect it.
+	wait(t, "the child is gone", func() bool { return gone(parent.Child) })
+	if n := ended.Load(); n != begun.Load() {
+		t.Errorf("%d of %d processes released", n, begun.Load())
+	}
+	if left := groupsOf(t, f.Sandbox, os.Getpid()); len(left) != 0 {
+		t.Errorf("groups left: %v", left)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("files left: %v, %v", left, err)
+	}
+	for _, addr := range []string{strings.TrimPrefix(f.URL(), "http://"), runtimeAPI} {
+		if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr); err == nil {
+			t.Errorf("%s still listens", addr)
+			_ = conn.Close()
+		}
+	}
+	if _, err := f.try(t.Context(), `{}`); err == nil {
+		t.Error("invoked a closed sandbox")
+	}
+}
+
+// idle counts the processes at rest.
+func (s *Sandbox) idle() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, f := range s.functions {
+		n += len(f.idle)
+	}
+	return n
+}
+
+func TestClientGoesAway(t *testing.T) {
+	f := startTest(t, nil)
+	r := f.invoke(`{"mode":"echo"}`)
+	wait(t, "it is at rest", func() bool { return f.idle() == 1 })
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, err := f.try(ctx, `{"mode":"sleep"}`)
+		failed <- err
+	}()
+	wait(t, "it is busy", func() bool { return f.idle() == 0 })
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("the client's error %v", err)
+	}
+	wait(t, "its process ends", func() bool { return gone(r.PID) })
+	if next := f.invoke(`{"mode":"echo"}`); next.PID == r.PID {
+		t.Error("its process was used again")
+	}
+}
+
+// A process that ends at rest is not used.
+func TestIdleProcessEnds(t *testing.T) {
+	f := startTest(t, nil)
+	r := f.invoke(`{"mode":"echo"}`)
+	if err := killGroup(r.PID); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "it is forgotten", func() bool { return f.idle() == 0 })
+	if next := f.invoke(`{"mode":"echo","text":"x"}`); next.Text != "x" || !next.report.Cold() {
+		t.Errorf("next: %+v", next)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	dir := t.TempDir()
+	plain, script := filepath.Join(dir, "plain"), filepath.Join(dir, "script")
+	for path, mode := range map[string]os.FileMode{plain: 0o644, script: 0o755} {
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		err    string
+		hint   string
+	}{
+		{"no functions", func(c *Config) { c.Functions = nil }, "no function", ""},
+		{"twice", func(c *Config) { c.Functions = append(c.Functions, c.Functions[0]) }, "named twice", ""},
+		{"name", func(c *Config) { c.Functions[0].Name = "a.b" }, "a name has", ""},
+		{"memory", func(c *Config) { c.Functions[0].MemoryMB = 127 }, "memory 127 MB: must be 128 to 10240", ""},
+		{"timeout", func(c *Config) { c.Functions[0].Timeout = 1500 * time.Millisecond }, "timeout 1.5s: must be 1 to 900 whole seconds", ""},
+		{"reserved", func(c *Config) { c.Functions[0].Env = map[string]string{"AWS_REGION": "x"} }, "AWS_REGION: reserved", ""},
+		{"large", func(c *Config) { c.Functions[0].Env = map[string]string{"LARGE": strings.Repeat("x", 5000)} }, "must be 4096 at most", ""},
+		// Requests could not be told from anybody's.
+		{"credentials", func(c *Config) { c.Credentials.SecretAccessKey = "" }, "credentials", ""},
+		{"account", func(c *Config) { c.AccountID = "1" }, "twelve digits", ""},
+		{"missing", func(c *Config) { c.Functions[0].Bootstrap = filepath.Join(dir, "none") }, "no such file", ""},
+		{"not executable", func(c *Config) { c.Functions[0].Bootstrap = plain }, "not an executable file", "chmod +x"},
+		{"folder", func(c *Config) { c.Functions[0].Bootstrap = dir }, "not an executable file", ""},
+		{"not ELF", func(c *Config) { c.Functions[0].Bootstrap = script }, "not a Linux executable", ""},
+		{"architecture", func(c *Config) { c.Functions[0].Arch = "riscv" }, "must be x86_64 or arm64", ""},
+		// A binary for the other machine would only fail when invoked.
+		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probeARM }, "built for EM_AARCH64, not for x86_64", ""},
+		{"x86_64 as arm64", func(c *Config) { c.Functions[0].Arch = "arm64" }, "built for EM_X86_64, not for arm64", ""},
+		// No emulator on an empty PATH.
+		{"emulator", func(c *Config) {
+			if runtime.GOARCH == "amd64" {
+				c.Functions[0].Arch, c.Functions[0].Bootstrap = "arm64", probeARM
+			}
+		}, "needs qemu-", "apt-get install qemu-user-static"},
+		{"dir", func(c *Config) { c.Dir = filepath.Join(dir, "none") }, "make a folder", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.name == "emulator" {
+				t.Setenv("PATH", "")
+			}
+			cfg := testConfig(t)
+			tt.change(&cfg)
+			s, err := Start(cfg)
+			if err == nil {
+				t.Fatal(errors.Join(errors.New("started"), s.Close()))
+			}
+			if !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%v: want %q in it", err, tt.err)
+			}
+			hint := ""
+			if h := (interface{ Hint() string })(nil); errors.As(err, &h) {
+				hint = h.Hint()
+			}
+			if !strings.Contains(hint, tt.hint) {
+				t.Errorf("hint %q: want %q in it", hint, tt.hint)
+			}
+		})
+	}
+}
+
+// A sandbox that is killed leaves no process, and the next one removes its
+// groups.
+func TestKilled(t *testing.T) {
+	helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe, "TMPDIR="+t.TempDir())
+	out, err := helper.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	helper.Stderr = t.Output()
+	if err := helper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	pid, err2 := strconv.Atoi(strings.TrimSpace(line))
+	if err := errors.Join(err, err2); err != nil {
+		t.Errorf("the helper says %q: %v", line, err)
+	} else if gone(pid) {
+		t.Errorf("process %d is not there", pid)
+	}
+	if err := helper.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = helper.Wait() // killed
+	if t.Failed() {
+		return
+	}
+	wait(t, "its process ends", func() bool { return gone(pid) })
+
+	f := startTest(t, nil)
+	f.needLimits()
+	if left := groupsOf(t, f.Sandbox, helper.Process.Pid); len(left) != 0 {
+		t.Errorf("groups left: %v", left)
+	}
+	if len(groupsOf(t, f.Sandbox, os.Getpid())) == 0 {
+		t.Error("its own groups are gone")
+	}
+}
+
+// What the test binary does when it is started as a helper.
+const (
+	helperEnv = "SANDBOX_TEST_HELPER"
+	probeEnv  = "SANDBOX_TEST_PROBE"
+)
+
+func help(kind string) error {
+	switch kind {
+	case "sandbox": // start one, print the pid of its process, stay
+		probe = os.Getenv(probeEnv)
+		s, err := Start(Config{
+			Functions:   []Function{{Name: "probe", Bootstrap: probe, Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
+			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
+		})
+		if err != nil {
+			return err
+		}
+		out, err := client(s, testCredentials).Invoke(context.Background(), &lambda.InvokeInput{
+			FunctionName: aws.String("probe"), Payload: []byte(`{"mode":"echo"}`),
+		})
+		if err != nil {
+			return err
+		}
+		_, rest, _ := strings.Cut(string(out.Payload), `"pid":`)
+		fmt.Println(strings.TrimRight(rest, "}"))
+		select {}
+	case "reexec":
+		return reexec([]string{"ignored", "run", "--memory", "128"})
+	}
+	return fmt.Errorf("no such helper: %q", kind)
+}
+
+func TestReexec(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		script string // of systemd-run; empty: none
+		want   []string
+		err    string
+	}{
+		// The scope gets this executable and its arguments, and is told.
+		{"works", `case "$*" in *" true") exit 0;; esac; echo "$@"; echo "$` + scopeEnv + `"`,
+			[]string{"--user --scope --quiet -p Delegate=yes -- ", " run --memory 128\n1\n"}, ""},
+		// A user bus that does not answer must not be the end of the command.
+		{"no bus", `echo "Failed to connect to bus" >&2; echo more >&2; exit 1`, nil, "exit status 1: Failed to connect to bus\n"},
+		{"missing", "", nil, "systemd-run: exec:"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if tt.script != "" {
+				if err := os.WriteFile(filepath.Join(dir, "systemd-run"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+			helper.Env = []string{helperEnv + "=reexec", "PATH=" + dir}
+			out, err := helper.CombinedOutput()
+			if (err != nil) != (tt.err != "") || !strings.Contains(string(out), tt.err) {
+				t.Errorf("%v: %s; want %q", err, out, tt.err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("%q: want %q in it", out, want)
+				}
+			}
+		})
+	}
+}
+
+// Not as root, and not where v1 is: the process stays what it is.
+func TestReexecNotNeeded(t *testing.T) {
+	if os.Geteuid() != 0 && scopeGroup == "" && scopeProblem == nil {
+		t.Error("a user on cgroup v2 got neither a scope nor a reason")
+	}
+	if slices.ContainsFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, scopeEnv+"=") }) {
+		t.Errorf("%s is left in the environment", scopeEnv)
+	}
+}

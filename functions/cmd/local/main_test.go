@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fanout/functions/fetch"
+)
+
+// s3Like answers a listing of two objects, and their bodies.
+func s3Like(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/gone/" || r.URL.Path == "/gone":
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `<Error><Code>NoSuchBucket</Code><Message>gone</Message></Error>`)
+		case r.URL.Query().Get("list-type") == "2":
+			fmt.Fprint(w, `<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a+b%2B</Key><Size>3</Size></Contents>`+
+				`<Contents><Key>c</Key><Size>3</Size></Contents></ListBucketResult>`)
+		case r.URL.Path == "/bucket/a b+":
+			fmt.Fprint(w, "one")
+		case r.URL.Path == "/bucket/c":
+			fmt.Fprint(w, "two")
+		default:
+			w.WriteHeader(http.StatusTeapot)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func environment(t *testing.T) {
+	t.Helper()
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": "", "CONCURRENCY": "", "CLIENT": "", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "",
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+func TestRun(t *testing.T) {
+	environment(t)
+	url := s3Like(t)
+	file := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(file, []byte(`{"s3_bucket_name":"bucket"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name   string
+		args   []string
+		stdin  string
+		status int
+		answer string // of the answer: its result, or its errorType
+		stderr string // part of it
+	}{
+		// The three ways to say the event.
+		{"flags", []string{"-endpoint", url, "-bucket", "bucket", "-find", "two", "-concurrency", "2"}, "", 0, "c", ""},
+		{"file", []string{"-endpoint", url, "-event", file}, "", 0, "2", ""},
+		{"standard input", []string{"-endpoint", url, "-event", "-"}, `{"s3_bucket_name":"bucket","find":"one"}`, 0, "a b+", ""},
+		// What Lambda would answer to what is wrong.
+		{"bad event", []string{"-endpoint", url, "-event", "-"}, `{`, 1, fetch.InvalidEvent, ""},
+		{"no such bucket", []string{"-endpoint", url, "-bucket", "gone"}, "", 1, fetch.NoSuchBucket, ""},
+		{"unknown client", []string{"-endpoint", url, "-bucket", "bucket", "-client", "curl"}, "", 1, fetch.InvalidEvent, ""},
+		{"concurrency 0 is not auto", []string{"-endpoint", url, "-bucket", "bucket", "-concurrency", "0"}, "", 1, fetch.InvalidEvent, ""},
+		// Wrong usage never reads anything.
+		{"no endpoint", []string{"-bucket", "bucket"}, "", 2, "", "error: no endpoint: give -endpoint"},
+		{"both endpoints", []string{"-bucket", "bucket", "-aws", "-endpoint", url}, "", 2, "", "error: -endpoint and -aws exclude each other"},
+		{"no event", []string{"-endpoint", url}, "", 2, "", "error: no event: give -event or -bucket"},
+		{"two events", []string{"-endpoint", url, "-event", file, "-find", "x"}, "", 2, "", "error: -event and the event's own flags"},
+		{"argument", []string{"-endpoint", url, "-bucket", "b", "extra"}, "", 2, "", `error: unexpected argument "extra"`},
+		{"unknown flag", []string{"-frob"}, "", 2, "", "error: flag provided but not defined: -frob\nhint: "},
+		{"missing file", []string{"-endpoint", url, "-event", file + "x"}, "", 1, "", "error: read the event: open "},
+		{"help", []string{"-h"}, "", 0, "", "usage: local "},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("AWS_ENDPOINT_URL_S3", "")
+			var stdout, stderr bytes.Buffer
+			if status := run(t.Context(), tc.args, strings.NewReader(tc.stdin), &stdout, &stderr); status != tc.status {
+				t.Errorf("status %d, want %d", status, tc.status)
+			}
+			if !strings.Contains(stderr.String(), tc.stderr) {
+				t.Errorf("said %q, want %q", stderr.String(), tc.stderr)
+			}
+			if tc.answer == "" {
+				if stdout.Len() > 0 {
+					t.Errorf("answered %s", stdout.String())
+				}
+				return
+			}
+			var answer struct{ Result, ErrorType string }
+			if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil || answer.Result+answer.ErrorType != tc.answer {
+				t.Errorf("answered %s, want %s", stdout.String(), tc.answer)
+			}
+		})
+	}
+}
