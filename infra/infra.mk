@@ -31,6 +31,8 @@ destroy: node_modules/.package-lock.json ## take the deployed stack away again, 
 infra-test: ## test the CDK app and the seeder (needs Node)
 	go test -race ./infra/... ./functions/cmd/seed
 
+ci: template-lint e2e
+
 .PHONY: e2e
 e2e: node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS by the README's commands, use it, destroy it (needs qemu-user-static)
 	.venv/e2e/bin/python infra/e2e/e2e.py $(or $(DEPLOY_README),infra/DEPLOY.md)
@@ -47,7 +49,3 @@ template-lint: node_modules/.package-lock.json .venv/lint/installed ## cfn-lint 
 .PHONY: infra-lock
 infra-lock: ## resolve infra/*/requirements.in anew (needs uv)
 	for d in e2e lint; do uv pip compile --quiet --generate-hashes --python-version 3.11 --custom-compile-command "make infra-lock" infra/$$d/requirements.in -o infra/$$d/requirements.txt || exit 1; done
-
-.PHONY: infra-ci-deps
-infra-ci-deps: ## install what e2e needs from Debian (root)
-	apt-get update -q && apt-get install -yq --no-install-recommends qemu-user-static
