@@ -30,14 +30,14 @@ const buildDir = "build"
 var errNoNode = errors.New("node not found: the CDK app needs Node 20 or newer")
 
 func run() (err error) {
-	if _, err := exec.LookPath("node"); err != nil {
-		return errNoNode
-	}
 	remove, err := stack.ContainRuntime()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
+	if _, err := exec.LookPath("node"); err != nil {
+		return errNoNode
+	}
 	// The CDK tells by a panic what it does not like about a construct.
 	defer func() {
 		if p := recover(); p != nil {
