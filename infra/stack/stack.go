@@ -26,6 +26,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3express"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"fanout/functions/corpus"
 )
 
 // The seeder's limits. CloudFormation waits longer than the function may run,
@@ -39,6 +41,12 @@ const (
 // New adds the stack to an app. build is the folder that holds
 // fetch/ARCHITECTURE/bootstrap and seed/arm64/bootstrap; an error says which
 // of them is not there.
+//
+// The stack's outputs are what others go by. There is one for each function,
+// its ARN, under a name like Fetch1769ArmArn or Fetch512X86Arn; Bucket, Prefix
+// and Region; and, unless the bucket was brought along, Objects: the
+// [corpus.Spec] of the seed objects as JSON. A function's memory, architecture
+// and client are in its own configuration.
 func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error) {
 	for _, b := range bootstraps(c) {
 		if _, err := os.Stat(filepath.Join(build, b, "bootstrap")); err != nil {
@@ -291,11 +299,15 @@ func newSeeder(s awscdk.Stack, c Config, b bucket, build string) {
 			"Needle":   o.Needle,
 		},
 	})
-	spec, err := json.Marshal(o)
+	output(s, "Objects", jsii.String(specJSON(o)), "The seed objects, as JSON")
+}
+
+func specJSON(spec corpus.Spec) string {
+	b, err := json.Marshal(spec)
 	if err != nil {
 		panic(err) // numbers and text: it cannot fail
 	}
-	output(s, "Objects", jsii.String(string(spec)), "The seed objects, as JSON")
+	return string(b)
 }
 
 // newFunction adds to props what every function of the stack has: the runtime,
