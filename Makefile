@@ -13,6 +13,15 @@ help: ## list the targets
 bench: build ## main job: measure 128, 512 and 1,769 MB on this machine (needs Go and make)
 	bin/fanout run --memory 128,512,1769 --client tuned --concurrency 1,64
 
+.PHONY: perf
+perf: build ## compare the S3 clients: CPU an object, wall time, ratios (wrk too, where installed)
+	CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o build/baseline/bootstrap ./bench/baseline
+	bin/fanout perf --parts clients,floor,large
+
+.PHONY: sweep
+sweep: build ## compare concurrency auto with fixed ones
+	bin/fanout perf --parts auto
+
 .PHONY: build
 build: ## build bin/fanout, bin/local and this machine's function package
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/fanout ./bench
@@ -21,7 +30,7 @@ build: ## build bin/fanout, bin/local and this machine's function package
 
 .PHONY: package
 package: ## build the Lambda packages, x86_64 and arm64, as zips in build/
-	go run ./functions/cmd/package -o build fetch
+	go run ./functions/cmd/package -o build fetch fetch-lean
 
 .PHONY: test
 test: ## run all tests, with the race detector

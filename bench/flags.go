@@ -37,6 +37,7 @@ type fleet struct {
 	corpus     corpus.Spec
 	seed       uint64
 	noLimits   bool
+	publicRead bool // the bucket can be read unsigned
 
 	contenderFlags []string
 	networkFlag    string
@@ -158,5 +159,7 @@ func hostArch() string {
 // ownBootstrap is where make build puts this repository's bootstrap: beside
 // the folder of the running command.
 func ownBootstrap(arch string) string {
-	return filepath.Join(filepath.Dir(filepath.Dir(executable())), "build", "fetch", arch, "bootstrap")
+	return filepath.Join(buildFolder(), "fetch", arch, "bootstrap")
 }
+
+func buildFolder() string { return filepath.Join(filepath.Dir(filepath.Dir(executable())), "build") }

@@ -87,7 +87,8 @@ func TestScripts(t *testing.T) {
 // command starts the real command.
 func command(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *bufio.Reader) {
 	t.Helper()
-	cmd = exec.CommandContext(t.Context(), filepath.Join(bins, "bin", "fanout"), args...)
+	// Not the test's context: that ends before a test's clean-up can be polite.
+	cmd = exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(bins, "bin", "fanout"), args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := cmd.StdoutPipe()
@@ -101,6 +102,7 @@ func command(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *bufio
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test could not end it
 	return cmd, bufio.NewReader(out), bufio.NewReader(errs)
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,11 @@ type runFlags struct {
 	concurrencies []string
 	out           string
 	verbose       bool
+
+	stack     string   // deployed functions: of this stack,
+	functions []string // or these,
+	bucket    string   // which read this bucket
+	given     func(flag string) bool
 }
 
 func runCommand() *cobra.Command {
@@ -35,12 +41,19 @@ func runCommand() *cobra.Command {
 
 Without an AWS account: the functions' real bootstraps run on this machine, each
 held to its memory's share of CPU and memory, against an embedded S3. Those
-times are the sandbox's, not AWS's.`,
+times are the sandbox's, not AWS's.
+
+With --stack or --function: deployed functions, by your AWS configuration.
+Cold starts are made by changing the functions' description, and it is changed
+back in the end, after Ctrl-C too. --memory and --arch then choose among the
+functions there are.`,
 		Example: `  fanout run
   fanout run --memory 512 --concurrency 64 --client stock,tuned
-  fanout run --memory 128,1769 --contender rust=target/lambda/bootstrap`,
+  fanout run --memory 128,1769 --contender rust=target/lambda/bootstrap
+  fanout run --stack Fanout --arch arm64 --concurrency 64`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			rf.given = c.Flags().Changed
 			return rf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
@@ -53,37 +66,19 @@ times are the sandbox's, not AWS's.`,
 	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts a setting (none for concurrency 1)")
 	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations a setting of concurrency 1, which take long")
 	f.BoolVar(&rf.plan.Count, "count", false, "count the objects instead of finding the needle")
+	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack: costs money")
+	f.StringArrayVar(&rf.functions, "function", nil, "measure this deployed function, by `ARN`: costs money; may be repeated")
+	f.StringVar(&rf.bucket, "bucket", "", "bucket for --function to read, under --prefix")
 	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" (default results/DATE-TIME)")
 	f.BoolVarP(&rf.verbose, "verbose", "v", false, "log what the sandbox does, on standard error")
 	return c
 }
 
 // run measures. Everything that can be wrong with the flags is found before
-// anything is created.
+// anything is created or called.
 func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	if err := rf.parse("run"); err != nil {
+	if err := rf.parse(); err != nil {
 		return err
-	}
-	hint := "see fanout help run"
-	if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
-		return usage(hint, "%w", err)
-	}
-	for _, a := range rf.archs {
-		if a != hostArch() {
-			return usage("fanout sandbox --arch "+a+" runs it under qemu, for its answers",
-				"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, hostArch())
-		}
-	}
-	rf.plan.Clients = unique(rf.plan.Clients)
-	for _, name := range rf.plan.Clients {
-		if !store.Known(name) {
-			return usage(hint, "client %q: must be one of %v", name, store.Names)
-		}
-	}
-	rf.plan.MemoriesMB, rf.plan.Architectures = rf.memoriesMB, rf.archs
-	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.seed
-	if err := rf.plan.Validate(); err != nil {
-		return usage(hint, "%w", err)
 	}
 	now := time.Now()
 	if rf.out == "" {
@@ -93,23 +88,30 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if _, err := os.Stat(path); err == nil {
 		return usage("give another --out, or remove it", "%s is there already", path)
 	}
-
 	log := slog.New(slog.DiscardHandler)
 	if rf.verbose {
 		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	l, err := startLab(&rf.fleet, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	show := newProgress(stderr)
 	defer show.close()
-	expected, err := l.prepare(ctx, &rf.fleet, show)
+	runner := trial.Runner{
+		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), At: now.UTC()},
+		Progress: show.step,
+	}
+	if rf.deployed() {
+		err = rf.connect(ctx, &runner)
+	} else {
+		var l *lab
+		if l, err = rf.startLab(ctx, &runner, show, log); l != nil {
+			defer func() { err = errors.Join(err, l.Close()) }()
+		}
+	}
 	if err != nil {
 		return err
 	}
-
+	if _, reason, unlimited := strings.Cut(runner.Header.Limits, "none: "); unlimited {
+		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", reason)
+	}
 	if err := os.MkdirAll(rf.out, 0o755); err != nil {
 		return failed("give another --out", "make the results' folder: %w", err)
 	}
@@ -117,19 +119,7 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return failed("give another --out", "write results: %w", err)
 	}
-	limits := l.lambda.Limits()
-	header := trial.Header{
-		Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Backend: trial.Sandbox, Host: host(),
-		Network: string(rf.network), Limits: limits.Kind, Plan: rf.plan, Corpus: rf.corpus, Bytes: expected.Bytes, At: now.UTC(),
-	}
-	if limits.Reason != "" {
-		header.Limits += ": " + limits.Reason
-		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", limits.Reason)
-	}
-	runner := trial.Runner{
-		Lambda: l.client(), Header: header, Targets: l.targets, Bucket: labBucket,
-		Expected: expected, Out: file, Progress: show.step,
-	}
+	runner.Out = file
 	runErr := runner.Probe(ctx)
 	if runErr == nil {
 		runErr = runner.Run(ctx)
@@ -138,11 +128,14 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if err := file.Close(); err != nil {
 		return failed("see the disk's free space", "write results: %w", err)
 	}
-	if ctx.Err() != nil {
-		return failed("fanout report "+rf.out+" shows what was measured until then", "interrupted")
-	}
-	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) {
-		return failed("fanout report "+rf.out+" shows what was measured until then", "%w", runErr)
+	hint := "fanout report " + rf.out + " shows what was measured until then"
+	switch {
+	case errors.Is(runErr, context.Canceled):
+		return failed(hint, "interrupted")
+	case runErr != nil && ctx.Err() != nil: // and something could not be undone
+		return failed(hint, "interrupted: %w", runErr)
+	case runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer):
+		return failed(hint, "%w", runErr)
 	}
 	results, err := trial.ReadPath(path)
 	if err != nil {
@@ -158,15 +151,77 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	return nil
 }
 
-// prepare puts the corpus and works out the right answer.
-func (l *lab) prepare(ctx context.Context, fl *fleet, show *progress) (trial.Expected, error) {
+// deployed says whether functions are named that are there already.
+func (rf *runFlags) deployed() bool { return rf.stack != "" || len(rf.functions) > 0 }
+
+// parse checks the flags.
+func (rf *runFlags) parse() (err error) {
+	if err := rf.fleet.parse("run"); err != nil {
+		return err
+	}
+	const hint = "see fanout help run"
+	if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
+		return usage(hint, "%w", err)
+	}
+	if rf.deployed() {
+		if err := rf.parseDeployed(); err != nil {
+			return err
+		}
+	} else {
+		for _, a := range rf.archs {
+			if a != hostArch() {
+				return usage("fanout sandbox --arch "+a+" runs it under qemu, for its answers",
+					"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, hostArch())
+			}
+		}
+		if rf.bucket != "" {
+			return usage(hint, "--bucket goes with --function")
+		}
+	}
+	rf.plan.Clients = unique(rf.plan.Clients)
+	for _, name := range rf.plan.Clients {
+		if !store.Known(name) {
+			return usage(hint, "client %q: must be one of %v", name, store.Names)
+		}
+	}
+	rf.plan.MemoriesMB, rf.plan.Architectures = rf.memoriesMB, rf.archs
+	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.seed
+	if err := rf.plan.Validate(); err != nil {
+		return usage(hint, "%w", err)
+	}
+	return nil
+}
+
+// startLab starts the functions on this machine and tells the runner of them.
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress, log *slog.Logger) (*lab, error) {
+	l, err := startLab(&rf.fleet, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.prepare(ctx, &rf.fleet, show); err != nil {
+		return l, err
+	}
+	runner.Lambda, runner.Targets, runner.Bucket = l.client(), l.targets, labBucket
+	runner.Expected = trial.Expect(rf.corpus, rf.plan.Count)
+	limits := l.lambda.Limits()
+	h := &runner.Header
+	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.network), limits.Kind
+	if limits.Reason != "" {
+		h.Limits += ": " + limits.Reason
+	}
+	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.corpus, runner.Expected.Bytes
+	return l, nil
+}
+
+// prepare puts the corpus.
+func (l *lab) prepare(ctx context.Context, fl *fleet, show *progress) error {
 	show.begin("seeding", fl.corpus.Count)
+	defer show.end()
 	if err := l.seed(ctx, fl, show.count); err != nil {
 		if ctx.Err() != nil {
-			return trial.Expected{}, failed("nothing was measured yet", "interrupted")
+			return failed("nothing was measured yet", "interrupted")
 		}
-		return trial.Expected{}, failed("see TMPDIR's free space", "seed the bucket: %w", err)
+		return failed("see TMPDIR's free space", "seed the bucket: %w", err)
 	}
-	show.end()
-	return trial.Expect(fl.corpus), nil
+	return nil
 }

@@ -59,7 +59,7 @@ func serveSandbox(ctx context.Context, fl *fleet, verbose bool, stdout, stderr i
 	defer func() { err = errors.Join(err, l.Close()) }()
 	show := newProgress(stderr)
 	defer show.close()
-	if _, err := l.prepare(ctx, fl, show); err != nil {
+	if err := l.prepare(ctx, fl, show); err != nil {
 		return err
 	}
 	env := l.exports()

@@ -49,10 +49,6 @@ func ConfigFromEnv(getenv func(string) string, defaultClient string) (Config, er
 	return cfg, nil
 }
 
-// autoConcurrency is used where neither event nor function says how many
-// goroutines to read with: 16 rounds of latency for 1,000 objects.
-const autoConcurrency = 64
-
 // Handler answers events. It is safe for concurrent use, though Lambda sends a
 // process one event at a time: cpu_ms and connections are the process's, and
 // would then count for all.
@@ -61,15 +57,16 @@ type Handler struct {
 	cfg     Config
 	invoked atomic.Bool
 
-	mu     sync.Mutex
-	stores map[string]Store
+	mu      sync.Mutex
+	stores  map[string]Store
+	learned map[string]int // crew sizes that proved right, by client and bucket
 }
 
 // New gives a handler that opens each client once, at its first use. open's
 // error for a name it does not know should be an *[Error] of type
 // [InvalidEvent].
 func New(cfg Config, open func(ctx context.Context, client string) (Store, error)) *Handler {
-	return &Handler{open: open, cfg: cfg, stores: map[string]Store{}}
+	return &Handler{open: open, cfg: cfg, stores: map[string]Store{}, learned: map[string]int{}}
 }
 
 // Open opens a client ahead of the first event, so that this is paid during
@@ -104,11 +101,14 @@ func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) 
 	if ev.Concurrency != nil {
 		j.workers = *ev.Concurrency
 	}
-	if j.workers == 0 {
-		j.workers = autoConcurrency
-	}
 	if j.store, err = h.Open(ctx, j.client); err != nil {
 		return Response{}, err
+	}
+	if j.workers == 0 {
+		place := j.client + " " + ev.Bucket
+		j.crew = newCrew(j.memoryMB, h.recall(place))
+		j.workers = j.crew.size()
+		defer func() { h.learn(place, j.crew.size()) }()
 	}
 	connections := j.store.Connections()
 	total, err := j.run(ctx)
@@ -129,9 +129,21 @@ func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) 
 			CPUMS:       milliseconds(cpuTime() - cpu),
 			MaxRSSMB:    float64(maxRSS()) / (1 << 20),
 			Digest:      total.digest.String(), Cold: cold,
-			Concurrency: j.workers, Client: j.client,
+			Concurrency: j.size(), Client: j.client,
 		},
 	}, nil
+}
+
+func (h *Handler) recall(place string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.learned[place]
+}
+
+func (h *Handler) learn(place string, workers int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.learned[place] = workers
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -151,7 +163,8 @@ const queued = 1000
 type job struct {
 	event    Event
 	client   string
-	workers  int
+	workers  int   // to start with
+	crew     *crew // finds out whether to add some; nil: the number was given
 	memoryMB int
 	store    Store
 	listed   int           // objects listed so far
@@ -174,11 +187,19 @@ func (j *job) run(parent context.Context) (*tally, error) {
 			abort(listErr)
 		}
 	})
-	tallies := make([]*tally, j.workers)
-	for i := range tallies {
-		tallies[i] = newTally(j.event.Find)
-		wg.Go(func() { j.read(ctx, items, tallies[i], abort) })
+	var mu sync.Mutex
+	var tallies []*tally
+	var hire func(n int)
+	hire = func(n int) {
+		for range n {
+			t := newTally(j.event.Find)
+			mu.Lock()
+			tallies = append(tallies, t)
+			mu.Unlock()
+			wg.Go(func() { j.read(ctx, items, t, hire, abort) })
+		}
 	}
+	hire(j.workers)
 	wg.Wait()
 
 	total := newTally(nil)
@@ -196,6 +217,14 @@ func (j *job) run(parent context.Context) (*tally, error) {
 		}
 	}
 	return total, nil
+}
+
+// size is how many workers the job has come to.
+func (j *job) size() int {
+	if j.crew != nil {
+		return j.crew.size()
+	}
+	return j.workers
 }
 
 // stopped says why not every object was tried.
@@ -274,7 +303,7 @@ func (j *job) list(ctx context.Context, items chan<- item) error {
 }
 
 // read is one worker: it takes objects until there are no more.
-func (j *job) read(ctx context.Context, items <-chan item, t *tally, abort context.CancelCauseFunc) {
+func (j *job) read(ctx context.Context, items <-chan item, t *tally, hire func(n int), abort context.CancelCauseFunc) {
 	for it := range items {
 		if ctx.Err() != nil {
 			return
@@ -284,6 +313,9 @@ func (j *job) read(ctx context.Context, items <-chan item, t *tally, abort conte
 		t.retries += r.Retries
 		if err == nil {
 			t.read(it, r)
+			if j.crew != nil {
+				hire(j.crew.read(r.Bytes))
+			}
 			continue
 		}
 		if ctx.Err() != nil {

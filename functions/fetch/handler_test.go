@@ -204,7 +204,6 @@ func TestConcurrencyIsBounded(t *testing.T) {
 		event string
 		want  int
 	}{
-		{0, ``, autoConcurrency},    // nobody says
 		{5, ``, 5},                  // the function says
 		{5, `,"concurrency":3`, 3},  // the event overrides it
 		{64, `,"concurrency":1`, 1}, // sequential

@@ -212,17 +212,18 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) Reset()                      {}
 
 // TestFaults reads through failing requests: nothing may be lost or counted
-// twice. The SDK's clients make three attempts, which do for fewer objects.
+// twice. Stock has the SDK's three attempts, which do for fewer faults.
 func TestFaults(t *testing.T) {
 	s, c := startS3(t, objects.Config{Seed: 7})
+	full := objects.Faults{SlowDown: 0.05, Reset: 0.02, Short: 0.02, Spike: 0.01}
 	for _, tt := range []struct {
 		client string
 		count  int
 		faults objects.Faults
 	}{
-		{store.Lean, 10_000, objects.Faults{SlowDown: 0.05, Reset: 0.02, Short: 0.02, Spike: 0.01}},
-		{store.Tuned, 500, objects.Faults{SlowDown: 0.01, Reset: 0.005, Short: 0.005}},
-		{store.Stock, 500, objects.Faults{SlowDown: 0.01, Reset: 0.005, Short: 0.005}},
+		{store.Lean, 10_000, full},
+		{store.Tuned, 2_000, full},
+		{store.Stock, 1_000, objects.Faults{SlowDown: 0.005, Reset: 0.0025, Short: 0.0025}},
 	} {
 		t.Run(tt.client, func(t *testing.T) {
 			spec := corpus.Default()

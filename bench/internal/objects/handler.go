@@ -66,6 +66,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["Server"] = []string{"AmazonS3"}
 
 	caller, refusal := s.keys.verify(r, arrived)
+	if refusal == errAnonymous && s.public != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		caller, refusal = s.public, nil
+	}
 	if refusal != nil {
 		s.counts.refused.Add(1)
 		writeError(w, r, refusal)

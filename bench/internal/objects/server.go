@@ -54,8 +54,12 @@ type Config struct {
 	Dir         string
 	MemoryBytes int64 // bodies kept in memory, in all; 0: DefaultMemoryBytes, negative: none
 	Faults      Faults
-	Region      string       // that signatures must name; "": any
-	Log         *slog.Logger // nil: none
+	// PublicRead lets everybody read without a signature, as a public bucket
+	// does; all of them share one caller's bandwidth. It is for baselines that
+	// do not sign.
+	PublicRead bool
+	Region     string       // that signatures must name; "": any
+	Log        *slog.Logger // nil: none
 }
 
 // Server is a running S3.
@@ -66,6 +70,7 @@ type Server struct {
 	dir      string // all that the server writes
 	log      *slog.Logger
 	keys     keyring
+	public   *caller // who reads unsigned; nil: nobody may
 	store    *store
 	dice     *dice
 	limits   sync.Map // "/bucket/prefix/" to *rate.Limiter
@@ -119,6 +124,9 @@ func Start(cfg Config) (_ *Server, err error) {
 	}()
 	if s.region == "" {
 		s.region = DefaultRegion
+	}
+	if cfg.PublicRead {
+		s.public = s.newCaller("", "")
 	}
 	s.dice = newDice(cfg.Seed, s.model, cfg.Faults)
 	// This package has checked signature and skew before.
@@ -225,13 +233,18 @@ func (s *Server) CAFile() string { return filepath.Join(s.dir, "ca.pem") }
 // AddKey lets a caller in. Each has the network's whole bandwidth to itself.
 // An id that is there already gets the new secret.
 func (s *Server) AddKey(id, secret string) {
+	c := s.newCaller(id, secret)
+	s.keys.mu.Lock()
+	defer s.keys.mu.Unlock()
+	s.keys.byID[id] = c
+}
+
+func (s *Server) newCaller(id, secret string) *caller {
 	c := &caller{id: id, secret: secret}
 	if s.model.Bandwidth > 0 {
 		c.bandwidth = rate.NewLimiter(rate.Limit(s.model.Bandwidth), burstBytes)
 	}
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	s.keys.byID[id] = c
+	return c
 }
 
 // RemoveKey locks a caller out; one that is not there is no error.

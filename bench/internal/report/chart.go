@@ -88,7 +88,7 @@ func SpeedupChart(w io.Writer, f trial.File) error {
 
 func where(h trial.Header) string {
 	if h.Backend == trial.AWS {
-		return "AWS"
+		return "AWS, " + h.Region
 	}
-	return "sandbox, not AWS"
+	return h.Backend + ", not AWS"
 }

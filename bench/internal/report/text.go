@@ -28,6 +28,9 @@ func Text(w io.Writer, f trial.File) error {
 			fmt.Fprintf(&b, "failed: %s: %d× %s: %s\n", t.name(r), fail.Count, fail.Name, clip(fail.Example, 200))
 		}
 	}
+	if h.Backend == trial.Endpoint {
+		fmt.Fprintf(&b, "Times of a custom endpoint, not AWS times.\n")
+	}
 	if h.Backend == trial.Sandbox {
 		fmt.Fprintf(&b, "Sandbox times, not AWS times: %s.\n", h.Host)
 		if strings.HasPrefix(h.Limits, "none") {
@@ -39,8 +42,11 @@ func Text(w io.Writer, f trial.File) error {
 }
 
 func place(h trial.Header) string {
-	if h.Backend == trial.AWS {
-		return "AWS Lambda"
+	switch h.Backend {
+	case trial.AWS:
+		return "AWS Lambda, " + h.Region
+	case trial.Endpoint:
+		return "a custom endpoint"
 	}
 	return fmt.Sprintf("sandbox, network %s, limits %s", h.Network, h.Limits)
 }

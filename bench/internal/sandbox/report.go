@@ -1,12 +1,15 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Report is what Lambda's REPORT line says of one invocation.
@@ -47,18 +50,18 @@ func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisec
 // billedMS rounds what is paid for up to a millisecond.
 func billedMS(d time.Duration) float64 { return math.Ceil(millis(d)) }
 
-// ErrNoReport means that a log tail holds no REPORT line. On AWS that is so
-// where the function's log format is JSON.
+// ErrNoReport means that a log tail says nothing of what the invocation took.
 var ErrNoReport = errors.New("no REPORT line in the log tail")
 
-// ParseReport reads the last REPORT line of a log tail, as decoded from
-// base64, AWS's or the sandbox's. Fields it does not know, such as X-Ray's, are
+// ParseReport reads the last report of a log tail, as decoded from base64,
+// AWS's or the sandbox's: a REPORT line, or a platform.report record where the
+// function's log format is JSON. Fields it does not know, such as X-Ray's, are
 // left out. The error is [ErrNoReport], or says which field it could not read.
 func ParseReport(tail string) (Report, error) {
 	const mark = "REPORT RequestId:"
 	at := strings.LastIndex("\n"+tail, "\n"+mark) // same index in tail: the added newline is first
 	if at < 0 {
-		return Report{}, ErrNoReport
+		return parseRecord(tail)
 	}
 	line, _, _ := strings.Cut(tail[at:], "\n")
 	var r Report
@@ -101,6 +104,47 @@ func ParseReport(tail string) (Report, error) {
 		}
 	}
 	return r, nil
+}
+
+// parseRecord reads the last platform.report record of a log in JSON
+// (docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html).
+func parseRecord(tail string) (Report, error) {
+	lines := strings.Split(tail, "\n")
+	for _, line := range slices.Backward(lines) {
+		var entry struct {
+			Type   string
+			Record struct {
+				RequestID string
+				Status    string
+				ErrorType string
+				Metrics   *struct {
+					DurationMS, BilledDurationMS, InitDurationMS, MaxMemoryUsedMB float64
+					MemorySizeMB                                                  int
+				}
+			}
+		}
+		if json.Unmarshal([]byte(line), &entry) != nil || entry.Type != "platform.report" || entry.Record.Metrics == nil {
+			continue // the function's own lines, or the cut-off first one
+		}
+		m := entry.Record.Metrics
+		r := Report{
+			RequestID: entry.Record.RequestID, DurationMS: m.DurationMS, BilledMS: m.BilledDurationMS, InitMS: m.InitDurationMS,
+			MemoryMB: m.MemorySizeMB, MaxMemoryMB: m.MaxMemoryUsedMB, ErrorType: entry.Record.ErrorType,
+		}
+		if entry.Record.Status != "success" {
+			r.Status = entry.Record.Status
+		}
+		if text := r.RequestID + r.Status + r.ErrorType; strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsAny(text, ":") {
+			return Report{}, fmt.Errorf("report record: %q is not the text of a report", text)
+		}
+		for _, v := range []float64{m.DurationMS, m.BilledDurationMS, m.InitDurationMS, m.MaxMemoryUsedMB, float64(m.MemorySizeMB)} {
+			if v < 0 || v > 1e12 {
+				return Report{}, fmt.Errorf("report record: %g is not a figure of an invocation", v)
+			}
+		}
+		return r, nil
+	}
+	return Report{}, ErrNoReport
 }
 
 // parseNumber reads a number that has a unit after it. 1e12, in milliseconds

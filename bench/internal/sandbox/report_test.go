@@ -31,6 +31,15 @@ func TestParseReport(t *testing.T) {
 		// A function may log such a line itself: Lambda's is the last.
 		{"forged", "REPORT RequestId: x\tDuration: 1.00 ms\nREPORT RequestId: " + id + "\tDuration: 2.00 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: 3 MB\t\n",
 			Report{RequestID: id, DurationMS: 2, BilledMS: 2, MemoryMB: 128, MaxMemoryMB: 3}, ""},
+		// A log in JSON, as on AWS with that log format: the cut-off first line
+		// and the function's own are passed over.
+		{"json", `ut off"}` + "\n" + `{"level":"INFO","type":"app"}` + "\n" + `{"time":"2026-01-01T00:00:00Z","type":"platform.report","record":{"requestId":"` + id +
+			`","metrics":{"durationMs":12.34,"billedDurationMs":62,"memorySizeMB":128,"maxMemoryUsedMB":40,"initDurationMs":49.01},"status":"success"}}` + "\n",
+			Report{RequestID: id, DurationMS: 12.34, BilledMS: 62, MemoryMB: 128, MaxMemoryMB: 40, InitMS: 49.01}, ""},
+		{"json timeout", `{"type":"platform.report","record":{"requestId":"x","metrics":{"durationMs":3000,"billedDurationMs":3000,"memorySizeMB":128,"maxMemoryUsedMB":40},"status":"timeout"}}`,
+			Report{RequestID: "x", DurationMS: 3000, BilledMS: 3000, MemoryMB: 128, MaxMemoryMB: 40, Status: "timeout"}, ""},
+		{"json negative", `{"type":"platform.report","record":{"metrics":{"durationMs":-1}}}`, Report{}, "not a figure"},
+		{"json without metrics", `{"type":"platform.report","record":{}}`, Report{}, ErrNoReport.Error()},
 		// In the middle of a line it is not one.
 		{"inside", "my REPORT RequestId: x\n", Report{}, ErrNoReport.Error()},
 		{"empty", "", Report{}, ErrNoReport.Error()},
@@ -61,6 +70,7 @@ func TestParseReport(t *testing.T) {
 
 func FuzzParseReport(f *testing.F) {
 	f.Add("REPORT RequestId: a\tDuration: 12.34 ms\tBilled Duration: 62 ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB\tInit Duration: 49.01 ms\tStatus: error\tError Type: Runtime.ExitError\n")
+	f.Add(`{"type":"platform.report","record":{"requestId":"a","metrics":{"durationMs":1.5,"billedDurationMs":2,"memorySizeMB":128,"maxMemoryUsedMB":40},"status":"error","errorType":"E"}}`)
 	f.Add("START\nREPORT RequestId:\tDuration: 1e300 ms\n")
 	f.Fuzz(func(t *testing.T, tail string) {
 		r, err := ParseReport(tail)

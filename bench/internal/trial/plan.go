@@ -89,6 +89,9 @@ type Target struct {
 	MemoryMB  int
 	Arch      string
 
+	// Clients are the ones it has; nil: the plan's.
+	Clients []string
+
 	// Published says that the function knows the published event and answer
 	// only: neither client nor concurrency can be set, and there are no stats.
 	Published bool
@@ -113,7 +116,11 @@ func (p Plan) settings(targets []Target) []Setting {
 			all = append(all, Setting{Target: t})
 			continue
 		}
-		for _, client := range p.Clients {
+		clients := p.Clients
+		if t.Clients != nil {
+			clients = t.Clients
+		}
+		for _, client := range clients {
 			for _, c := range p.Concurrencies {
 				all = append(all, Setting{t, client, c})
 			}

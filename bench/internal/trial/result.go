@@ -17,8 +17,9 @@ import (
 
 // Backends: where the functions ran.
 const (
-	AWS     = "aws"
-	Sandbox = "sandbox" // this machine: its times are never AWS times
+	AWS      = "aws"
+	Sandbox  = "sandbox"  // this machine: its times are never AWS times
+	Endpoint = "endpoint" // something else that speaks the Lambda API: not AWS times either
 )
 
 // FileName is what a result file is called inside its folder.
@@ -33,9 +34,10 @@ type Header struct {
 	Version string      `json:"version"`        // of the command
 	Run     string      `json:"run"`
 	Backend string      `json:"backend"`
-	Host    string      `json:"host"`             // kind of machine: processor, cores, kernel
-	Network string      `json:"network"`          // sandbox: what the embedded S3 modelled
-	Limits  string      `json:"limits,omitempty"` // sandbox: how CPU and memory were limited, or why not
+	Host    string      `json:"host"`              // kind of machine: processor, cores, kernel
+	Region  string      `json:"region,omitempty"`  // aws
+	Network string      `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
+	Limits  string      `json:"limits,omitempty"`  // sandbox: how CPU and memory were limited, or why not
 	Plan    Plan        `json:"plan"`
 	Corpus  corpus.Spec `json:"corpus"`
 	Bytes   int64       `json:"corpus_bytes"`
@@ -66,6 +68,7 @@ type Result struct {
 	RoundtripMS float64      `json:"roundtrip_ms"`             // Invoke, as its caller saw it
 	ProcessMS   *float64     `json:"process_cpu_ms,omitempty"` // sandbox: CPU of the whole process during the invocation
 	Limits      string       `json:"limits,omitempty"`         // sandbox: how this process was limited
+	Note        string       `json:"note,omitempty"`           // what is unusual about the figures
 	Stats       *fetch.Stats `json:"stats,omitempty"`
 	At          time.Time    `json:"at"` // when it was sent
 }

@@ -23,18 +23,24 @@ import (
 	"fanout/functions/fetch"
 )
 
-// Expected is the right answer, known from the corpus.
+// Expected is the right answer: what the corpus says, or, where nobody knows
+// it, what the first answer said.
 type Expected struct {
-	Key     string // holds the needle
+	Result  string // "": unknown
 	Objects int
 	Bytes   int64
-	Digest  string
+	Digest  string // "": unknown, and so are Objects and Bytes
 }
 
-// Expect works out the right answer for a corpus.
-func Expect(spec corpus.Spec) Expected {
+// Expect works out the right answer for a corpus: the key that holds the
+// needle, or the count.
+func Expect(spec corpus.Spec, count bool) Expected {
 	bytes, digest := spec.Expect()
-	return Expected{spec.Key(spec.NeedleObject()), spec.Count, bytes, digest.String()}
+	result := spec.Key(spec.NeedleObject())
+	if count {
+		result = strconv.Itoa(spec.Count)
+	}
+	return Expected{result, spec.Count, bytes, digest.String()}
 }
 
 // Step tells where a run is. It is sent before each invocation, with Last nil,
@@ -48,7 +54,9 @@ type Step struct {
 	Last          *Result
 }
 
-// Runner measures a plan. All fields but Progress are required.
+// Runner measures a plan. All fields but Progress are required; a zero Expected
+// stands for objects that nobody knows: then all answers must agree with the
+// first.
 type Runner struct {
 	Lambda   *lambda.Client
 	Header   Header // with plan, corpus and backend
@@ -58,8 +66,12 @@ type Runner struct {
 	Out      io.Writer // takes the header and the result lines, one Write each
 	Progress func(Step)
 
-	warmed map[string]map[string]int // by function, then client: the most workers used since its last cold start
+	control *control
+	warmed  map[string]map[string]int // by function, then client: the most workers used since its last cold start
 }
+
+// restoreWithin bounds what Run does after its end, and after Ctrl-C.
+const restoreWithin = 30 * time.Second
 
 // ErrWrongAnswer ends a run in which at least one answer was not true.
 var ErrWrongAnswer = errors.New("wrong answer")
@@ -96,7 +108,9 @@ func (r *Runner) Probe(ctx context.Context) error {
 // that fails is a line, too; the errors returned are those that end a run:
 // the API cannot be reached, the file cannot be written, ctx ended, or, at the
 // very end, [ErrWrongAnswer].
-func (r *Runner) Run(ctx context.Context) error {
+// Configurations that were changed for cold starts are changed back, whatever
+// the end.
+func (r *Runner) Run(ctx context.Context) (err error) {
 	r.Header.Schema = schema
 	if err := writeLine(r.Out, r.Header); err != nil {
 		return fmt.Errorf("write results: %w", err)
@@ -106,13 +120,18 @@ func (r *Runner) Run(ctx context.Context) error {
 	for _, s := range steps {
 		progress.Planned += s.guess(r.Expected.Objects)
 	}
-	r.warmed = map[string]map[string]int{}
+	// Also after Ctrl-C, which is then not to be waited for long.
+	defer func() {
+		if undoErr := r.Restore(ctx); undoErr != nil {
+			err = errors.Join(err, undoErr)
+		}
+	}()
 	var wrong []string
 	for _, s := range steps {
 		progress.Setting, progress.Start, progress.Last = s.setting, s.start, nil
 		progress.Weight = s.guess(r.Expected.Objects)
 		r.report(progress)
-		results, err := r.measure(ctx, s)
+		results, err := r.Measure(ctx, s.setting, s.start, s.seq)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -138,6 +157,17 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
+// Restore changes the configurations back that were changed for cold starts,
+// also where ctx has ended.
+func (r *Runner) Restore(ctx context.Context) error {
+	if r.control == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreWithin)
+	defer cancel()
+	return r.control.restore(ctx)
+}
+
 func (r *Runner) report(s Step) {
 	if r.Progress != nil {
 		r.Progress(s)
@@ -148,11 +178,16 @@ func (r *Runner) report(s Step) {
 // process, which AWS is free to give it.
 const coldTries = 3
 
-// measure makes one invocation of the wanted kind and gives its line; a warm
-// one that met a cold process is a line of its own, called what it was.
-func (r *Runner) measure(ctx context.Context, s step) ([]Result, error) {
+// Measure makes one invocation of the wanted start and gives its line, numbered
+// seq; a warm one that met a cold process is a line of its own, called what it
+// was. Whoever calls it directly must call Restore in the end.
+func (r *Runner) Measure(ctx context.Context, setting Setting, start string, seq int) ([]Result, error) {
+	s := step{setting, start, seq}
+	if r.control == nil {
+		r.control, r.warmed = newControl(r.Lambda), map[string]map[string]int{}
+	}
 	if s.start == Cold {
-		if err := r.forceCold(ctx, s.setting.Target.Function); err != nil {
+		if err := r.control.forceCold(ctx, s.setting.Target.Function); err != nil {
 			return nil, err
 		}
 		delete(r.warmed, s.setting.Target.Function)
@@ -208,25 +243,6 @@ func (r *Runner) noteWarm(s Setting) {
 	clients[s.Client] = max(clients[s.Client], s.Concurrency, 1)
 }
 
-// forceCold makes the function's next invocation a cold start: any update of
-// the configuration does. The description is the one part that changes
-// nothing else.
-func (r *Runner) forceCold(ctx context.Context, function string) error {
-	description := "cold start forced by fanout at " + time.Now().UTC().Format(time.RFC3339Nano)
-	if _, err := r.Lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
-		FunctionName: &function, Description: &description,
-	}); err != nil {
-		return fmt.Errorf("force a cold start of %s: %w", function, err)
-	}
-	waiter := lambda.NewFunctionUpdatedV2Waiter(r.Lambda, func(o *lambda.FunctionUpdatedV2WaiterOptions) {
-		o.MinDelay, o.MaxDelay = 100*time.Millisecond, time.Second
-	})
-	if err := waiter.Wait(ctx, &lambda.GetFunctionInput{FunctionName: &function}, 2*time.Minute); err != nil {
-		return fmt.Errorf("wait for the update of %s: %w", function, err)
-	}
-	return nil
-}
-
 // invocation is what came back.
 type invocation struct {
 	at        time.Time
@@ -234,6 +250,7 @@ type invocation struct {
 	report    sandbox.Report
 	cpuMS     *float64
 	limits    string
+	note      string
 	response  response
 	failure   *fetch.Error // the function's, not the API's
 }
@@ -259,7 +276,7 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
 	got := invocation{at: time.Now()}
 	out, err := r.Lambda.Invoke(ctx, &lambda.InvokeInput{
 		FunctionName: &s.Target.Function, Payload: payload, LogType: types.LogTypeTail,
-	})
+	}, onlyThrottled)
 	got.roundtrip = time.Since(got.at)
 	if err != nil {
 		return got, fmt.Errorf("invoke %s: %w", s.Target.Function, err)
@@ -271,7 +288,10 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
 	if err != nil {
 		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
 	}
-	if got.report, err = sandbox.ParseReport(string(tail)); err != nil {
+	if got.report, err = sandbox.ParseReport(string(tail)); errors.Is(err, sandbox.ErrNoReport) {
+		got.note = "no REPORT line: duration is the round trip"
+		got.report.DurationMS = milliseconds(got.roundtrip)
+	} else if err != nil {
 		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
 	}
 	if out.FunctionError != nil {
@@ -302,26 +322,30 @@ func failureOf(payload []byte) *fetch.Error {
 	return &fetch.Error{Type: cmp.Or(wire.ErrorType, "Unknown"), Message: wire.ErrorMessage}
 }
 
-// check compares an answer with the truth; nil: right.
+// check compares an answer with the truth, and takes from it what is not known
+// yet; nil: right.
 func (r *Runner) check(got response) *fetch.Error {
 	wrong := func(what string, got, want any) *fetch.Error {
 		return &fetch.Error{Type: WrongAnswer, Message: fmt.Sprintf("%s %v, want %v", what, got, want)}
 	}
-	want := r.Expected.Key
-	if r.Header.Plan.Count {
-		want = strconv.Itoa(r.Expected.Objects)
+	want, s := &r.Expected, got.Stats
+	if want.Result == "" {
+		want.Result = got.Result
 	}
-	switch s := got.Stats; {
-	case got.Result != want:
-		return wrong("result", got.Result, want)
+	if want.Digest == "" && s != nil {
+		want.Objects, want.Bytes, want.Digest = s.Objects, s.Bytes, s.Digest
+	}
+	switch {
+	case got.Result != want.Result:
+		return wrong("result", got.Result, want.Result)
 	case s == nil:
 		return nil
-	case s.Objects != r.Expected.Objects:
-		return wrong("objects", s.Objects, r.Expected.Objects)
-	case s.Bytes != r.Expected.Bytes:
-		return wrong("bytes", s.Bytes, r.Expected.Bytes)
-	case s.Digest != r.Expected.Digest:
-		return wrong("digest", s.Digest, r.Expected.Digest)
+	case s.Objects != want.Objects:
+		return wrong("objects", s.Objects, want.Objects)
+	case s.Bytes != want.Bytes:
+		return wrong("bytes", s.Bytes, want.Bytes)
+	case s.Digest != want.Digest:
+		return wrong("digest", s.Digest, want.Digest)
 	case s.Errors != 0:
 		return wrong("errors", s.Errors, 0)
 	}
@@ -337,7 +361,7 @@ func (r *Runner) line(s step, got invocation) Result {
 		OK: got.failure == nil, InitMS: got.report.InitMS, DurationMS: got.report.DurationMS,
 		BilledMS: got.report.BilledMS, MaxMemoryMB: int(got.report.MaxMemoryMB),
 		RoundtripMS: milliseconds(got.roundtrip),
-		ProcessMS:   got.cpuMS, Limits: got.limits, Stats: got.response.Stats, At: got.at.UTC(),
+		ProcessMS:   got.cpuMS, Limits: got.limits, Note: got.note, Stats: got.response.Stats, At: got.at.UTC(),
 	}
 	if got.failure != nil {
 		line.ErrorType, line.Error = got.failure.Type, got.failure.Error()

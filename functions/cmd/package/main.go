@@ -4,6 +4,7 @@
 //
 //	package -o build fetch seed          both architectures
 //	package -o build -arch host fetch    this machine's only
+//	package -o build fetch-lean          cmd/fetch without the SDK: the client lean only
 package main
 
 import (
@@ -71,15 +72,24 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
+// variants are packages that are built from another command, with tags.
+var variants = map[string]struct{ command, tags string }{
+	"fetch-lean": {"fetch", ",nosdk"},
+}
+
 // compile builds a static bootstrap. lambda.norpc leaves out the go1.x
 // runtime's protocol, which provided.al2023 does not speak.
 func compile(ctx context.Context, command, arch, bootstrap string) error {
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc",
-		"-ldflags", "-s -w -buildid=", "-o", bootstrap, "fanout/functions/cmd/"+command)
+	v, ok := variants[command]
+	if !ok {
+		v.command = command
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc"+v.tags,
+		"-ldflags", "-s -w -buildid=", "-o", bootstrap, "fanout/functions/cmd/"+v.command)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		return fmt.Errorf("build cmd/%s for %s: %w", command, arch, err)
+		return fmt.Errorf("build %s for %s: %w", command, arch, err)
 	}
 	return nil
 }

@@ -32,9 +32,9 @@ type conn struct {
 	signer   signer
 	head     head
 	buf      [readBytes]byte
-	r, w     int   // buf[r:w] is read and not yet used
-	deadline int64 // UnixNano
-	failed   bool  // an error was seen: not to be used again
+	r, w     int // buf[r:w] is read and not yet used
+	deadline time.Time
+	failed   bool // an error was seen: not to be used again
 	reused   bool
 	idle     int64  // UnixNano since when
 	watch    *watch // of the request under way; guarded by pool.mu
@@ -43,12 +43,11 @@ type conn struct {
 
 // arm renews the deadline where it draws near.
 func (c *conn) arm(now time.Time) error {
-	n := now.UnixNano()
-	if c.deadline-n > int64(stall/2) {
+	if c.deadline.Sub(now) > stall/2 {
 		return nil
 	}
-	c.deadline = n + int64(stall)
-	return c.SetDeadline(now.Add(stall))
+	c.deadline = now.Add(stall)
+	return c.SetDeadline(c.deadline)
 }
 
 // send writes a request and reads the answer's head.
@@ -144,7 +143,7 @@ func (c *conn) body(to io.Writer, most int64) (n int64, err error) {
 				return n, c.fail(err)
 			}
 		}
-		p := c.buf[c.r:min(int64(c.w), int64(c.r)+left)]
+		p := c.buf[c.r : c.r+int(min(int64(c.w-c.r), left))]
 		c.r += len(p)
 		left -= int64(len(p))
 		n += int64(len(p))
@@ -199,25 +198,31 @@ func (c *conn) reusable() bool { return !c.failed && !c.head.close && c.r == c.w
 // a vCPU 16 handshakes at once take over a second.
 const dialTimeout = 10 * time.Second
 
-// dial connects to h, trying its addresses from turn on.
-func (h *host) dial(ctx context.Context, turn int) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
+// connect opens a TCP connection to h, trying its addresses from turn on.
+func connect(ctx context.Context, h *host, turn int) (net.Conn, error) {
 	addresses, err := h.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var raw net.Conn
 	for i := range min(len(addresses), 3) {
 		// No keep-alive probes: three system calls for a connection that is
 		// not kept for more than a minute.
 		d := net.Dialer{KeepAlive: -1, Timeout: dialTimeout / 3}
-		if raw, err = d.DialContext(ctx, "tcp", addresses[(turn+i)%len(addresses)]); err == nil {
-			break
+		var c net.Conn
+		if c, err = d.DialContext(ctx, "tcp", addresses[(turn+i)%len(addresses)]); err == nil {
+			return c, nil
 		}
 	}
+	h.forget()
+	return nil, err
+}
+
+// dial sets a connection to h up.
+func (h *host) dial(ctx context.Context, turn int) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	raw, err := h.pool.connect(ctx, h, turn)
 	if err != nil {
-		h.forget()
 		return nil, err
 	}
 	c := &conn{Conn: raw, raw: raw, host: h}

@@ -35,7 +35,7 @@ var (
 func (h *head) parse(b []byte) error {
 	*h = head{length: -1}
 	line, rest, ok := bytes.Cut(b, crlf)
-	if !ok || len(line) < 12 || string(line[:7]) != "HTTP/1." || line[8] != ' ' || len(line) > 12 && line[12] != ' ' {
+	if !ok || len(line) < 12 || bytes.ContainsAny(line, "\r\n") || string(line[:7]) != "HTTP/1." || line[8] != ' ' || len(line) > 12 && line[12] != ' ' {
 		return fmt.Errorf("%w: status line %.60q", errHead, line)
 	}
 	switch line[7] {
@@ -238,7 +238,7 @@ func (d *dechunker) next(p []byte) (data, rest []byte, done bool, err error) {
 				d.size++
 			}
 		case chunkTrailerLF:
-			if c != '\n' {
+			if d.line++; c != '\n' {
 				return nil, nil, false, fmt.Errorf("%w: trailer", errChunk)
 			}
 			if d.size == 0 {

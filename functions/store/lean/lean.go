@@ -53,6 +53,7 @@ func New(cfg Config) (*Client, error) {
 		cfg: cfg,
 		tls: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
+			CurvePreferences:   cfg.curves(),
 			RootCAs:            cfg.Roots,
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 			NextProtos:         []string{"http/1.1"},
@@ -67,6 +68,9 @@ func New(cfg Config) (*Client, error) {
 
 // Connections counts the connections opened so far.
 func (c *Client) Connections() int64 { return c.pool.opened.Load() }
+
+// Close closes the idle connections. The client can still be used.
+func (c *Client) Close() { c.pool.closeIdle() }
 
 // target is a bucket at its place. It does not change but for the key.
 type target struct {
@@ -224,10 +228,8 @@ func (t *target) renew() {
 // t.renewal.
 func (t *target) session(ctx context.Context, credentials aws.Credentials, now time.Time) (aws.Credentials, error) {
 	k := newSigningKey(credentials, now, time.Time{}, t.region, t.service, securityToken)
-	r := request{
-		path: append([]byte(t.prefix), '/'), query: "session=", authority: t.authority, sessionMode: "ReadOnly",
-	}
-	c, _, err := t.exchange(ctx, &r, k)
+	r := request{prefix: t.prefix, query: "session=", authority: t.authority, sessionMode: "ReadOnly"}
+	c, err := t.exchange(ctx, &r, k)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
@@ -247,32 +249,36 @@ func (t *target) session(ctx context.Context, credentials aws.Credentials, now t
 const maxErrorBytes = 64 << 10
 
 // do signs and sends r, and reads the answer's head: a success, which the
-// caller reads the body of and then puts the connection back, or an error.
+// caller reads the body of and then puts the connection back, or an error. The
+// time to the first byte includes the wait for a connection.
 func (t *target) do(ctx context.Context, r *request) (c *conn, firstByte time.Duration, err error) {
-	k, err := t.signingKey(ctx, time.Now())
+	start := time.Now()
+	k, err := t.signingKey(ctx, start)
 	if err != nil {
 		return nil, 0, err
 	}
-	return t.exchange(ctx, r, k)
+	if c, err = t.exchange(ctx, r, k); err != nil {
+		return nil, 0, err
+	}
+	return c, time.Since(start), nil
 }
 
-func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn, time.Duration, error) {
+func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn, error) {
 	c, err := t.host.get(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	start := time.Now() // after get: it may have waited, and a signature ages
-	err = c.send(c.signer.sign(r, k, min(max(start.Unix(), k.from), k.from+secondsADay-1)), start)
-	if err != nil {
+	now := time.Now() // get may have waited, and a signature ages
+	if err := c.send(c.signer.sign(r, k, min(max(now.Unix(), k.from), k.from+secondsADay-1)), now); err != nil {
 		if c.reused && c.w == 0 && !isTimeout(err) {
 			t.host.stale(c)
 			err = &staleError{err}
 		}
 		t.host.put(c)
-		return nil, 0, err
+		return nil, err
 	}
 	if status := c.head.status; status == 200 || status == 206 {
-		return c, time.Since(start), nil
+		return c, nil
 	}
 	e := &responseError{
 		status: c.head.status, code: statusCode(c.head.status),
@@ -283,7 +289,7 @@ func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn
 		parseError(doc.Bytes(), e)
 	}
 	t.host.put(c)
-	return nil, 0, e
+	return nil, e
 }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
@@ -297,12 +303,10 @@ func (c *conn) wholeBody(to io.Writer, most int64) (int64, error) {
 	}
 	want := c.head.length
 	n, err := c.body(to, most)
-	switch sink := (*sinkError)(nil); {
-	case errors.As(err, &sink):
-		return n, err
-	case err != nil:
+	if err != nil {
 		return n, &bodyError{n, want, err}
-	case n == most && n != want:
+	}
+	if n == most && n != want {
 		c.failed = true
 		return n, fmt.Errorf("a body of over %d bytes", most)
 	}
@@ -334,23 +338,18 @@ func (c *Client) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (
 
 // get makes one attempt.
 func (t *target) get(ctx context.Context, key string, sink fetch.Sink, read *fetch.Read) error {
-	var path [256]byte // most paths fit: then they do not take from the heap
-	r := request{path: t.path(path[:0], key), authority: t.authority}
+	r := request{prefix: t.prefix, key: key, authority: t.authority}
 	c, firstByte, err := t.do(ctx, &r)
 	if err != nil {
 		return err
 	}
 	read.FirstByte = firstByte
-	if c.head.length > partBytes && len(c.head.etag) > 0 {
+	if c.head.length > t.client.ahead.size && len(c.head.etag) > 0 {
 		return t.getLarge(ctx, c, r, sink, read)
 	}
 	read.Bytes, err = c.wholeBody(sink, math.MaxInt64)
 	t.host.put(c)
 	return err
-}
-
-func (t *target) path(b []byte, key string) []byte {
-	return appendPath(append(append(b, t.prefix...), '/'), key)
 }
 
 // maxListBytes bounds a page: 1,000 keys of 1,024 bytes, each written as three
@@ -398,7 +397,7 @@ func (c *Client) page(ctx context.Context, bucket, prefix, token string, doc *by
 }
 
 func (t *target) page(ctx context.Context, query string, doc *bytes.Buffer) (listing, error) {
-	r := request{path: append([]byte(t.prefix), '/'), query: query, authority: t.authority}
+	r := request{prefix: t.prefix, query: query, authority: t.authority}
 	c, _, err := t.do(ctx, &r)
 	if err != nil {
 		return listing{}, err

@@ -22,10 +22,11 @@ const (
 	sessionToken  = "x-amz-s3session-token"
 )
 
-// request is one GET as it goes over the wire. Everything in it is already
-// escaped; a query is also sorted by name.
+// request is one GET. All but its key is as it goes over the wire, escaped; a
+// query is also sorted by name.
 type request struct {
-	path        []byte
+	prefix      string // of the path, before the slash and the key
+	key         string
 	query       string
 	authority   string // the Host header
 	ifMatch     string
@@ -96,8 +97,9 @@ func (s *signer) sign(r *request, k *signingKey, unix int64) []byte {
 	// Each header is written twice, as sent and as signed, in the alphabetical
 	// order of the names that a signature wants.
 	w, c := s.wire[:0], s.canonical[:0]
-	w = append(append(w, "GET "...), r.path...)
-	c = append(append(append(c, "GET\n"...), r.path...), '\n')
+	const get = "GET "
+	w = appendPath(append(append(append(w, get...), r.prefix...), '/'), r.key)
+	c = append(append(append(c, "GET\n"...), w[len(get):]...), '\n')
 	if r.query != "" {
 		w = append(append(w, '?'), r.query...)
 		c = append(c, r.query...)

@@ -60,9 +60,8 @@ func walk(doc []byte, leaf func(parent, name, text []byte), end func(name []byte
 			}
 			tag, pos = rest[1:stop], lt+stop+1
 		}
-		switch {
-		case tag[0] == '/':
-			name := local(bytes.TrimRight(tag[1:], " \t\r\n"))
+		if tag[0] == '/' {
+			name := local(word(tag[1:]))
 			if depth == 0 || !bytes.Equal(open[depth-1], name) {
 				return fmt.Errorf("%w: </%.40s> at byte %d", errXML, name, lt)
 			}
@@ -75,41 +74,48 @@ func walk(doc []byte, leaf func(parent, name, text []byte), end func(name []byte
 			}
 			isLeaf = false
 			end(name)
-		default:
-			closed := tag[len(tag)-1] == '/'
-			if closed {
-				tag = tag[:len(tag)-1]
+			continue
+		}
+		closed := tag[len(tag)-1] == '/'
+		if closed {
+			tag = tag[:len(tag)-1]
+		}
+		name := local(word(tag))
+		if len(name) == 0 {
+			return fmt.Errorf("%w: tag at byte %d", errXML, lt)
+		}
+		if depth == 0 {
+			if roots++; roots > 1 {
+				return fmt.Errorf("%w: second document at byte %d", errXML, lt)
 			}
-			name := tag
-			if i := bytes.IndexAny(tag, " \t\r\n"); i >= 0 {
-				name = tag[:i]
+		}
+		if closed {
+			var parent []byte
+			if depth > 0 {
+				parent = open[depth-1]
 			}
-			if name = local(name); len(name) == 0 {
-				return fmt.Errorf("%w: tag at byte %d", errXML, lt)
-			}
-			if depth == 0 {
-				if roots++; roots > 1 {
-					return fmt.Errorf("%w: second document at byte %d", errXML, lt)
-				}
-			}
-			if closed {
-				var parent []byte
-				if depth > 0 {
-					parent = open[depth-1]
-				}
-				leaf(parent, name, nil)
-				isLeaf = false
-				end(name)
-				continue
-			}
-			if depth == maxDepth {
-				return fmt.Errorf("%w: more than %d elements deep", errXML, maxDepth)
-			}
-			open[depth] = name
-			depth++
-			text, isLeaf = pos, true
+			leaf(parent, name, nil)
+			isLeaf = false
+			end(name)
+			continue
+		}
+		if depth == maxDepth {
+			return fmt.Errorf("%w: more than %d elements deep", errXML, maxDepth)
+		}
+		open[depth] = name
+		depth++
+		text, isLeaf = pos, true
+	}
+}
+
+// word gives what comes before the first space: a tag without its attributes.
+func word(tag []byte) []byte {
+	for i, c := range tag {
+		if c <= ' ' {
+			return tag[:i]
 		}
 	}
+	return tag
 }
 
 // local cuts a namespace's prefix off.
@@ -199,18 +205,21 @@ type listing struct {
 	next      string // continuation token
 }
 
+// pageKeys is how many keys S3 lists on a page.
+const pageKeys = 1000
+
 // parseListing reads a page. All its keys share one string.
 func parseListing(doc []byte) (listing, error) {
 	var (
-		page    listing
-		arena   []byte
-		ends    []int
+		page    = listing{objects: make([]fetch.Object, 0, pageKeys)}
+		arena   = make([]byte, 0, len(doc)/8)
+		ends    = make([]int, 0, pageKeys)
 		key     []byte
 		size    int64
 		has     int // bit 0: Key, bit 1: Size
 		encoded bool
 		failed  error
-		root    string
+		root    []byte
 	)
 	// EncodingType may come after the keys, so they are decoded at the end.
 	err := walk(doc, func(parent, name, text []byte) {
@@ -237,7 +246,7 @@ func parseListing(doc []byte) (listing, error) {
 			page.next = string(token)
 		}
 	}, func(name []byte) {
-		root = string(name) // the last to end
+		root = name // the last to end
 		if string(name) != "Contents" {
 			return
 		}
@@ -257,7 +266,7 @@ func parseListing(doc []byte) (listing, error) {
 		return listing{}, err
 	case failed != nil:
 		return listing{}, failed
-	case root != "ListBucketResult":
+	case string(root) != "ListBucketResult":
 		return listing{}, fmt.Errorf("%w: <%.40s> where a listing should be", errXML, root)
 	case page.truncated && page.next == "":
 		return listing{}, fmt.Errorf("%w: more pages, but no continuation token", errXML)

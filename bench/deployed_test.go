@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
+)
+
+// cloud is a fanout sandbox with a CloudFormation beside it that knows one
+// stack: what the CDK app would have deployed.
+type cloud struct {
+	env       map[string]string
+	lambda    *lambda.Client
+	functions []string // ARNs
+}
+
+func startCloud(t *testing.T, outputs map[string]string) *cloud {
+	t.Helper()
+	cmd, stdout, stderr := command(t, "sandbox", "--memory", "256,512", "--objects", "40", "--network", "none")
+	until(t, stderr, `^serving until interrupted`)
+	c := &cloud{env: exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.Copy(io.Discard, stderr)
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, mb := range []int{256, 512} {
+		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-go-%s-%d", labRegion, labAccount, hostArch(), mb)
+		c.functions = append(c.functions, arn)
+		outputs[fmt.Sprintf("Fetch%dArn", mb)] = arn
+	}
+	formation := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("Action") != "DescribeStacks" || r.FormValue("StackName") != "Fanout" {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack does not exist</Message></Error></ErrorResponse>`)
+			return
+		}
+		fmt.Fprint(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>Fanout</StackName><StackStatus>CREATE_COMPLETE</StackStatus>`+
+			`<CreationTime>2026-01-01T00:00:00Z</CreationTime><Outputs>`)
+		for _, key := range slices.Sorted(maps.Keys(outputs)) {
+			fmt.Fprintf(w, `<member><OutputKey>%s</OutputKey><OutputValue>`, key)
+			_ = xml.EscapeText(w, []byte(outputs[key]))
+			fmt.Fprint(w, `</OutputValue></member>`)
+		}
+		fmt.Fprint(w, `</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`)
+	}))
+	t.Cleanup(formation.Close)
+	c.env["AWS_ENDPOINT_URL_CLOUDFORMATION"] = formation.URL
+	c.env["AWS_CONFIG_FILE"], c.env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull
+	c.lambda = lambda.New(lambda.Options{
+		BaseEndpoint: aws.String(c.env["AWS_ENDPOINT_URL_LAMBDA"]), Region: c.env["AWS_REGION"],
+		Credentials: credentials.NewStaticCredentialsProvider(c.env["AWS_ACCESS_KEY_ID"], c.env["AWS_SECRET_ACCESS_KEY"], ""),
+	})
+	return c
+}
+
+// fanout prepares the command in the cloud's environment.
+func (c *cloud) fanout(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(bins, "bin", "fanout"), args...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir()}
+	for name, value := range c.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	return cmd
+}
+
+// describe gives a function its description.
+func (c *cloud) describe(t *testing.T, function, description string) {
+	t.Helper()
+	if _, err := c.lambda.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: &function, Description: &description,
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *cloud) description(t *testing.T, function string) string {
+	t.Helper()
+	f, err := c.lambda.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &function})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aws.ToString(f.Description)
+}
+
+func objectsOutput(t *testing.T) string {
+	t.Helper()
+	spec := corpus.Default()
+	spec.Count = 40
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// fanout run --stack: finds the functions, measures them, and leaves their
+// configuration as it was.
+func TestRunStack(t *testing.T) {
+	outputs := map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Region": labRegion, "Objects": objectsOutput(t)}
+	c := startCloud(t, outputs)
+	c.describe(t, c.functions[1], "mine")
+	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "1,8", "--invocations", "2", "--cold", "2", "--out", "r")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// The sandbox is not AWS, however it is reached.
+	if !bytes.Contains(out, []byte("Times of a custom endpoint, not AWS times")) {
+		t.Errorf("said:\n%s", out)
+	}
+	f, err := trial.ReadPath(filepath.Join(cmd.Dir, "r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Header.Backend != trial.Endpoint || f.Header.Corpus.Count != 40 || !slices.Equal(f.Header.Plan.MemoriesMB, []int{256, 512}) {
+		t.Errorf("header %+v", f.Header)
+	}
+	cold := 0
+	for _, r := range f.Results {
+		if !r.OK || !slices.Contains(c.functions, r.Function) || r.Arch != hostArch() {
+			t.Errorf("result %+v", r)
+		}
+		if r.Start == trial.Cold {
+			cold++
+		}
+	}
+	if cold != 4 || len(f.Results) != 10 { // per function 1 sequential, 2 warm, 2 cold
+		t.Errorf("%d cold ones of %d", cold, len(f.Results))
+	}
+	for i, want := range []string{"", "mine"} {
+		if got := c.description(t, c.functions[i]); got != want {
+			t.Errorf("description of %s is %q, was %q", c.functions[i], got, want)
+		}
+	}
+}
+
+// Ctrl-C puts the configuration back, too.
+func TestRunStackInterrupted(t *testing.T) {
+	c := startCloud(t, map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)})
+	for _, f := range c.functions {
+		c.describe(t, f, "mine")
+	}
+	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "0", "--cold", "500", "--out", "r")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(stderr)
+	until(t, lines, `^\[ *4/`)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed || !bytes.Contains(rest, []byte("error: interrupted")) {
+		t.Errorf("ended with %v, said %s", err, rest)
+	}
+	for _, f := range c.functions {
+		if got := c.description(t, f); got != "mine" {
+			t.Errorf("description of %s is %q", f, got)
+		}
+	}
+}
+
+// --function works for functions that no stack made: what they read is unknown,
+// so they count, and all answers must agree.
+func TestRunFunction(t *testing.T) {
+	c := startCloud(t, map[string]string{})
+	cmd := c.fanout(t, "run", "--function", c.functions[0], "--bucket", labBucket, "--concurrency", "8", "--invocations", "2", "--out", "r")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	f, err := trial.ReadPath(filepath.Join(cmd.Dir, "r"))
+	if err != nil || len(f.Results) != 3 || !f.Header.Plan.Count || f.Results[0].Stats.Objects != 40 {
+		t.Errorf("%v, %d results, header %+v", err, len(f.Results), f.Header)
+	}
+}
+
+func TestRunDeployedRefusals(t *testing.T) {
+	c := startCloud(t, map[string]string{"Bucket": labBucket, "Objects": `{"objects":-1}`})
+	arn := c.functions[0]
+	for _, tc := range []struct {
+		args    []string
+		status  int
+		message string
+	}{
+		{[]string{"--stack", "Nope"}, exitFailed, "error: describe stack Nope: "},
+		{[]string{"--stack", "Fanout"}, exitFailed, "error: stack Fanout: output Objects: objects -1: "},
+		{[]string{"--stack", "Fanout", "--function", arn, "--bucket", "b"}, exitUsage, "error: --stack and --function exclude each other"},
+		{[]string{"--stack", "Fanout", "--bucket", "b"}, exitUsage, "error: --bucket goes with --function"},
+		{[]string{"--stack", "Fanout", "--network", "none"}, exitUsage, "error: --network is the sandbox's"},
+		{[]string{"--stack", "Fanout", "--contender", "x=y"}, exitUsage, "error: --contender runs in the sandbox"},
+		{[]string{"--bucket", "b"}, exitUsage, "error: --bucket goes with --function"},
+		{[]string{"--function", arn}, exitUsage, "error: --function needs --bucket"},
+		{[]string{"--function", arn + ":1", "--bucket", "b"}, exitUsage, "must be a function's ARN, without a version"},
+		{[]string{"--function", arn + "x", "--bucket", "b"}, exitFailed, "error: look at function " + arn + "x: "},
+		{[]string{"--function", arn, "--bucket", "b", "--memory", "128"}, exitFailed, "error: none of the 1 functions has"},
+	} {
+		cmd := c.fanout(t, append([]string{"run"}, tc.args...)...)
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != tc.status || !strings.Contains(string(out), tc.message) || !strings.Contains(string(out), "\nhint: ") {
+			t.Errorf("%v: %v, want %d and %q; said:\n%s", tc.args, err, tc.status, tc.message, out)
+		}
+		if _, err := os.Stat(filepath.Join(cmd.Dir, "results")); err == nil {
+			t.Errorf("%v: results were begun", tc.args)
+		}
+	}
+}

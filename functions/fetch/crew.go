@@ -1,0 +1,103 @@
+package fetch
+
+import (
+	"runtime"
+	"sync"
+	"time"
+)
+
+// crew finds out how many workers to read with, where nobody said: it starts
+// with what the CPU share can feed and doubles as long as the workers wait for
+// the network rather than for CPU or bandwidth. It never shrinks: once their
+// connections are open, workers too many cost next to nothing, while a
+// handshake takes as much CPU as some ten objects.
+type crew struct {
+	share float64 // vCPUs
+	now   func() time.Time
+	cpu   func() time.Duration
+
+	mu      sync.Mutex
+	workers int
+	begun   bool
+	objects int   // read since the last look
+	bytes   int64 // of them
+	at      time.Time
+	used    time.Duration
+	settled bool // bound by something that more workers do not help
+}
+
+const (
+	// mostAuto bounds the crew: above it a first byte would have to take over
+	// 80 ms for the bandwidth not to be used up by objects of 25 kB.
+	mostAuto = 256
+
+	// busy is the share of CPU, or of bandwidth, above which more workers would
+	// only wait in another place.
+	busy = 0.85
+
+	// functionBandwidth is what one function's network gives, in bytes a
+	// second: 600 Mbit/s, as the sandbox models it.
+	functionBandwidth = 600e6 / 8
+
+	// leastLook spans three of the periods in which a share below one vCPU is
+	// given out; within one, CPU time comes in bursts.
+	leastLook = 60 * time.Millisecond
+)
+
+// newCrew starts at a size learned before, or, where that is 0, at the one
+// that suits the memory.
+func newCrew(memoryMB, learned int) *crew {
+	c := &crew{share: float64(runtime.GOMAXPROCS(0)), now: time.Now, cpu: cpuTime, workers: learned}
+	if memoryMB > 0 {
+		c.share = min(c.share, float64(memoryMB)/mbPerVCPU)
+	}
+	if c.workers == 0 {
+		switch {
+		case c.share < 0.25:
+			c.workers = 16
+		case c.share < 0.5:
+			c.workers = 32
+		default:
+			c.workers = 64
+		}
+	}
+	return c
+}
+
+// read counts an object in, and gives how many workers to add.
+func (c *crew) read(bytes int64) (more int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.begun { // the listing before the first object is not for workers to shorten
+		c.begun, c.at, c.used = true, c.now(), c.cpu()
+		return 0
+	}
+	c.objects++
+	c.bytes += bytes
+	if c.settled || c.objects < c.workers {
+		return 0
+	}
+	now := c.now()
+	span := now.Sub(c.at)
+	if c.share < 1 && span < leastLook {
+		return 0
+	}
+	used := c.cpu()
+	cpuBusy := (used - c.used).Seconds() / (span.Seconds() * c.share)
+	netBusy := float64(c.bytes) / (span.Seconds() * functionBandwidth)
+	c.objects, c.bytes, c.at, c.used = 0, 0, now, used
+	if cpuBusy > busy || netBusy > busy || c.workers >= mostAuto {
+		c.settled = true
+		return 0
+	}
+	more = min(c.workers, mostAuto-c.workers)
+	c.workers += more
+	return more
+}
+
+// size is how many workers there are.
+func (c *crew) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.workers
+}

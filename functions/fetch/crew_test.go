@@ -1,0 +1,66 @@
+package fetch
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A network model drives the crew: each look sees what so many workers would.
+func TestCrew(t *testing.T) {
+	const object = 25_500
+	for _, tc := range []struct {
+		name      string
+		memoryMB  int
+		learned   int
+		firstByte time.Duration // and so the time of an object with CPU to spare
+		cpu       time.Duration // an object's
+		want      int
+	}{
+		{"128 MB: CPU is used up at once", 128, 0, 20 * time.Millisecond, 70 * time.Microsecond, 32},
+		{"128 MB, costly client", 128, 0, 20 * time.Millisecond, 300 * time.Microsecond, 16},
+		{"128 MB, far away", 128, 0, 200 * time.Millisecond, 70 * time.Microsecond, 256},
+		{"one vCPU: until the bandwidth is used up", 1769, 0, 20 * time.Millisecond, 70 * time.Microsecond, 64},
+		{"one vCPU, farther away", 1769, 0, 50 * time.Millisecond, 70 * time.Microsecond, 128},
+		{"no latency: CPU-bound", 1769, 0, 100 * time.Microsecond, 70 * time.Microsecond, 64},
+		{"what was learned is kept", 1769, 128, 100 * time.Microsecond, 70 * time.Microsecond, 128},
+	} {
+		now, used := time.Unix(0, 0), time.Duration(0)
+		c := newCrew(tc.memoryMB, tc.learned)
+		c.now, c.cpu = func() time.Time { return now }, func() time.Duration { return used }
+		c.share = float64(tc.memoryMB) / mbPerVCPU // whatever this machine has
+		for range 20_000 {
+			// An object each: as fast as latency, CPU and bandwidth allow.
+			step := max(tc.firstByte/time.Duration(c.size()),
+				time.Duration(float64(tc.cpu)/c.share), time.Duration(object/functionBandwidth*float64(time.Second)))
+			now, used = now.Add(step), used+tc.cpu
+			c.read(object)
+		}
+		if got := c.size(); got != tc.want {
+			t.Errorf("%s: %d workers, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
+// Auto is bounded, says in stats what it chose, and starts there next time.
+func TestAutoConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeStore{bodies: objects(5000, func(int) string { return "x" }), delay: 100 * time.Millisecond}
+		h := handlerOver(s, Config{Client: "fake", MemoryMB: 1769})
+		for _, want := range []int{mostAuto, mostAuto} {
+			s.most.Store(0)
+			got, err := h.Handle(t.Context(), []byte(`{"s3_bucket_name":"b"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Stats.Concurrency != want || int(s.most.Load()) != want || got.Result != "5000" {
+				t.Errorf("stats say %d, %d at once, result %s; want %d", got.Stats.Concurrency, s.most.Load(), got.Result, want)
+			}
+		}
+		// Another bucket is another matter.
+		got, err := h.Handle(t.Context(), []byte(`{"s3_bucket_name":"c","keys":["p/00001"]}`))
+		if err != nil || got.Stats.Concurrency == mostAuto {
+			t.Errorf("concurrency %d, %v", got.Stats.Concurrency, err)
+		}
+	})
+}
