@@ -67,3 +67,5 @@ ci: ci-deps build test lint test-arm64 test-awscli ## what must hold on each cha
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin build cdk.out
+
+include infra/infra.mk

@@ -153,7 +153,7 @@ func (g *guard) Before(s trial.Setting, start string) trial.Decision {
 		g.stopped = fmt.Sprintf("the budget's %v", g.within)
 		return trial.Stop
 	case g.dollars > 0 && g.spent+g.usd(s, float64(next.Milliseconds())) > g.dollars:
-		g.stopped = fmt.Sprintf("the budget's $%.2f", g.dollars)
+		g.stopped = fmt.Sprintf("the budget's $%g", g.dollars)
 		return trial.Stop
 	case g.precision > 0 && start == trial.Warm && stats.Summarise(g.warm[keyOf(s)]).Precision() <= g.precision:
 		return trial.Skip

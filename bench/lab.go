@@ -86,6 +86,7 @@ func startLab(fl *fleet, log *slog.Logger) (_ *lab, err error) {
 				l.targets = append(l.targets, t)
 				cfg.Functions = append(cfg.Functions, sandbox.Function{
 					Name: t.Function, Bootstrap: c.path(arch), Arch: arch, MemoryMB: mb, Timeout: fl.timeout,
+					Env: map[string]string{"BUCKET": labBucket},
 				})
 			}
 		}

@@ -115,6 +115,9 @@ func (r *liveRow) String() string {
 		}
 		return c
 	}, r.failed)
-	text := []rune(fmt.Sprintf("  %-32.32s n %3d  warm %9s %-5s cold %9s %s", settingName(r.setting), len(r.warm), warm, precision, cold, failed))
+	text := []rune(fmt.Sprintf("  %-28.28s n %3d  warm %9s %-5s cold %9s %s", settingName(r.setting), len(r.warm), warm, precision, cold, failed))
+	if len(r.warm) == 0 && failed != "" {
+		text = []rune(fmt.Sprintf("  %-28.28s n   0  %s", settingName(r.setting), failed))
+	}
 	return string(text[:min(len(text), 79)])
 }

@@ -253,9 +253,16 @@ func emptyOnce(ctx context.Context, client *s3.Client, bucket, prefix string, no
 	return listErr
 }
 
+// directorySuffix ends the name of every S3 Express directory bucket, and of
+// no other.
+const directorySuffix = "--x-s3"
+
 // eachPage lists versions and delete markers. Not with the SDK's paginator: it
 // sends a marker back as it came, encoded.
 func eachPage(ctx context.Context, client *s3.Client, bucket, prefix string, visit func([]types.ObjectIdentifier)) error {
+	if strings.HasSuffix(bucket, directorySuffix) {
+		return eachPageUnversioned(ctx, client, bucket, prefix, visit)
+	}
 	in := s3.ListObjectVersionsInput{Bucket: &bucket, Prefix: &prefix, MaxKeys: aws.Int32(batchKeys), EncodingType: types.EncodingTypeUrl}
 	for {
 		page, err := client.ListObjectVersions(ctx, &in)
@@ -286,6 +293,32 @@ func eachPage(ctx context.Context, client *s3.Client, bucket, prefix string, vis
 		}
 		in.KeyMarker, in.VersionIdMarker = &next, page.NextVersionIdMarker
 	}
+}
+
+// eachPageUnversioned lists a directory bucket: it has no versions, and S3
+// refuses to list them there.
+func eachPageUnversioned(ctx context.Context, client *s3.Client, bucket, prefix string, visit func([]types.ObjectIdentifier)) error {
+	pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{
+		Bucket: &bucket, Prefix: &prefix, MaxKeys: aws.Int32(batchKeys), EncodingType: types.EncodingTypeUrl,
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("list objects: %w", err)
+		}
+		batch := make([]types.ObjectIdentifier, 0, len(page.Contents))
+		for _, o := range page.Contents {
+			key, err := decode(o.Key, page.EncodingType)
+			if err != nil {
+				return fmt.Errorf("list objects: %w", err)
+			}
+			batch = append(batch, types.ObjectIdentifier{Key: &key})
+		}
+		if len(batch) > 0 {
+			visit(batch)
+		}
+	}
+	return nil
 }
 
 const (

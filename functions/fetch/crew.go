@@ -27,6 +27,9 @@ type crew struct {
 }
 
 const (
+	// leastAuto is where a crew starts: 16 rounds of latency for 1,000 objects.
+	leastAuto = 64
+
 	// mostAuto bounds the crew: above it a first byte would have to take over
 	// 80 ms for the bandwidth not to be used up by objects of 25 kB.
 	mostAuto = 256
@@ -44,22 +47,14 @@ const (
 	leastLook = 60 * time.Millisecond
 )
 
-// newCrew starts at a size learned before, or, where that is 0, at the one
-// that suits the memory.
+// newCrew starts at a size learned before, or, where that is 0, at leastAuto.
 func newCrew(memoryMB, learned int) *crew {
 	c := &crew{share: float64(runtime.GOMAXPROCS(0)), now: time.Now, cpu: cpuTime, workers: learned}
 	if memoryMB > 0 {
 		c.share = min(c.share, float64(memoryMB)/mbPerVCPU)
 	}
 	if c.workers == 0 {
-		switch {
-		case c.share < 0.25:
-			c.workers = 16
-		case c.share < 0.5:
-			c.workers = 32
-		default:
-			c.workers = 64
-		}
+		c.workers = leastAuto
 	}
 	return c
 }

@@ -17,8 +17,8 @@ func TestCrew(t *testing.T) {
 		cpu       time.Duration // an object's
 		want      int
 	}{
-		{"128 MB: CPU is used up at once", 128, 0, 20 * time.Millisecond, 70 * time.Microsecond, 32},
-		{"128 MB, costly client", 128, 0, 20 * time.Millisecond, 300 * time.Microsecond, 16},
+		{"128 MB: CPU is used up at once", 128, 0, 20 * time.Millisecond, 70 * time.Microsecond, 64},
+		{"128 MB, costly client", 128, 0, 20 * time.Millisecond, 300 * time.Microsecond, 64},
 		{"128 MB, far away", 128, 0, 200 * time.Millisecond, 70 * time.Microsecond, 256},
 		{"one vCPU: until the bandwidth is used up", 1769, 0, 20 * time.Millisecond, 70 * time.Microsecond, 64},
 		{"one vCPU, farther away", 1769, 0, 50 * time.Millisecond, 70 * time.Microsecond, 128},

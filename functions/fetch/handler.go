@@ -22,13 +22,14 @@ type Config struct {
 	Concurrency int    // goroutines; 0: auto
 	Client      string // name of the store to read with
 	MemoryMB    int    // the function's memory size, which is its CPU share; 0: not in Lambda
+	Bucket      string // the bucket that events are expected to name; empty: any
 }
 
-// ConfigFromEnv reads CONCURRENCY ("auto" or a number), CLIENT and Lambda's own
+// ConfigFromEnv reads CONCURRENCY ("auto" or a number), CLIENT, BUCKET and Lambda's own
 // AWS_LAMBDA_FUNCTION_MEMORY_SIZE through getenv; defaultClient stands in for a
 // missing CLIENT.
 func ConfigFromEnv(getenv func(string) string, defaultClient string) (Config, error) {
-	cfg := Config{Client: defaultClient}
+	cfg := Config{Client: defaultClient, Bucket: getenv("BUCKET")}
 	if v := getenv("CLIENT"); v != "" {
 		cfg.Client = v
 	}
@@ -84,6 +85,32 @@ func (h *Handler) Open(ctx context.Context, client string) (Store, error) {
 	h.stores[client] = s
 	return s, nil
 }
+
+// Warm opens the function's client and, where it can and the bucket is known,
+// its connections: as many as an event without a concurrency starts with. It
+// is for INIT, where a small function has a whole vCPU, and fails only where
+// the client cannot be opened: what could not be done ahead is done later.
+func (h *Handler) Warm(ctx context.Context) error {
+	s, err := h.Open(ctx, h.cfg.Client)
+	if err != nil {
+		return err
+	}
+	w, ok := s.(Warmer)
+	if !ok || h.cfg.Bucket == "" {
+		return nil
+	}
+	workers := h.cfg.Concurrency
+	if workers == 0 {
+		workers = newCrew(h.cfg.MemoryMB, 0).size()
+	}
+	ctx, cancel := context.WithTimeout(ctx, warmWithin)
+	defer cancel()
+	_ = w.Warm(ctx, h.cfg.Bucket, workers) // the first event will meet the same error, and name it
+	return nil
+}
+
+// warmWithin is how long Warm may take: Lambda ends INIT after 10 s.
+const warmWithin = 2 * time.Second
 
 // Handle answers one event. Its errors are *[Error]; ctx's deadline is the
 // invocation's, and Handle stops shortly before it.

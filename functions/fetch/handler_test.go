@@ -368,9 +368,9 @@ func TestConfigFromEnv(t *testing.T) {
 		want                        Config
 		ok                          bool
 	}{
-		{"", "", "", Config{0, "d", 0}, true}, // nothing set: not in Lambda
-		{"auto", "stock", "128", Config{0, "stock", 128}, true},
-		{"64", "", "", Config{64, "d", 0}, true},
+		{"", "", "", Config{Client: "d"}, true}, // nothing set: not in Lambda
+		{"auto", "stock", "128", Config{Client: "stock", MemoryMB: 128}, true},
+		{"64", "", "", Config{Concurrency: 64, Client: "d"}, true},
 		{"0", "", "", Config{}, false},    // out of range
 		{"1025", "", "", Config{}, false}, // out of range
 		{"many", "", "", Config{}, false},

@@ -42,3 +42,11 @@ type Store interface {
 	// Connections counts the connections opened so far.
 	Connections() int64
 }
+
+// Warmer is a Store that can get ready for a bucket ahead of the first
+// request.
+type Warmer interface {
+	// Warm opens that many connections to the bucket's host, and does whatever
+	// else the first request would wait for.
+	Warm(ctx context.Context, bucket string, connections int) error
+}

@@ -81,7 +81,12 @@ func (w wanted) fetch(ctx context.Context, api pricing.GetProductsAPIClient, reg
 				return 0, err
 			}
 			if ok {
-				found[usd*w.unit] = true
+				// Ten digits: more are rounding errors of the product.
+				figure, err := strconv.ParseFloat(strconv.FormatFloat(usd*w.unit, 'g', 10, 64), 64)
+				if err != nil {
+					return 0, err
+				}
+				found[figure] = true
 			}
 		}
 	}

@@ -197,7 +197,14 @@ func (r *Report) Certainty(p Pick) string {
 	}
 	switch p.Test.Relation {
 	case stats.Tie:
-		return fmt.Sprintf("no difference from %s (%s)", other, p.Test)
+		text := fmt.Sprintf("no difference from %s (%s)", other, p.Test)
+		switch others := len(p.Ties) - 1; {
+		case others == 1:
+			text += ", nor from another"
+		case others > 1:
+			text += fmt.Sprintf(", nor from %d others", others)
+		}
+		return text
 	case stats.TooFew:
 		return fmt.Sprintf("%s ahead of %s, but too few runs to be sure (%s)", margin(p.Margin), other, n)
 	}

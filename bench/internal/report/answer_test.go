@@ -162,6 +162,9 @@ func TestAdvice(t *testing.T) {
 		{"as fast: the cheaper one, and the tie is said",
 			[][]trial.Result{at(1024, 64, 500, 10), at(1769, 64, 500, 10)}, 0.5,
 			1024, 1024, 1024, []int{1024}, "no difference from 1769 MB lean, 64 workers (n=10, p=", 1024},
+		{"three that are alike",
+			[][]trial.Result{at(1024, 64, 500, 10), at(1769, 64, 500, 10), at(3008, 64, 500, 10)}, 0.5,
+			1024, 1024, 1024, []int{1024, 3008}, "), nor from another", 1024}, // the frontier is by medians
 		{"one invocation each shows nothing",
 			[][]trial.Result{at(512, 64, 1000, 1), at(1769, 64, 500, 1)}, 0.5,
 			512, 1769, 1769, []int{512, 1769}, "but too few runs to be sure (n=1)", 512},
@@ -230,9 +233,12 @@ func TestRowCost(t *testing.T) {
 	// Where the log says nothing of billing, the time it took is billed.
 	f.Results = f.Results[2:3]
 	f.Results[0].BilledMS, f.Results[0].DurationMS = 0, 1999.2
-	if got := New(f, Options{}).Rows[0].Cost.Total(); math.Abs(got-want) > 1e-6*want {
-		t.Errorf("without a REPORT line: $%v, want $%v", got, want)
+	f.Results[0].Note = "no REPORT line"
+	r = New(f, Options{})
+	if got := r.Rows[0].Cost.Total(); math.Abs(got-want) > 1e-6*want || !slices.Equal(r.Warnings, []string{"1 of 1 invocations: no REPORT line"}) {
+		t.Errorf("without a REPORT line: $%v, want $%v; %q", got, want, r.Warnings)
 	}
+	f.Results[0].Note = ""
 	// No prices, no costs; the times stay, and a warning says so.
 	f.Header.Backend, f.Header.Region = trial.AWS, "mars-north-1"
 	r = New(f, Options{})

@@ -305,7 +305,7 @@ func (c *Comparison) summary(b *bytes.Buffer, safe func(string) string) {
 	if len(worse) > 0 {
 		verdict = fmt.Sprintf("%d got worse", len(worse))
 	}
-	text := fmt.Sprintf("%s, %d better, of %d tests (threshold %s, false alarms at most %s of comparisons)",
+	text := fmt.Sprintf("%s, %d better, of %d tests (threshold %s; false alarm at most %s)",
 		verdict, better, c.Tests, share(c.Threshold), share(stats.Alpha))
 	fmt.Fprintln(b, text)
 	for _, warning := range c.Warnings {

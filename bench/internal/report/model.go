@@ -8,6 +8,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -171,6 +172,7 @@ func New(f trial.File, o Options) *Report {
 	})
 	r.speedUps()
 	r.verdicts()
+	r.notes(f)
 	r.drift(f)
 	if o.Weight == 0 {
 		o.Weight = 0.5
@@ -347,6 +349,19 @@ func (row *Row) fail(r trial.Result) {
 
 // oom is the failure of a process that was killed for memory.
 const oom = "OOM"
+
+// notes warns of what was unusual about single figures.
+func (r *Report) notes(f trial.File) {
+	counts := map[string]int{}
+	for _, res := range f.Results {
+		if res.Note != "" {
+			counts[res.Note]++
+		}
+	}
+	for _, note := range slices.Sorted(maps.Keys(counts)) {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations: %s", counts[note], len(f.Results), note))
+	}
+}
 
 // drift warns where the machine, or the service, was not the same in the
 // second half of the run.

@@ -1,5 +1,6 @@
 // Command fetch is the Lambda entry point (provided.al2023): build it as
-// bootstrap. CONCURRENCY and CLIENT set what an event leaves open.
+// bootstrap. CONCURRENCY and CLIENT set what an event leaves open; BUCKET names
+// the bucket whose connections are opened in INIT.
 package main
 
 import (
@@ -31,6 +32,5 @@ func initialize(ctx context.Context) (*fetch.Handler, error) {
 	handler := fetch.New(cfg, func(ctx context.Context, client string) (fetch.Store, error) {
 		return store.Open(ctx, client)
 	})
-	_, err = handler.Open(ctx, cfg.Client)
-	return handler, err
+	return handler, handler.Warm(ctx)
 }

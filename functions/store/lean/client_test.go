@@ -708,3 +708,29 @@ func (*canned) Read(p []byte) (int, error) {
 }
 func (*canned) SetDeadline(time.Time) error { return nil }
 func (*canned) Close() error                { return nil }
+
+// Warm opens as many connections as it is told, past the dial limit too, and
+// what comes after uses them.
+func TestWarm(t *testing.T) {
+	inBubble(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "body") }, func(t *testing.T, b *bubble) {
+		const many = 3 * maxDials
+		if err := b.Warm(t.Context(), "bucket", many); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Connections(); got != many {
+			t.Errorf("%d connections, want %d", got, many)
+		}
+		var wg sync.WaitGroup
+		for range many {
+			wg.Go(func() {
+				if _, err := b.Get(t.Context(), "bucket", "key", &memory{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if got := b.Connections(); got != many {
+			t.Errorf("%d connections after the requests, want %d", got, many)
+		}
+	})
+}

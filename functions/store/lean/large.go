@@ -153,7 +153,7 @@ func (p *part) Write(b []byte) (int, error) {
 // getRange writes bytes from to to (not included) of an object of total bytes,
 // going on where a response broke off.
 func (t *target) getRange(ctx context.Context, r request, from, to, total int64, into io.Writer, retries *atomic.Int64) error {
-	for again := (retrier{client: t.client, bucket: t.bucket}); ; {
+	for again := (retrier{client: t.client}); ; {
 		n, err := t.getOnce(ctx, r, from, to, total, into)
 		if from += n; err == nil {
 			t.client.budget.give()

@@ -72,6 +72,32 @@ func (c *Client) Connections() int64 { return c.pool.opened.Load() }
 // Close closes the idle connections. The client can still be used.
 func (c *Client) Close() { c.pool.closeIdle() }
 
+// Warm does ahead of the first request what that would wait for: it derives
+// the signing key (an S3 Express session included), resolves the bucket's
+// host, and opens connections until that many lie idle. In INIT, where even a
+// small function has a whole vCPU, that is where handshakes are cheap.
+func (c *Client) Warm(ctx context.Context, bucket string, connections int) error {
+	t, err := c.target(bucket)
+	if err != nil {
+		return err
+	}
+	if _, err := t.signingKey(ctx, time.Now()); err != nil {
+		return err
+	}
+	opened, errs := make([]*conn, connections), make([]error, connections)
+	var wg sync.WaitGroup
+	for i := range connections {
+		wg.Go(func() { opened[i], errs[i] = t.host.get(ctx) })
+	}
+	wg.Wait() // none goes back before all are there: they are to be different ones
+	for _, o := range opened {
+		if o != nil {
+			t.host.put(o)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // target is a bucket at its place. It does not change but for the key.
 type target struct {
 	client *Client
@@ -319,7 +345,7 @@ func (c *conn) wholeBody(to io.Writer, most int64) (int64, error) {
 // range is asked for again, and counts as a retry too.
 func (c *Client) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
 	var read fetch.Read
-	for r := (retrier{client: c, bucket: bucket}); ; {
+	for r := (retrier{client: c}); ; {
 		t, err := c.target(bucket)
 		if err == nil {
 			err = t.get(ctx, key, sink, &read)
@@ -381,7 +407,7 @@ func (c *Client) page(ctx context.Context, bucket, prefix, token string, doc *by
 	}
 	query = append(query, "encoding-type=url&list-type=2&prefix="...)
 	query = appendQuery(query, prefix)
-	for r := (retrier{client: c, bucket: bucket}); ; {
+	for r := (retrier{client: c}); ; {
 		t, err := c.target(bucket)
 		if err == nil {
 			var found listing

@@ -130,7 +130,6 @@ var errChanged = errors.New("the object changed while it was read")
 // retrier decides on one request's further attempts.
 type retrier struct {
 	client    *Client
-	bucket    string
 	tries     int // failed so far
 	redirects int
 	renewed   bool

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-lambda-go/cfn"
+	"github.com/aws/smithy-go"
+
+	"fanout/functions/corpus"
+)
+
+const (
+	// answerReserve is how long before the function's time limit the work is
+	// given up, so that CloudFormation hears of it. It leaves room for every
+	// try of [seeder.answer].
+	answerReserve = 30 * time.Second
+
+	// stopWithin is how long work may take to notice that it was given up.
+	stopWithin = 2 * time.Second
+
+	// rightsWithin is how long a refusal is put down to a role so new that its
+	// rights have not arrived everywhere yet. IAM says seconds.
+	rightsWithin = time.Minute
+)
+
+// store holds the objects.
+type store interface {
+	// put brings bucket to exactly the objects of spec under its prefix.
+	put(ctx context.Context, spec corpus.Spec, bucket string, progress func(done, total int)) error
+	// empty takes out every version of every object under prefix.
+	empty(ctx context.Context, bucket, prefix string, progress func(deleted int)) error
+}
+
+// seeder does what CloudFormation asks and answers it, whatever happens.
+type seeder struct {
+	store    store
+	callback *http.Client
+	log      *slog.Logger
+}
+
+// handle answers one request. Its error is that CloudFormation could not be
+// told; Lambda then invokes it again with the same request, which does no
+// harm: all of the work can be done twice.
+func (s *seeder) handle(ctx context.Context, event cfn.Event) error {
+	response := cfn.NewResponse(&event)
+	response.PhysicalResourceID = physicalID(event)
+	response.Status = cfn.StatusSuccess
+	started := time.Now()
+	data, err := s.guard(ctx, event)
+	if err != nil {
+		response.Status = cfn.StatusFailed
+		response.Reason = reason(err)
+	} else {
+		response.Data = data
+	}
+	s.log.InfoContext(ctx, "request done", "type", event.RequestType, "id", response.PhysicalResourceID,
+		"status", response.Status, "reason", response.Reason, "seconds", time.Since(started).Seconds())
+	return s.answer(ctx, event.ResponseURL, response)
+}
+
+// physicalID names what the resource stands for: the objects in one bucket. It
+// stays the same as long as the bucket does, and a new bucket's makes
+// CloudFormation delete the old one's objects after the update.
+func physicalID(event cfn.Event) string {
+	if event.RequestType != cfn.RequestDelete {
+		if bucket, ok := event.ResourceProperties["Bucket"].(string); ok && bucket != "" {
+			return "s3://" + bucket
+		}
+	}
+	if event.PhysicalResourceID != "" {
+		return event.PhysicalResourceID
+	}
+	return event.RequestID // a create that names no bucket, and will be refused
+}
+
+// guard does the work and comes back in time to answer: after a panic, and
+// when the work hangs, too.
+func (s *seeder) guard(ctx context.Context, event cfn.Event) (map[string]any, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerReserve))
+		defer cancel()
+	}
+	type outcome struct {
+		data map[string]any
+		err  error
+	}
+	var at progress
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			if p := recover(); p != nil {
+				s.log.ErrorContext(ctx, "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
+				o = outcome{err: fmt.Errorf("panic: %v", p)}
+			}
+			done <- o
+		}()
+		o.data, o.err = s.work(ctx, event, &at)
+	}()
+
+	o := outcome{err: ctx.Err()}
+	select {
+	case o = <-done:
+	case <-ctx.Done():
+		o.err = ctx.Err()
+		select {
+		case o = <-done:
+		case <-time.After(stopWithin):
+		}
+	}
+	if ctx.Err() != nil && errors.Is(o.err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("out of time %v before the function's limit, %s: ask for fewer or smaller objects", answerReserve, at.String())
+	}
+	return o.data, o.err
+}
+
+// progress says how far the work came.
+type progress struct{ what, done, total atomic.Int64 }
+
+const (
+	putting = iota + 1
+	deleting
+)
+
+func (p *progress) put(done, total int) {
+	p.what.Store(putting)
+	p.done.Store(int64(done))
+	p.total.Store(int64(total))
+}
+
+func (p *progress) deleted(n int) {
+	p.what.Store(deleting)
+	p.done.Store(int64(n))
+}
+
+func (p *progress) String() string {
+	switch p.what.Load() {
+	case putting:
+		return fmt.Sprintf("after %d of %d objects", p.done.Load(), p.total.Load())
+	case deleting:
+		return fmt.Sprintf("after deleting %d objects", p.done.Load())
+	}
+	return "before the first object"
+}
+
+func (s *seeder) work(ctx context.Context, event cfn.Event, at *progress) (map[string]any, error) {
+	bucket, _ := event.ResourceProperties["Bucket"].(string)
+	if bucket == "" {
+		return nil, fmt.Errorf("resource property Bucket %v: must name a bucket", event.ResourceProperties["Bucket"])
+	}
+	switch event.RequestType {
+	case cfn.RequestDelete:
+		// Nothing else is read from the properties: those of a create that was
+		// refused come along with its delete, which must work.
+		err := s.store.empty(ctx, bucket, "", at.deleted)
+		if code(err) == "NoSuchBucket" {
+			err = nil // somebody was faster
+		}
+		if err != nil {
+			return nil, fmt.Errorf("empty bucket %s: %w", bucket, err)
+		}
+		return nil, nil
+
+	case cfn.RequestCreate, cfn.RequestUpdate:
+		spec, err := parseSpec(event.ResourceProperties)
+		if err != nil {
+			return nil, err
+		}
+		// A bucket of its own for the old objects gets a delete of its own.
+		old := event.OldResourceProperties
+		if prefix, ok := old["Prefix"].(string); ok && prefix != spec.Prefix && old["Bucket"] == bucket {
+			// Before the put, since one prefix may lie within the other.
+			if err := s.store.empty(ctx, bucket, prefix, at.deleted); err != nil {
+				return nil, fmt.Errorf("empty bucket %s under %q: %w", bucket, prefix, err)
+			}
+		}
+		if err := s.put(ctx, spec, bucket, at); err != nil {
+			return nil, fmt.Errorf("put %d objects into bucket %s: %w", spec.Count, bucket, err)
+		}
+		return map[string]any{"Objects": strconv.Itoa(spec.Count), "Bytes": strconv.FormatInt(spec.TotalBytes(), 10)}, nil
+	}
+	return nil, fmt.Errorf("request type %q: must be Create, Update or Delete", event.RequestType)
+}
+
+// put tries again for a while when it is refused, since a stack's first
+// request comes seconds after its role was made.
+func (s *seeder) put(ctx context.Context, spec corpus.Spec, bucket string, at *progress) error {
+	started := time.Now()
+	for pause := time.Second; ; pause *= 2 {
+		err := s.store.put(ctx, spec, bucket, at.put)
+		if code(err) != "AccessDenied" || time.Since(started)+pause > rightsWithin {
+			return err
+		}
+		s.log.WarnContext(ctx, "refused; the role may be too new, trying again", "pause_ms", pause.Milliseconds(), "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// code gives the name that S3 has for an error, or nothing.
+func code(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+// parseSpec reads the resource properties. CloudFormation hands on every
+// number as text.
+func parseSpec(properties map[string]any) (corpus.Spec, error) {
+	p := propertyReader{properties: properties}
+	spec := corpus.Spec{
+		Count:    int(p.number("Objects", 31)),
+		MinBytes: int64(p.number("MinBytes", 63)),
+		MaxBytes: int64(p.number("MaxBytes", 63)),
+		Seed:     p.number("Seed", 64),
+		Needle:   p.text("Needle"),
+		Prefix:   p.text("Prefix"),
+	}
+	if p.err != nil {
+		return corpus.Spec{}, p.err
+	}
+	if err := spec.Validate(); err != nil {
+		return corpus.Spec{}, fmt.Errorf("resource properties: %w", err)
+	}
+	return spec, nil
+}
+
+// propertyReader keeps the first error.
+type propertyReader struct {
+	properties map[string]any
+	err        error
+}
+
+func (p *propertyReader) text(name string) string {
+	text, ok := p.properties[name].(string)
+	if !ok && p.err == nil {
+		p.err = fmt.Errorf("resource property %s %v: must be text", name, p.properties[name])
+	}
+	return text
+}
+
+func (p *propertyReader) number(name string, bits int) uint64 {
+	text := p.text(name)
+	n, err := strconv.ParseUint(text, 10, bits)
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("resource property %s %q: must be a whole number of up to %d bits", name, text, bits)
+	}
+	return n
+}

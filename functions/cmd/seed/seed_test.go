@@ -1,0 +1,442 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-lambda-go/cfn"
+	"github.com/aws/smithy-go"
+
+	"fanout/functions/corpus"
+)
+
+// fakeStore notes what it is asked for; its functions, where set, decide how
+// that ends.
+type fakeStore struct {
+	calls   []string
+	onPut   func(ctx context.Context, progress func(done, total int)) error
+	onEmpty func(ctx context.Context) error
+}
+
+func (f *fakeStore) put(ctx context.Context, spec corpus.Spec, bucket string, progress func(done, total int)) error {
+	f.calls = append(f.calls, fmt.Sprintf("put %d %s%s", spec.Count, bucket, "/"+spec.Prefix))
+	if f.onPut != nil {
+		return f.onPut(ctx, progress)
+	}
+	return nil
+}
+
+func (f *fakeStore) empty(ctx context.Context, bucket, prefix string, _ func(int)) error {
+	f.calls = append(f.calls, fmt.Sprintf("empty %s/%s", bucket, prefix))
+	if f.onEmpty != nil {
+		return f.onEmpty(ctx)
+	}
+	return nil
+}
+
+// signature stands for what makes the callback's address a credential.
+const signature = "X-Amz-Signature=c0ffee"
+
+// cloudFormation is the other end of the callback: it notes each body that was
+// put to it and gives the next status, or 200 when there are no more.
+type cloudFormation struct {
+	t        *testing.T
+	statuses []int
+	answers  []cfn.Response
+	tries    int
+}
+
+func (c *cloudFormation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.tries++
+	if r.Method != http.MethodPut || r.URL.RawQuery != signature {
+		c.t.Errorf("callback was asked for %s %s", r.Method, r.URL)
+	}
+	if kind, ok := r.Header["Content-Type"]; ok {
+		c.t.Errorf("Content-Type %q: the address is signed without one", kind)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil || len(body) > 4096 {
+		c.t.Errorf("callback's body: %d bytes, %v", len(body), err)
+	}
+	status := http.StatusOK
+	if len(c.statuses) > 0 {
+		status, c.statuses = c.statuses[0], c.statuses[1:]
+	}
+	if status == http.StatusOK {
+		var answer cfn.Response
+		if err := json.Unmarshal(body, &answer); err != nil {
+			c.t.Errorf("callback's body %q: %v", body, err)
+		}
+		c.answers = append(c.answers, answer)
+	}
+	w.WriteHeader(status)
+}
+
+// RoundTrip serves without a network, for tests in a bubble of fake time.
+func (c *cloudFormation) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	if w.Code == dropped {
+		return nil, errors.New("connection reset by peer")
+	}
+	return w.Result(), nil
+}
+
+// dropped is a status that stands for no answer at all.
+const dropped = 599
+
+func properties(changes ...string) map[string]any {
+	p := map[string]any{
+		"ServiceToken": "arn:aws:lambda:eu-central-1:111111111111:function:seeder",
+		"Bucket":       "b", "Prefix": "objects/", "Objects": "3",
+		"MinBytes": "20", "MaxBytes": "40", "Seed": "18446744073709551615", "Needle": "MyMagicString",
+	}
+	for i := 0; i < len(changes); i += 2 {
+		p[changes[i]] = changes[i+1]
+	}
+	return p
+}
+
+func request(kind cfn.RequestType, p, old map[string]any) cfn.Event {
+	e := cfn.Event{
+		RequestType: kind, RequestID: "request-1", LogicalResourceID: "Objects", StackID: "stack-1",
+		ResponseURL: "https://cloudformation.invalid/answer?" + signature, ResourceProperties: p, OldResourceProperties: old,
+	}
+	if kind != cfn.RequestCreate {
+		e.PhysicalResourceID = "s3://b"
+	}
+	return e
+}
+
+func apiError(code string) error {
+	return fmt.Errorf("operation error S3: %w", &smithy.GenericAPIError{Code: code, Message: "no"})
+}
+
+// TestRequests goes over real HTTP to a CloudFormation that is not one.
+func TestRequests(t *testing.T) {
+	tests := []struct {
+		name   string
+		event  cfn.Event
+		store  fakeStore
+		calls  []string
+		status cfn.StatusType
+		id     string
+		reason string // part of it
+	}{
+		{ // the ordinary way in
+			name: "create", event: request(cfn.RequestCreate, properties(), nil),
+			calls: []string{"put 3 b/objects/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // another number of objects is put over the old ones: nothing is emptied first
+			name: "update", event: request(cfn.RequestUpdate, properties("Objects", "5"), properties()),
+			calls: []string{"put 5 b/objects/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // what lay under the old prefix would never be found again
+			name: "update of the prefix", event: request(cfn.RequestUpdate, properties("Prefix", "objects/a/"), properties()),
+			calls: []string{"empty b/objects/", "put 3 b/objects/a/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // a new ID makes CloudFormation delete the old one, so the old bucket is left alone now
+			name: "update of the bucket", event: request(cfn.RequestUpdate, properties("Bucket", "c", "Prefix", "x/"), properties()),
+			calls: []string{"put 3 c/x/"}, status: cfn.StatusSuccess, id: "s3://c",
+		},
+		{ // all of the bucket, not only the prefix: it could not be deleted otherwise
+			name: "delete", event: request(cfn.RequestDelete, properties(), nil),
+			calls: []string{"empty b/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // a stack that could not be deleted because what it made is gone already
+			name: "delete without a bucket", event: request(cfn.RequestDelete, properties(), nil),
+			store: fakeStore{onEmpty: func(context.Context) error { return apiError("NoSuchBucket") }},
+			calls: []string{"empty b/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // the roll-back of a create that was refused for its properties
+			name: "delete with broken properties", event: request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Objects": "many"}, nil),
+			calls: []string{"empty b/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // a delete that did not empty the bucket must not pass for one that did
+			name: "delete refused", event: request(cfn.RequestDelete, properties(), nil),
+			store: fakeStore{onEmpty: func(context.Context) error { return apiError("AccessDenied") }},
+			calls: []string{"empty b/"}, status: cfn.StatusFailed, id: "s3://b", reason: "empty bucket b",
+		},
+		{ // the cause reaches the stack's events
+			name: "create fails", event: request(cfn.RequestCreate, properties(), nil),
+			store: fakeStore{onPut: func(context.Context, func(int, int)) error { return apiError("NoSuchBucket") }},
+			calls: []string{"put 3 b/objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: "put 3 objects into bucket b: operation error S3",
+		},
+		{ // the old objects could not be taken away: putting new ones would hide it
+			name: "update fails to empty", event: request(cfn.RequestUpdate, properties("Prefix", "y/"), properties()),
+			store: fakeStore{onEmpty: func(context.Context) error { return apiError("AccessDenied") }},
+			calls: []string{"empty b/objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: `under "objects/"`,
+		},
+		{ // properties come from a template that anybody may have written
+			name: "create out of range", event: request(cfn.RequestCreate, properties("Objects", "9999999"), nil),
+			status: cfn.StatusFailed, id: "s3://b", reason: "objects 9999999: must be 1 to 1000000",
+		},
+		{ // no ID can be made from this, but there must be one
+			name: "create without a bucket", event: request(cfn.RequestCreate, properties("Bucket", ""), nil),
+			status: cfn.StatusFailed, id: "request-1", reason: "must name a bucket",
+		},
+		{ // a kind of request that does not exist yet
+			name: "unknown request", event: request("Import", properties(), nil),
+			status: cfn.StatusFailed, id: "s3://b", reason: `request type "Import"`,
+		},
+		{ // CloudFormation drops an answer of more than 4 KB without a word
+			name: "long reason", event: request(cfn.RequestCreate, properties(), nil),
+			store: fakeStore{onPut: func(context.Context, func(int, int)) error { return errors.New(strings.Repeat("é", 9000)) }},
+			calls: []string{"put 3 b/objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: "é …",
+		},
+		{ // a panic is an answer too
+			name: "panic", event: request(cfn.RequestCreate, properties(), nil),
+			store: fakeStore{onPut: func(context.Context, func(int, int)) error { panic("out of cheese") }},
+			calls: []string{"put 3 b/objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: "panic: out of cheese",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			cloud := &cloudFormation{t: t}
+			server := httptest.NewServer(cloud)
+			defer server.Close()
+			test.event.ResponseURL = server.URL + "/answer?" + signature
+			var log bytes.Buffer
+			s := &seeder{store: &test.store, callback: server.Client(), log: slog.New(slog.NewJSONHandler(&log, nil))}
+			if err := s.handle(t.Context(), test.event); err != nil {
+				t.Fatal(err)
+			}
+			if len(cloud.answers) != 1 {
+				t.Fatalf("%d answers, want 1", len(cloud.answers))
+			}
+			got := cloud.answers[0]
+			if got.Status != test.status || got.PhysicalResourceID != test.id || !strings.Contains(got.Reason, test.reason) {
+				t.Errorf("answer %s %s %q, want %s %s %q", got.Status, got.PhysicalResourceID, got.Reason, test.status, test.id, test.reason)
+			}
+			if got.RequestID != "request-1" || got.LogicalResourceID != "Objects" || got.StackID != "stack-1" {
+				t.Errorf("answer to %s %s %s", got.RequestID, got.LogicalResourceID, got.StackID)
+			}
+			if !slices.Equal(test.store.calls, test.calls) {
+				t.Errorf("store was asked for %q, want %q", test.store.calls, test.calls)
+			}
+			if strings.Contains(log.String(), signature) {
+				t.Errorf("the log holds the callback's signature: %s", &log)
+			}
+		})
+	}
+}
+
+// TestData: a person looks at these in the console.
+func TestData(t *testing.T) {
+	cloud := &cloudFormation{t: t}
+	s := &seeder{store: &fakeStore{}, callback: &http.Client{Transport: cloud}, log: slog.New(slog.DiscardHandler)}
+	if err := s.handle(t.Context(), request(cfn.RequestCreate, properties("MaxBytes", "20"), nil)); err != nil {
+		t.Fatal(err)
+	}
+	if data := cloud.answers[0].Data; data["Objects"] != "3" || data["Bytes"] != "60" {
+		t.Errorf("data %v, want 3 objects of 20 bytes", data)
+	}
+}
+
+// TestTimeLimit runs in fake time: the function's limit is a minute away, and
+// work that does not end by itself must be answered for before that.
+func TestTimeLimit(t *testing.T) {
+	tests := []struct {
+		name   string
+		onPut  func(ctx context.Context, progress func(int, int)) error
+		reason string
+	}{
+		{ // says how far it came
+			"heeds the context", func(ctx context.Context, progress func(int, int)) error {
+				progress(2, 3)
+				<-ctx.Done()
+				return fmt.Errorf("put object 3: %w", ctx.Err())
+			}, "out of time 30s before the function's limit, after 2 of 3 objects",
+		},
+		{ // a client that hangs in spite of its context
+			"hangs", func(context.Context, func(int, int)) error {
+				time.Sleep(24 * time.Hour) // of fake time
+				return nil
+			}, "out of time 30s before the function's limit, before the first object",
+		},
+		{ // refused for as long as there is time: the reason is the time
+			"refused slowly", func(ctx context.Context, _ func(int, int)) error {
+				time.Sleep(20 * time.Second) // of fake time
+				return apiError("AccessDenied")
+			}, "out of time",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				cloud := &cloudFormation{t: t}
+				s := &seeder{store: &fakeStore{onPut: test.onPut}, callback: &http.Client{Transport: cloud}, log: slog.New(slog.DiscardHandler)}
+				if err := s.handle(ctx, request(cfn.RequestCreate, properties(), nil)); err != nil {
+					t.Fatal(err)
+				}
+				if err := ctx.Err(); err != nil {
+					t.Errorf("answered past the function's limit")
+				}
+				if a := cloud.answers; len(a) != 1 || a[0].Status != cfn.StatusFailed || !strings.Contains(a[0].Reason, test.reason) {
+					t.Errorf("answers %+v, want one failure with %q", a, test.reason)
+				}
+				time.Sleep(48 * time.Hour) // of fake time: lets what hung end
+			})
+		})
+	}
+}
+
+// TestNewRole: the rights of a role made seconds ago may not be there yet.
+func TestNewRole(t *testing.T) {
+	tests := []struct {
+		name    string
+		refused int // puts that are, before they succeed
+		status  cfn.StatusType
+		puts    int
+	}{
+		{"rights come", 3, cfn.StatusSuccess, 4},              // deploys instead of rolling back
+		{"rights never come", 1_000_000, cfn.StatusFailed, 6}, // gives up: 1 + 2 + 4 + 8 + 16 s, and 32 more would pass a minute
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				store := &fakeStore{onPut: func(context.Context, func(int, int)) error {
+					if n++; n <= test.refused {
+						return apiError("AccessDenied")
+					}
+					return nil
+				}}
+				cloud := &cloudFormation{t: t}
+				s := &seeder{store: store, callback: &http.Client{Transport: cloud}, log: slog.New(slog.DiscardHandler)}
+				if err := s.handle(t.Context(), request(cfn.RequestCreate, properties(), nil)); err != nil {
+					t.Fatal(err)
+				}
+				if a := cloud.answers; len(a) != 1 || a[0].Status != test.status || n != test.puts {
+					t.Errorf("%d puts, answers %+v; want %d, %s", n, a, test.puts, test.status)
+				}
+			})
+		})
+	}
+}
+
+// TestAnswer loses the callback on its way, in fake time.
+func TestAnswer(t *testing.T) {
+	tests := []struct {
+		name     string
+		statuses []int
+		tries    int
+		fails    string // part of the error
+	}{
+		{"at once", nil, 1, ""}, // no retry without a reason
+		{"after trouble", []int{500, 503, dropped, 429, 408}, 6, ""},               // every kind that may pass
+		{"expired", []int{403, 403}, 1, "status 403"},                              // would be refused again
+		{"never", []int{500, 500, 500, 500, 500, 500, 500}, 6, "try 6 of 6"},       // Lambda's own retry comes next
+		{"no connection", slices.Repeat([]int{dropped}, 7), 6, "connection reset"}, // the error of net/http shows the address
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cloud := &cloudFormation{t: t, statuses: test.statuses}
+				var log bytes.Buffer
+				s := &seeder{store: &fakeStore{}, callback: &http.Client{Transport: cloud}, log: slog.New(slog.NewJSONHandler(&log, nil))}
+				err := s.handle(t.Context(), request(cfn.RequestCreate, properties(), nil))
+				if fmt.Sprint(err) == "<nil>" != (test.fails == "") || err != nil && !strings.Contains(err.Error(), test.fails) {
+					t.Errorf("error %v, want %q", err, test.fails)
+				}
+				if cloud.tries != test.tries {
+					t.Errorf("%d tries, want %d", cloud.tries, test.tries)
+				}
+				if said := log.String() + fmt.Sprint(err); strings.Contains(said, signature) {
+					t.Errorf("log or error hold the callback's signature: %s", said)
+				}
+			})
+		})
+	}
+}
+
+// TestAnswerStops: once the function's time is over there is nobody to try for.
+func TestAnswerStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		cloud := &cloudFormation{t: t, statuses: slices.Repeat([]int{500}, 9)}
+		s := &seeder{callback: &http.Client{Transport: cloud}, log: slog.New(slog.DiscardHandler)}
+		err := s.answer(ctx, "https://cloudformation.invalid/answer?"+signature, &cfn.Response{})
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "status 500") {
+			t.Errorf("error %v, want the time-out and its cause", err)
+		}
+	})
+}
+
+// TestAnswerNowhere: an address that is none must not be repeated in an error.
+func TestAnswerNowhere(t *testing.T) {
+	s := &seeder{callback: http.DefaultClient, log: slog.New(slog.DiscardHandler)}
+	err := s.answer(t.Context(), "://?"+signature, &cfn.Response{})
+	if err == nil || strings.Contains(err.Error(), signature) {
+		t.Errorf("error %v, want one without the address", err)
+	}
+}
+
+func TestParseSpec(t *testing.T) {
+	tests := []struct {
+		name    string
+		change  []string
+		drop    string
+		wrong   string // part of the error
+		correct corpus.Spec
+	}{
+		{ // the whole range of the seed, which a JSON number would round
+			name: "all", correct: corpus.Spec{Count: 3, MinBytes: 20, MaxBytes: 40, Seed: 1<<64 - 1, Needle: "MyMagicString", Prefix: "objects/"},
+		},
+		{name: "no such number", change: []string{"MinBytes", "-1"}, wrong: `MinBytes "-1": must be a whole number`}, // would be huge unsigned
+		{name: "missing", drop: "Needle", wrong: "Needle <nil>: must be text"},                                       // not an empty one
+		{name: "too big", change: []string{"Objects", "4294967296"}, wrong: "of up to 31 bits"},                      // would wrap on 32 bits
+		{name: "not valid together", change: []string{"MaxBytes", "19"}, wrong: "max-bytes 19"},                      // the corpus' own rules
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := properties(test.change...)
+			delete(p, test.drop)
+			got, err := parseSpec(p)
+			if test.wrong != "" {
+				if err == nil || !strings.Contains(err.Error(), test.wrong) {
+					t.Errorf("error %v, want %q", err, test.wrong)
+				}
+				return
+			}
+			if err != nil || got != test.correct {
+				t.Errorf("%+v, %v; want %+v", got, err, test.correct)
+			}
+		})
+	}
+}
+
+// FuzzParseSpec: whatever the properties are, what comes out is valid or an
+// error.
+func FuzzParseSpec(f *testing.F) {
+	f.Add([]byte(`{"Prefix":"objects/","Objects":"3","MinBytes":"20","MaxBytes":"40","Seed":"1","Needle":"MyMagicString"}`))
+	f.Add([]byte(`{"Prefix":1,"Objects":["3"],"MinBytes":null,"MaxBytes":{}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p map[string]any
+		if json.Unmarshal(b, &p) != nil {
+			return
+		}
+		spec, err := parseSpec(p)
+		if err == nil && spec.Validate() != nil {
+			t.Errorf("%s gave %+v, which is not valid", b, spec)
+		}
+	})
+}

@@ -1,2 +1,0 @@
-// Package infra is where the CDK app goes; it is empty until that work lands.
-package infra

@@ -1,0 +1,152 @@
+"""Starts MiniStack, the local AWS that the end-to-end test deploys to, closer to AWS where that matters here:
+
+- a bootstrap for the other architecture runs under qemu;
+- an invocation's log tail has the platform's lines (start, report), as text or JSON as the function is configured;
+- deleting a bucket that holds objects fails, as it does on AWS: MiniStack would drop them without a word, and the
+  seeder's delete would never be tested;
+- deleting a function ends its processes.
+
+Its times mean nothing: it limits neither CPU nor memory.
+"""
+
+import datetime
+import functools
+import json
+import math
+import os
+import pathlib
+import platform
+import threading
+import time
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
+
+ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
+QEMU = {"x86_64": "qemu-x86_64-static", "aarch64": "qemu-aarch64-static"}
+
+
+def machine_of(program: pathlib.Path) -> str | None:
+    """The architecture an ELF file is for; None for any other file."""
+    with program.open("rb") as f:
+        head = f.read(20)
+    if head[:4] != b"\x7fELF":
+        return None
+    return ELF_MACHINES.get(int.from_bytes(head[18:20], "little"))
+
+
+def run_foreign_bootstraps_under_qemu():
+    unpack, lock = lambda_svc._provided_runtime_code_dir, threading.Lock()
+
+    @functools.wraps(unpack)
+    def unpack_for_this_machine(code_zip):
+        folder = unpack(code_zip)
+        bootstrap = pathlib.Path(folder, "bootstrap")
+        with lock:
+            machine = machine_of(bootstrap)
+            if machine and machine != platform.machine():
+                foreign = bootstrap.rename(bootstrap.with_name("bootstrap." + machine))
+                bootstrap.write_text(f'#!/bin/sh\nexec {QEMU[machine]} "{foreign}" "$@"\n')
+                bootstrap.chmod(0o755)
+        return folder
+
+    lambda_svc._provided_runtime_code_dir = unpack_for_this_machine
+
+
+def peak_mb(process) -> int:
+    """A process's largest resident set so far; 0 where it is gone."""
+    try:
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    except (OSError, AttributeError):
+        return 0
+    return next((math.ceil(int(line.split()[1]) / 1024) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+
+class Worker(lambda_runtime.ProvidedWorker):
+    """An execution environment whose log has the platform's lines."""
+
+    init_ms = 0.0
+
+    def _spawn(self, *args, **kwargs):
+        began = time.monotonic()
+        super()._spawn(*args, **kwargs)
+        self.init_ms = (time.monotonic() - began) * 1000
+
+    def invoke(self, event, request_id, **kwargs):
+        began = time.monotonic()
+        result = super().invoke(event, request_id, **kwargs)
+        total_ms = (time.monotonic() - began) * 1000
+        init_ms = self.init_ms if result.get("cold_start") else 0.0
+        lines = self.text_lines if self.config.get("LoggingConfig", {}).get("LogFormat") != "JSON" else self.json_lines
+        before, after = lines(request_id, max(total_ms - init_ms, 0.01), init_ms, result.get("status") == "ok")
+        result["log"] = "\n".join(filter(None, [*before, result.get("log", ""), *after])) + "\n"
+        return result
+
+    def text_lines(self, request_id, duration_ms, init_ms, _ok):
+        report = (
+            f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\tBilled Duration: {math.ceil(duration_ms + init_ms)} ms\t"
+            f"Memory Size: {self.config['MemorySize']} MB\tMax Memory Used: {peak_mb(self._proc)} MB\t"
+        )
+        if init_ms:
+            report += f"Init Duration: {init_ms:.2f} ms\t"
+        version = self.config.get("Version", "$LATEST")
+        return [f"START RequestId: {request_id} Version: {version}"], [f"END RequestId: {request_id}", report]
+
+    def json_lines(self, request_id, duration_ms, init_ms, ok):
+        def line(kind, **record):
+            now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return json.dumps({"time": now, "type": kind, "record": {"requestId": request_id, **record}})
+
+        metrics = {
+            "durationMs": round(duration_ms, 3),
+            "billedDurationMs": math.ceil(duration_ms + init_ms),
+            "memorySizeMB": self.config["MemorySize"],
+            "maxMemoryUsedMB": peak_mb(self._proc),
+        }
+        if init_ms:
+            metrics["initDurationMs"] = round(init_ms, 3)
+        version = self.config.get("Version", "$LATEST")
+        return (
+            [line("platform.start", version=version)],
+            [line("platform.report", metrics=metrics, status="success" if ok else "error")],
+        )
+
+
+def replace_delete(original, replacement):
+    """Has CloudFormation delete a kind of resource in another way."""
+    for handler in provisioners._RESOURCE_HANDLERS.values():
+        if handler.get("delete") is original:
+            handler["delete"] = replacement
+
+
+def delete_as_aws_does():
+    delete_bucket, delete_function = provisioners._s3_delete, provisioners._lambda_delete
+
+    def delete_empty_bucket(physical_id, props):
+        objects = (provisioners._s3._buckets.get(physical_id) or {}).get("objects")
+        if objects:
+            raise ValueError(f"The bucket you tried to delete is not empty: {physical_id} holds {len(objects)} objects")
+        delete_bucket(physical_id, props)
+
+    def delete_function_and_processes(physical_id, props):
+        delete_function(physical_id, props)
+        lambda_runtime.invalidate_worker(physical_id, account=provisioners.get_account_id(), region=provisioners.get_region())
+
+    replace_delete(delete_bucket, delete_empty_bucket)
+    replace_delete(delete_function, delete_function_and_processes)
+
+
+def main():
+    run_foreign_bootstraps_under_qemu()
+    lambda_runtime.ProvidedWorker = Worker
+    delete_as_aws_does()
+    os.environ.setdefault("LAMBDA_EXECUTOR", "local")
+
+    from ministack import app
+
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

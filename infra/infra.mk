@@ -1,0 +1,51 @@
+# Targets of the CDK app, included by the root's Makefile. They install what
+# they need by lock files, into node_modules and .venv.
+#
+# CDK is `npx cdk` in the version of package.json, the one that the README
+# names; the app itself needs nothing from npm, it is Go with its Node part
+# inside.
+CDK := npx cdk
+CDK_QUIET := CDK_DISABLE_VERSION_CHECK=1 CDK_DISABLE_CLI_TELEMETRY=true \
+	JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true
+DEPLOY_README := $(if $(wildcard README.md),$(shell grep -l '^\#\# Deploy' README.md),)
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+# .venv/e2e and .venv/lint, for their requirements have no version of boto3 in common.
+.venv/%/installed: infra/%/requirements.txt
+	python3 -m venv .venv/$*
+	.venv/$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: deploy
+deploy: node_modules/.package-lock.json ## deploy the stack to the AWS account of your credentials (CONTEXT="-c KEY=VALUE …")
+	$(CDK_QUIET) $(CDK) deploy --outputs-file build/outputs.json $(CONTEXT)
+
+.PHONY: destroy
+destroy: node_modules/.package-lock.json ## take the deployed stack away again, objects and logs included
+	$(CDK_QUIET) $(CDK) destroy $(CONTEXT)
+
+.PHONY: infra-test
+infra-test: ## test the CDK app and the seeder (needs Node)
+	go test -race ./infra/... ./functions/cmd/seed
+
+ci: template-lint e2e
+
+.PHONY: e2e
+e2e: node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS by the README's commands, use it, destroy it (needs qemu-user-static)
+	.venv/e2e/bin/python infra/e2e/e2e.py $(or $(DEPLOY_README),infra/DEPLOY.md)
+
+.PHONY: e2e-sabotage
+e2e-sabotage: node_modules/.package-lock.json .venv/e2e/installed ## show that e2e fails if the seeder's delete does nothing
+	.venv/e2e/bin/python infra/e2e/e2e.py --sabotage $(or $(DEPLOY_README),infra/DEPLOY.md); \
+	code=$$?; [ $$code = 3 ] || { echo "error: e2e ended with $$code; want 3, something left behind" >&2; exit 1; }
+
+.PHONY: template-lint
+template-lint: node_modules/.package-lock.json .venv/lint/installed ## cfn-lint and checkov on the templates of all flag combinations
+	infra/lint/lint.sh
+
+.PHONY: infra-lock
+infra-lock: ## resolve infra/*/requirements.in anew (needs uv)
+	for d in e2e lint; do uv pip compile --quiet --generate-hashes --python-version 3.11 --custom-compile-command "make infra-lock" infra/$$d/requirements.in -o infra/$$d/requirements.txt || exit 1; done

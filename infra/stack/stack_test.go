@@ -1,0 +1,491 @@
+package stack
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/jsii-runtime-go"
+)
+
+var update = flag.Bool("update", false, "write the golden template anew")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if _, err := exec.LookPath("node"); err != nil {
+		fmt.Fprintln(os.Stderr, "node not found: the CDK app's tests need Node 20 or newer: https://nodejs.org")
+		os.Exit(1)
+	}
+	os.Exit(run(m))
+}
+
+// run is m.Run with the CDK's files cleared away.
+func run(m *testing.M) (code int) {
+	remove, err := ContainRuntime()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	return m.Run()
+}
+
+// template is a synthesised template, as far as the tests look into it.
+type template struct {
+	Resources map[string]resourceJSON `json:"Resources"`
+	Outputs   map[string]struct {
+		Value any `json:"Value"`
+	} `json:"Outputs"`
+}
+
+type resourceJSON struct {
+	Type                string         `json:"Type"`
+	Properties          map[string]any `json:"Properties"`
+	DeletionPolicy      string         `json:"DeletionPolicy"`
+	UpdateReplacePolicy string         `json:"UpdateReplacePolicy"`
+}
+
+// synth makes a stack from a context, with bootstraps that are none, and gives
+// the template as JSON. The CDK's own context is that of cdk.json, as it is
+// when `cdk` runs the app.
+func synth(t *testing.T, context map[string]any) []byte {
+	t.Helper()
+	build := t.TempDir()
+	for _, name := range []string{"fetch/arm64", "fetch/x86_64", "seed/arm64"} {
+		dir := filepath.Join(build, name)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "bootstrap"), []byte("this is "+name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := ParseContext(context)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile("../../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cdk struct {
+		Context map[string]any `json:"context"`
+	}
+	if err := json.Unmarshal(b, &cdk); err != nil {
+		t.Fatal(err)
+	}
+	app := awscdk.NewApp(&awscdk.AppProps{
+		AnalyticsReporting: jsii.Bool(false), Context: &cdk.Context, Outdir: jsii.String(t.TempDir()),
+	})
+	s, err := New(app, c, build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = json.MarshalIndent(assertions.Template_FromStack(s, nil).ToJSON(), "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func parse(t *testing.T, b []byte) template {
+	t.Helper()
+	var tpl template
+	if err := json.Unmarshal(b, &tpl); err != nil {
+		t.Fatal(err)
+	}
+	return tpl
+}
+
+// of gives the IDs of all resources of one type.
+func (tpl template) of(kind string) []string {
+	var ids []string
+	for id, r := range tpl.Resources {
+		if r.Type == kind {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// compact gives a part of a template as JSON, for comparing and for reading.
+func compact(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// referred finds what an {"Fn::GetAtt": [ID, …]} or {"Ref": ID} refers to.
+func referred(v any) string {
+	m, _ := v.(map[string]any)
+	if id, ok := m["Ref"].(string); ok {
+		return id
+	}
+	if pair, ok := m["Fn::GetAtt"].([]any); ok {
+		id, _ := pair[0].(string)
+		return id
+	}
+	return ""
+}
+
+var idRE = regexp.MustCompile(`"([A-Za-z0-9]+?)[0-9A-F]{8}"`)
+
+// statements gives a role's policy, IDs without the CDK's hashes.
+func (tpl template) statements(role string) string {
+	policies, _ := tpl.Resources[role].Properties["Policies"].([]any)
+	if len(policies) != 1 {
+		return compact(policies)
+	}
+	policy, _ := policies[0].(map[string]any)
+	document, _ := policy["PolicyDocument"].(map[string]any)
+	return idRE.ReplaceAllString(compact(document["Statement"]), `"$1"`)
+}
+
+// The default stack: every function, and all that a function needs.
+func TestFunctions(t *testing.T) {
+	b := synth(t, map[string]any{"concurrency": "64", "client": "stock", "timeout": "60", "logRetention": "3"})
+	tpl := parse(t, b)
+
+	seen := map[string]string{} // memory and architecture to ID
+	for _, id := range tpl.of("AWS::Lambda::Function") {
+		p := tpl.Resources[id].Properties
+		if p["Runtime"] != "provided.al2023" || p["Handler"] != "bootstrap" {
+			t.Errorf("%s: runtime %v, handler %v", id, p["Runtime"], p["Handler"])
+		}
+		logging, _ := p["LoggingConfig"].(map[string]any)
+		if logging["LogFormat"] != "JSON" {
+			t.Errorf("%s: log format %v", id, logging["LogFormat"])
+		}
+		logs := tpl.Resources[referred(logging["LogGroup"])]
+		if logs.Type != "AWS::Logs::LogGroup" || logs.Properties["RetentionInDays"] != 3.0 {
+			t.Errorf("%s logs to %v", id, logs)
+		}
+		role := referred(p["Role"])
+		var want string
+		if strings.HasPrefix(id, "Seeder") {
+			want = `[{"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Effect":"Allow","Resource":{"Fn::GetAtt":["SeederLogs","Arn"]}},` +
+				`{"Action":["s3:ListBucket","s3:ListBucketVersions"],"Effect":"Allow","Resource":{"Fn::GetAtt":["Bucket","Arn"]}},` +
+				`{"Action":["s3:DeleteObject","s3:DeleteObjectVersion","s3:PutObject"],"Effect":"Allow","Resource":{"Fn::Join":["",[{"Fn::GetAtt":["Bucket","Arn"]},"/*"]]}}]`
+		} else {
+			key := fmt.Sprintf("%v %v", p["MemorySize"], compact(p["Architectures"]))
+			if seen[key] != "" {
+				t.Errorf("%s is there twice", key)
+			}
+			seen[key] = id
+			if got := compact(p["Environment"]); got != `{"Variables":{"CLIENT":"stock","CONCURRENCY":"64"}}` || p["Timeout"] != 60.0 {
+				t.Errorf("%s: environment %s, timeout %v", id, got, p["Timeout"])
+			}
+			name := idRE.ReplaceAllString(`"`+id+`"`, "$1")
+			want = `[{"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Effect":"Allow","Resource":{"Fn::GetAtt":["` + name + `Logs","Arn"]}},` +
+				`{"Action":"s3:ListBucket","Condition":{"StringLike":{"s3:prefix":"objects/*"}},"Effect":"Allow","Resource":{"Fn::GetAtt":["Bucket","Arn"]}},` +
+				`{"Action":"s3:GetObject","Effect":"Allow","Resource":{"Fn::Join":["",[{"Fn::GetAtt":["Bucket","Arn"]},"/objects/*"]]}}]`
+		}
+		if got := tpl.statements(role); got != want {
+			t.Errorf("%s may\n%s\nwant\n%s", id, got, want)
+		}
+		if managed := tpl.Resources[role].Properties["ManagedPolicyArns"]; managed != nil {
+			t.Errorf("%s has managed policies besides: %v", role, managed)
+		}
+	}
+
+	for _, memoryMB := range defaultMemories {
+		for _, arch := range architectures {
+			id := seen[fmt.Sprintf(`%d ["%s"]`, memoryMB, arch)]
+			output := map[string]string{"arm64": "Arm", "x86_64": "X86"}[arch]
+			if got := referred(tpl.Outputs["Fetch"+strconv.Itoa(memoryMB)+output+"Arn"].Value); id == "" || got != id {
+				t.Errorf("%d MB on %s: function %q, output of %q", memoryMB, arch, id, got)
+			}
+		}
+	}
+	if len(seen) != 12 {
+		t.Errorf("%d functions, want 12: %v", len(seen), seen)
+	}
+	if policies := tpl.of("AWS::IAM::Policy"); policies != nil {
+		t.Errorf("policies beside the roles: %v", policies)
+	}
+}
+
+// Nothing may outlive the stack, and nothing may have a name that a second
+// stack would want as well.
+func TestNothingStays(t *testing.T) {
+	for _, context := range allFlags() {
+		t.Run(compact(context), func(t *testing.T) {
+			tpl := parse(t, synth(t, context))
+			for id, r := range tpl.Resources {
+				switch r.Type {
+				case "AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket", "AWS::Logs::LogGroup", "Custom::FanoutObjects":
+					if r.DeletionPolicy != "Delete" || r.UpdateReplacePolicy != "Delete" {
+						t.Errorf("%s (%s): deletion %q, replacement %q", id, r.Type, r.DeletionPolicy, r.UpdateReplacePolicy)
+					}
+				default:
+					if r.DeletionPolicy == "Retain" {
+						t.Errorf("%s (%s) is retained", id, r.Type)
+					}
+				}
+				for _, name := range []string{"BucketName", "FunctionName", "RoleName", "LogGroupName", "GroupName", "PolicyName"} {
+					if v, ok := r.Properties[name]; ok {
+						t.Errorf("%s (%s) has the physical %s %v", id, r.Type, name, v)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestBucketAndObjects(t *testing.T) {
+	tpl := parse(t, synth(t, map[string]any{"objects": "5", "seed": "18446744073709551615", "prefix": "p/"}))
+	buckets := tpl.of("AWS::S3::Bucket")
+	if len(buckets) != 1 {
+		t.Fatalf("buckets %v", buckets)
+	}
+	p := tpl.Resources[buckets[0]].Properties
+	if got := compact(p["PublicAccessBlockConfiguration"]); got != `{"BlockPublicAcls":true,"BlockPublicPolicy":true,"IgnorePublicAcls":true,"RestrictPublicBuckets":true}` {
+		t.Errorf("public access: %s", got)
+	}
+	if got := compact(p["BucketEncryption"]); !strings.Contains(got, "AES256") {
+		t.Errorf("encryption: %s", got)
+	}
+	policy := compact(tpl.Resources[tpl.of("AWS::S3::BucketPolicy")[0]].Properties)
+	if !strings.Contains(policy, `"Condition":{"Bool":{"aws:SecureTransport":"false"}},"Effect":"Deny"`) {
+		t.Errorf("bucket policy: %s", policy)
+	}
+
+	objects := tpl.Resources["Objects"]
+	if objects.Type != "Custom::FanoutObjects" || referred(objects.Properties["Bucket"]) != buckets[0] {
+		t.Errorf("objects: %+v", objects)
+	}
+	if !strings.HasPrefix(referred(objects.Properties["ServiceToken"]), "Seeder") {
+		t.Errorf("objects are made by %v", objects.Properties["ServiceToken"])
+	}
+	// CloudFormation must wait longer than the function may run.
+	seeder := tpl.Resources[referred(objects.Properties["ServiceToken"])].Properties
+	if got := compact(objects.Properties["ServiceTimeout"]); got != `"900"` || seeder["Timeout"] != 600.0 {
+		t.Errorf("service time-out %s, the seeder's own %v", got, seeder["Timeout"])
+	}
+	for name, want := range map[string]string{
+		"Objects": "5", "Seed": "18446744073709551615", "Prefix": "p/", "MinBytes": "1000", "MaxBytes": "50000", "Needle": "MyMagicString",
+	} {
+		if got := objects.Properties[name]; got != want {
+			t.Errorf("objects' %s is %v, want %s", name, got, want)
+		}
+	}
+	if got := tpl.Outputs["Objects"].Value; got != `{"objects":5,"min_bytes":1000,"max_bytes":50000,"seed":18446744073709551615,"needle":"MyMagicString","prefix":"p/"}` {
+		t.Errorf("output Objects: %v", got)
+	}
+	if got := referred(tpl.Outputs["Bucket"].Value); got != buckets[0] {
+		t.Errorf("output Bucket: %v", got)
+	}
+	if got := compact(tpl.Outputs["Region"].Value); got != `{"Ref":"AWS::Region"}` {
+		t.Errorf("output Region: %s", got)
+	}
+	if got := tpl.Outputs["Prefix"].Value; got != "p/" {
+		t.Errorf("output Prefix: %v", got)
+	}
+}
+
+func TestTags(t *testing.T) {
+	tpl := parse(t, synth(t, map[string]any{"memories": "512", "architectures": "arm64", "stackName": "Second"}))
+	for id, r := range tpl.Resources {
+		if r.Type == "AWS::S3::BucketPolicy" || r.Type == "Custom::FanoutObjects" {
+			continue // cannot be tagged, and cost nothing
+		}
+		tags := compact(r.Properties["Tags"])
+		if !strings.Contains(tags, `{"Key":"app","Value":"fanout"}`) || !strings.Contains(tags, `{"Key":"stack","Value":"Second"}`) {
+			t.Errorf("%s (%s): tags %s", id, r.Type, tags)
+		}
+		if isFetch := strings.HasPrefix(id, "Fetch512Arm") && r.Type == "AWS::Lambda::Function"; isFetch &&
+			(!strings.Contains(tags, `{"Key":"memory-mb","Value":"512"}`) || !strings.Contains(tags, `{"Key":"architecture","Value":"arm64"}`)) {
+			t.Errorf("%s: tags %s", id, tags)
+		}
+	}
+}
+
+// A bucket that was brought along is read and nothing else.
+func TestFunctionsOnly(t *testing.T) {
+	tests := []struct {
+		name, bucket, prefix string
+		read                 string // the role's statements after the log's
+	}{
+		{"under a prefix", "mine", "p/", `{"Action":"s3:ListBucket","Condition":{"StringLike":{"s3:prefix":"p/*"}},"Effect":"Allow","Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3:::mine"]]}},` +
+			`{"Action":"s3:GetObject","Effect":"Allow","Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3:::mine/p/*"]]}}`},
+		{"all of it", "mine", "", `{"Action":"s3:ListBucket","Effect":"Allow","Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3:::mine"]]}},` +
+			`{"Action":"s3:GetObject","Effect":"Allow","Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3:::mine/*"]]}}`},
+		{"a directory bucket", "mine--use1-az4--x-s3", "p/", `{"Action":"s3express:CreateSession","Condition":{"StringEquals":{"s3express:SessionMode":"ReadOnly"}},"Effect":"Allow",` +
+			`"Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3express:",{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},":bucket/mine--use1-az4--x-s3"]]}}`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			tpl := parse(t, synth(t, map[string]any{
+				"functionsOnly": "true", "bucketName": test.bucket, "prefix": test.prefix, "memories": "128", "architectures": "x86_64",
+			}))
+			kinds := map[string]int{}
+			for _, r := range tpl.Resources {
+				kinds[r.Type]++
+			}
+			if want := map[string]int{"AWS::Lambda::Function": 1, "AWS::IAM::Role": 1, "AWS::Logs::LogGroup": 1}; !maps.Equal(kinds, want) {
+				t.Errorf("resources %v, want %v", kinds, want)
+			}
+			got := tpl.statements(tpl.of("AWS::IAM::Role")[0])
+			want := `[{"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Effect":"Allow","Resource":{"Fn::GetAtt":["Fetch128X86Logs","Arn"]}},` + test.read + `]`
+			if got != want {
+				t.Errorf("the role may\n%s\nwant\n%s", got, want)
+			}
+			if got := tpl.Outputs["Bucket"].Value; got != test.bucket {
+				t.Errorf("output Bucket: %v", got)
+			}
+		})
+	}
+}
+
+func TestExpress(t *testing.T) {
+	tpl := parse(t, synth(t, map[string]any{"express": "true", "zone": "use1-az4", "memories": "128", "architectures": "arm64"}))
+	if n := len(tpl.of("AWS::S3::Bucket")); n != 0 {
+		t.Errorf("%d general-purpose buckets", n)
+	}
+	buckets := tpl.of("AWS::S3Express::DirectoryBucket")
+	if len(buckets) != 1 {
+		t.Fatalf("directory buckets %v", buckets)
+	}
+	p := tpl.Resources[buckets[0]].Properties
+	if p["LocationName"] != "use1-az4" || p["DataRedundancy"] != "SingleAvailabilityZone" {
+		t.Errorf("directory bucket: %v", p)
+	}
+	for _, role := range tpl.of("AWS::IAM::Role") {
+		mode := map[bool]string{true: "ReadWrite", false: "ReadOnly"}[strings.HasPrefix(role, "Seeder")]
+		want := `{"Action":"s3express:CreateSession","Condition":{"StringEquals":{"s3express:SessionMode":"` + mode + `"}},"Effect":"Allow","Resource":{"Fn::GetAtt":["Bucket","Arn"]}}]`
+		if got := tpl.statements(role); !strings.HasSuffix(got, want) || strings.Contains(got, `"s3:`) {
+			t.Errorf("%s may %s, want %s", role, got, want)
+		}
+	}
+}
+
+func TestVPC(t *testing.T) {
+	for _, express := range []string{"false", "true"} {
+		t.Run("express="+express, func(t *testing.T) {
+			context := map[string]any{"vpc": "true", "express": express, "memories": "128", "architectures": "arm64"}
+			service, action := ".s3", "s3:GetObject"
+			if express == "true" {
+				context["zone"] = "use1-az4"
+				service, action = ".s3express", "s3express:CreateSession"
+			}
+			tpl := parse(t, synth(t, context))
+			for _, kind := range []string{"AWS::EC2::NatGateway", "AWS::EC2::InternetGateway", "AWS::EC2::EIP"} {
+				if ids := tpl.of(kind); ids != nil {
+					t.Errorf("%s: a way out of the VPC", ids)
+				}
+			}
+			subnets := tpl.of("AWS::EC2::Subnet")
+			for _, id := range subnets {
+				if tpl.Resources[id].Properties["MapPublicIpOnLaunch"] != false {
+					t.Errorf("%s is public", id)
+				}
+			}
+			endpoints := tpl.of("AWS::EC2::VPCEndpoint")
+			if len(endpoints) != 1 {
+				t.Fatalf("endpoints %v", endpoints)
+			}
+			p := tpl.Resources[endpoints[0]].Properties
+			name := compact(p["ServiceName"])
+			tables, _ := p["RouteTableIds"].([]any)
+			if !strings.HasSuffix(name, service+`"]]}`) || p["VpcEndpointType"] != "Gateway" || len(tables) != len(subnets) {
+				t.Errorf("endpoint %v to %s, in %d route tables", p["VpcEndpointType"], name, len(tables))
+			}
+			if policy := compact(p["PolicyDocument"]); !strings.Contains(policy, action) || strings.Contains(policy, `"Action":"*"`) {
+				t.Errorf("endpoint's policy: %s", policy)
+			}
+			for _, id := range tpl.of("AWS::Lambda::Function") {
+				network, _ := tpl.Resources[id].Properties["VpcConfig"].(map[string]any)
+				in, _ := network["SubnetIds"].([]any)
+				// The seeder stays outside: it has to reach CloudFormation.
+				if want := map[bool]int{true: 0, false: 2}[strings.HasPrefix(id, "Seeder")]; len(in) != want {
+					t.Errorf("%s is in %d subnets, want %d", id, len(in), want)
+				}
+				if network == nil {
+					continue
+				}
+				got := tpl.statements(referred(tpl.Resources[id].Properties["Role"]))
+				if !strings.Contains(got, `"ec2:CreateNetworkInterface"`) || !strings.Contains(got, `"lambda:SourceFunctionArn"`) {
+					t.Errorf("%s may %s", id, got)
+				}
+			}
+		})
+	}
+}
+
+// allFlags gives a context for each combination of the flags, small.
+func allFlags() []map[string]any {
+	var all []map[string]any
+	for _, vpc := range []string{"false", "true"} {
+		for _, bucket := range []map[string]any{
+			{},
+			{"express": "true", "zone": "use1-az4"},
+			{"functionsOnly": "true", "bucketName": "mine"},
+			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3"},
+		} {
+			context := map[string]any{"vpc": vpc, "memories": "128", "architectures": "arm64"}
+			maps.Copy(context, bucket)
+			all = append(all, context)
+		}
+	}
+	return all
+}
+
+// A build that is not there must not become an empty function.
+func TestNoBuild(t *testing.T) {
+	c, err := ParseContext(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(awscdk.NewApp(nil), c, t.TempDir()); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "fetch/arm64/bootstrap") {
+		t.Errorf("error %v, want that the bootstrap is missing", err)
+	}
+}
+
+var assetRE = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// TestGolden shows every change of the default template in a review. Hashes of
+// what was built are left out: they change with every line of Go.
+func TestGolden(t *testing.T) {
+	const file = "testdata/default.template.json"
+	got := append(assetRE.ReplaceAll(synth(t, nil), []byte("HASH")), '\n')
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) == string(want) {
+		return
+	}
+	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+	for i := range g {
+		if i >= len(w) || g[i] != w[i] {
+			t.Fatalf("%s differs from line %d on:\n got %s\nwant %s\nlook at the change, then: go test ./infra/stack -update", file, i+1, g[i], w[min(i, len(w)-1)])
+		}
+	}
+	t.Fatalf("%s has %d lines more than the template", file, len(w)-len(g))
+}
