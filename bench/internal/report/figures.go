@@ -87,7 +87,7 @@ func (c *charts) figures() ([]figure, error) {
 }
 
 // who names a row's series.
-func (c *charts) who(row Row) string { return clip(c.Report.who(row), 60) }
+func (c *charts) who(row Row) string { return c.Report.who(row, 24) }
 
 // label names a row, in lines of no more than most characters.
 func (c *charts) label(row Row, most int) string {
@@ -226,20 +226,40 @@ func (evenTicks) Ticks(lo, hi float64) []plot.Tick {
 	return all
 }
 
+// spaced leaves out marks whose labels would run into each other.
+type spaced struct {
+	plot.Ticker
+	scale plot.Normalizer
+	least float64 // of the axis, between two marks
+}
+
+// Ticks gives those that are left.
+func (s spaced) Ticks(lo, hi float64) []plot.Tick {
+	last := math.Inf(-1)
+	return slices.DeleteFunc(s.Ticker.Ticks(lo, hi), func(t plot.Tick) bool {
+		at := s.scale.Normalize(lo, hi, t.Value)
+		if at-last < s.least {
+			return true
+		}
+		last = at
+		return false
+	})
+}
+
+// uncrowded spaces the marks of the lower axis of a picture of some width.
+func uncrowded(p *plot.Plot, width vg.Length) {
+	const label = 42 // points, and about two thirds of the width is the axis
+	p.X.Tick.Marker = spaced{p.X.Tick.Marker, p.X.Scale, label / (0.65 * width.Points())}
+}
+
 // measured marks what was measured, but not where labels would run into each
 // other.
 func measured(a *plot.Axis, values []int) {
 	var ticks plot.ConstantTicks
-	last := math.Inf(-1)
 	for _, v := range slices.Compact(slices.Sorted(slices.Values(values))) {
-		t := plot.Tick{Value: float64(v), Label: strconv.Itoa(v)}
-		at := a.Scale.Normalize(a.Min, a.Max, t.Value)
-		if at-last < 0.12 {
-			continue
-		}
-		ticks, last = append(ticks, t), at
+		ticks = append(ticks, plot.Tick{Value: float64(v), Label: strconv.Itoa(v)})
 	}
-	a.Tick.Marker = ticks
+	a.Tick.Marker = spaced{ticks, a.Scale, 0.12}
 }
 
 // points draws one mark.
@@ -362,7 +382,8 @@ func (c *charts) frontier() figure {
 		p := axes("dollars for a million invocations, S3 included", "warm ms")
 		room := max((xs[1]-xs[0])*0.08, xs[1]*0.002)
 		linear(&p.X, xs[0]-room, xs[1]+room*2)
-		logarithmic(&p.Y, ys[0], ys[1])
+		logarithmic(&p.Y, ys[0]*0.93, ys[1])
+		uncrowded(p, width)
 		return c.draw(f.ID, f.Title, class, width, height, p, func(d *drawing) {
 			steps := make([]plotter.XY, len(edge))
 			for k, i := range edge {
@@ -373,7 +394,7 @@ func (c *charts) frontier() figure {
 			if len(steps) > 1 {
 				p.Add(stairs)
 			}
-			var labels []pointLabel
+			var labels pointLabels
 			for _, i := range shown {
 				row := c.Rows[i]
 				title := fmt.Sprintf("%s: %s, %s", c.name(row), ms(row.Warm.Median), dollars(usd(i)))
@@ -381,14 +402,15 @@ func (c *charts) frontier() figure {
 					title = fmt.Sprintf("%s: %s (%s), %s", c.name(row), ms(row.Warm.Median), interval(row.Warm), dollars(usd(i)))
 				}
 				p.Add(d.titled(title, points(c.style(c.of[i]), at(i))))
+				labels.marks = append(labels.marks, at(i))
 				if slices.Contains(edge, i) {
 					p.Add(points(draw.GlyphStyle{Color: ink, Radius: 7.5, Shape: ring{}}, at(i)))
 				}
 				if goals := picked[i]; len(goals) > 0 {
-					labels = append(labels, pointLabel{at(i), fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.workers())})
+					labels.labels = append(labels.labels, pointLabel{at(i), fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.workers())})
 				}
 			}
-			p.Add(pointLabels(labels))
+			p.Add(labels)
 		})
 	}
 	f.Pictures = []picture{{Wide: drawn("wide", wideWidth, 380), Narrow: drawn("narrow", narrowWidth, 320)}}
@@ -411,23 +433,46 @@ type pointLabel struct {
 	text string
 }
 
-// pointLabels writes each beside its point, and none over another.
-type pointLabels []pointLabel
+// pointLabels writes each beside its point, where it hides the fewest marks,
+// and none over another.
+type pointLabels struct {
+	labels []pointLabel
+	marks  []plotter.XY
+}
 
 // Plot writes them.
 func (l pointLabels) Plot(c draw.Canvas, p *plot.Plot) {
 	style := text.Style{Color: ink, Font: p.X.Tick.Label.Font, Handler: p.TextHandler, YAlign: draw.YCenter}
-	const lineHeight = 15
+	const high, aside, above = 14, 12, 14
 	x, y := p.Transforms(&c)
-	sorted := slices.SortedStableFunc(slices.Values(l), func(a, b pointLabel) int { return cmp.Compare(a.at.Y, b.at.Y) })
-	last := vg.Length(math.Inf(-1))
-	for _, label := range sorted {
-		at := vg.Point{X: x(label.at.X) + 12, Y: max(y(label.at.Y)+11, last+lineHeight)}
-		if width := style.Width(label.text); at.X+width > c.Max.X {
-			at.X = max(c.Max.X-width, c.Min.X)
+	var taken []vg.Rectangle
+	for _, label := range l.labels {
+		width := style.Width(label.text)
+		var best vg.Rectangle
+		least := math.MaxInt
+		for _, from := range []vg.Point{{X: aside, Y: above}, {X: aside, Y: -above}, {X: -aside - width, Y: above}, {X: -aside - width, Y: -above}, {X: aside}, {X: -width / 2, Y: 2 * above}} {
+			at := vg.Point{X: x(label.at.X), Y: y(label.at.Y)}.Add(from)
+			box := vg.Rectangle{Min: vg.Point{X: at.X, Y: at.Y - high/2}, Max: vg.Point{X: at.X + width, Y: at.Y + high/2}}
+			hidden := 0
+			if box.Min.X < c.Min.X || box.Max.X > c.Max.X || box.Min.Y < c.Min.Y || box.Max.Y > c.Max.Y {
+				hidden += 100
+			}
+			for _, m := range l.marks {
+				if mx, my := x(m.X), y(m.Y); mx > box.Min.X-5 && mx < box.Max.X+5 && my > box.Min.Y-4 && my < box.Max.Y+4 {
+					hidden++
+				}
+			}
+			for _, other := range taken {
+				if box.Min.X < other.Max.X && other.Min.X < box.Max.X && box.Min.Y < other.Max.Y && other.Min.Y < box.Max.Y {
+					hidden += 1000
+				}
+			}
+			if hidden < least {
+				best, least = box, hidden
+			}
 		}
-		last = at.Y
-		c.FillText(style, at, label.text)
+		taken = append(taken, best)
+		c.FillText(style, vg.Point{X: best.Min.X, Y: (best.Min.Y + best.Max.Y) / 2}, label.text)
 	}
 }
 
@@ -691,6 +736,7 @@ func (c *charts) bars(f figure, axis string, bars []bar) []picture {
 		p := axes(axis, "")
 		p.X.Min, p.X.Max = 0, most*1.22 // with room for what is said at the end
 		p.X.Tick.Marker = evenTicks{}
+		uncrowded(p, width)
 		c.rowLabels(p, len(bars), func(i int) string { return c.label(c.Rows[bars[i].row], letters) })
 		return c.draw(f.ID, f.Title, class, width, perBar*vg.Length(len(bars))+50, p, func(d *drawing) {
 			for i, b := range bars {
@@ -835,6 +881,7 @@ func (c *charts) runs() figure {
 	drawn := func(class string, width, perRow vg.Length, letters int) template.HTML {
 		p := axes("ms", "")
 		logarithmic(&p.X, slices.Min(shown), slices.Max(shown))
+		uncrowded(p, width)
 		c.rowLabels(p, len(rows), func(i int) string { return c.label(c.Rows[rows[i]], letters) })
 		return c.draw(f.ID, f.Title, class, width, perRow*vg.Length(len(rows))+50, p, func(d *drawing) {
 			for k, i := range rows {

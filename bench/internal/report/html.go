@@ -337,7 +337,9 @@ func (r *Report) details() []fact {
 			all = append(all, fact{name, value})
 		}
 	}
-	list := func(values []int) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(values), " ", ", "), "[]") }
+	list := func(values []int) string {
+		return strings.Trim(strings.ReplaceAll(fmt.Sprint(values), " ", ", "), "[]")
+	}
 	when := h.At.UTC().Format("2006-01-02 15:04 UTC")
 	if h.At.Equal(time.Time{}) {
 		when = ""

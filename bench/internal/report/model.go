@@ -405,10 +405,10 @@ func (r *Report) Name(row Row) string {
 
 // Who says which code ran: the client, and contender and architecture where
 // there are several.
-func (r *Report) Who(row Row) string { return clip(r.who(row), 20) }
+func (r *Report) Who(row Row) string { return clip(r.who(row, 20), 20) }
 
-// who is Who as long as it is, and as it came.
-func (r *Report) who(row Row) string {
+// who is Who, with most characters of each part.
+func (r *Report) who(row Row, most int) string {
 	var contenders, archs bool
 	for _, o := range r.Rows {
 		contenders = contenders || o.Contender != row.Contender
@@ -416,13 +416,13 @@ func (r *Report) who(row Row) string {
 	}
 	var parts []string
 	if contenders || row.Client == "" {
-		parts = append(parts, row.Contender)
+		parts = append(parts, clip(row.Contender, most))
 	}
 	if archs {
-		parts = append(parts, row.Arch)
+		parts = append(parts, clip(row.Arch, most))
 	}
 	if row.Client != "" {
-		parts = append(parts, row.Client)
+		parts = append(parts, clip(row.Client, most))
 	}
 	return strings.Join(parts, " ")
 }
