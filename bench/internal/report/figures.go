@@ -104,11 +104,15 @@ func (c *charts) label(row Row, most int) string {
 
 // name is Name, longer.
 func (c *charts) name(row Row) string {
-	word := "workers"
-	if row.workers() == 1 {
-		word = "worker"
+	return fmt.Sprintf("%d MB %s, %s", row.MemoryMB, c.who(row), workers(row))
+}
+
+// workers reads «1 worker» or «auto 64 workers».
+func workers(row Row) string {
+	if row.Workers() == "1" {
+		return "1 worker"
 	}
-	return fmt.Sprintf("%d MB %s, %s %s", row.MemoryMB, c.who(row), row.Workers(), word)
+	return row.Workers() + " workers"
 }
 
 // style gives a series' colour and shape.

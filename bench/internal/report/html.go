@@ -110,14 +110,14 @@ func HTML(w io.Writer, r *Report) error {
 	p := page{
 		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"), //nolint:gosec // files of this repository
 		Policy: policy(pageStyle, pageScript),
-		Place:  clip(place(r.Header), 200), Banner: banner(r), Facts: r.facts(), Figures: figures,
+		Place:  fmt.Sprintf("%d objects, %.1f MB, %s", r.Objects, float64(r.Bytes)/1e6, clip(place(r.Header), 200)), Banner: banner(r), Facts: r.facts(), Figures: figures,
 		Table: c.table(), Details: r.details(), How: r.how(),
 	}
 	for _, warning := range r.Warnings {
 		p.Warnings = append(p.Warnings, clip(warning, 400))
 	}
 	p.Picks = c.picks()
-	p.Title = fmt.Sprintf("Fanout: %d objects, %s", r.Objects, p.Place)
+	p.Title = "Fanout: " + p.Place
 	p.Heading = "No setting to advise"
 	if len(p.Picks) > 0 {
 		p.Heading = "Choose " + c.name(r.Rows[r.Advice.Picks[0].Row])
@@ -167,15 +167,15 @@ func (c *charts) picks() []pageStep {
 			k := slices.IndexFunc(steps, func(s pageStep) bool { return s.Goals[0] == string(c.Advice.Picks[first].Goal) })
 			steps[k].Goals = append(steps[k].Goals, string(p.Goal))
 			steps[k].Certainty = append(steps[k].Certainty, fmt.Sprintf("As %s: %s.", p.Goal, certainty))
+			if kind, word := sureness(p); kind != "sure" && steps[k].SureKind != "few" {
+				steps[k].SureKind, steps[k].Sure = kind, word // the least sure of its goals
+			}
 			continue
 		}
 		s := pageStep{
 			Goals: []string{string(p.Goal)}, Best: i == 0, Setting: fmt.Sprintf("%d MB", row.MemoryMB),
-			Workers: fmt.Sprintf("%s, %s workers", c.who(row), row.Workers()), Time: grouped(row.Warm.Median),
+			Workers: c.who(row) + ", " + workers(row), Time: grouped(row.Warm.Median),
 			Certainty: []string{sentence(certainty)},
-		}
-		if row.workers() == 1 {
-			s.Workers = strings.TrimSuffix(s.Workers, "s")
 		}
 		if row.Warm.HasInterval {
 			s.Precision = "±" + share(row.Warm.Precision())
@@ -183,22 +183,26 @@ func (c *charts) picks() []pageStep {
 		if c.Priced {
 			s.Cost = dollars(row.WarmCost.Median * 1e6)
 		}
-		switch {
-		case p.RunnerUp < 0:
-			s.SureKind, s.Sure = "sure", "no rival"
-		case p.Test.Relation == stats.Differs:
-			s.SureKind, s.Sure = "sure", "sure"
-		case p.Test.Relation == stats.Tie:
-			s.SureKind, s.Sure = "tie", "a tie"
-		default:
-			s.SureKind, s.Sure = "few", "too few runs"
-		}
+		s.SureKind, s.Sure = sureness(p)
 		if row.Verdict.Kind != Unknown {
 			s.Why = sentence(row.Verdict.String())
 		}
 		steps = append(steps, s)
 	}
 	return steps
+}
+
+// sureness says in a word how sure a pick is, and of which kind that is.
+func sureness(p Pick) (kind, word string) {
+	switch {
+	case p.RunnerUp < 0:
+		return "sure", "no rival"
+	case p.Test.Relation == stats.Differs:
+		return "sure", "sure"
+	case p.Test.Relation == stats.Tie:
+		return "tie", "a tie"
+	}
+	return "few", "too few runs"
 }
 
 // sentence makes one of a phrase.
