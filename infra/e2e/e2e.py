@@ -242,6 +242,7 @@ class Test:
 
     def cycle(self, lines: list[str]):
         before = None
+        shutil.rmtree(ROOT / "results/aws", ignore_errors=True)  # the README's line writes it, and nothing over it
         for line in lines:
             if re.search(r"\bdestroy\b", line):
                 if not self.sabotage:
