@@ -41,13 +41,13 @@ test-arm64: ## run the arm64 package under qemu (needs qemu-user-static)
 	go test -count=1 -tags qemu -run ARM64 ./bench
 
 .PHONY: test-awscli
-test-awscli: .venv/awscli ## use the sandbox with the AWS CLI (needs Python 3; installs into .venv)
+test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs Python 3; installs into .venv)
 	go test -count=1 -tags awscli -run AWSCLI ./bench
 
-.venv/awscli: .ci/awscli.txt
-	python3 -m venv .venv
-	.venv/bin/pip install --quiet --requirement $<
-	touch $@
+.venv/awscli/installed: .ci/awscli.txt
+	python3 -m venv .venv/awscli
+	.venv/awscli/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/cost"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
@@ -128,6 +129,9 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	}
 	if _, reason, unlimited := strings.Cut(runner.Header.Limits, "none: "); unlimited {
 		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", reason)
+	}
+	if strings.HasSuffix(runner.Bucket, "--x-s3") { // a directory bucket's name ends so
+		runner.Header.Class = string(cost.Express)
 	}
 	g, err := newGuard(rf.bounds, options, &runner)
 	if err != nil {
