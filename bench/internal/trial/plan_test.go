@@ -121,3 +121,44 @@ func TestWarmup(t *testing.T) {
 		}
 	}
 }
+
+// A forecast holds the warm-ups that a run will make: one before the first warm
+// invocation of a process, none after a cold start, which warms it up.
+func TestForecast(t *testing.T) {
+	for seed := range uint64(8) {
+		p := basePlan()
+		p.Concurrencies, p.Invocations, p.Seed = []int{64}, 2, seed
+		r := Runner{Header: Header{Plan: p}, Targets: targets()[:1]}
+		want := 4 // warm-up, warm, cold, warm
+		if p.schedule(r.Targets)[0].start == Cold {
+			want = 3 // cold, warm, warm
+		}
+		got := r.Forecast()
+		if len(got) != want || got[0].Time <= 0 || r.warmed != nil {
+			t.Errorf("seed %d: %d invocations, want %d", seed, len(got), want)
+		}
+	}
+}
+
+// stopping is a guard that passes over the warm ones and ends the run at the
+// third step.
+type stopping struct{ asked int }
+
+func (s *stopping) Before(_ Setting, start string) Decision {
+	if s.asked++; s.asked == 3 {
+		return Stop
+	}
+	return Skip
+}
+func (*stopping) Invoked(Setting, float64) {}
+func (*stopping) Measured(Setting, Result) {}
+
+// A guard that skips and stops leaves a header, no line, and no error.
+func TestGuardEndsRun(t *testing.T) {
+	var out strings.Builder
+	g := &stopping{}
+	r := Runner{Header: Header{Plan: basePlan()}, Targets: targets(), Out: &out, Guard: g}
+	if err := r.Run(t.Context()); err != nil || g.asked != 3 || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("%v, asked %d times:\n%s", err, g.asked, out.String())
+	}
+}

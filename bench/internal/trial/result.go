@@ -41,6 +41,7 @@ type Header struct {
 	Plan    Plan        `json:"plan"`
 	Corpus  corpus.Spec `json:"corpus"`
 	Bytes   int64       `json:"corpus_bytes"`
+	Prices  string      `json:"prices,omitempty"` // date of the table of prices that the run knew
 	At      time.Time   `json:"at"`
 }
 
