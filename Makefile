@@ -11,7 +11,7 @@ help: ## list the targets
 
 .PHONY: bench
 bench: build ## main job: measure 128, 512 and 1,769 MB on this machine (needs Go and make)
-	bin/fanout run --memory 128,512,1769 --client tuned --concurrency 1,64
+	bin/fanout run --memory 128,512,1769 --client lean,stock --concurrency 1,64
 
 .PHONY: perf
 perf: build ## compare the S3 clients: CPU an object, wall time, ratios (wrk too, where installed)

@@ -188,13 +188,22 @@ func ClassOf(h trial.Header) cost.StorageClass {
 }
 
 // Baseline gives the index of the row with one worker that r's row i is to be
-// compared with; -1: there is none.
+// compared with: its own client's, else another's of the same contender; -1:
+// there is none.
 func (r *Report) Baseline(i int) int {
-	row := r.Rows[i]
-	return slices.IndexFunc(r.Rows, func(base Row) bool {
-		return base.Concurrency == 1 && base.Warm.N > 0 && base.Contender == row.Contender &&
-			base.MemoryMB == row.MemoryMB && base.Arch == row.Arch && base.Client == row.Client
-	})
+	row, found := r.Rows[i], -1
+	for k, base := range r.Rows {
+		if base.Concurrency != 1 || base.Warm.N == 0 || base.Contender != row.Contender || base.MemoryMB != row.MemoryMB || base.Arch != row.Arch {
+			continue
+		}
+		if base.Client == row.Client {
+			return k
+		}
+		if found < 0 {
+			found = k
+		}
+	}
+	return found
 }
 
 func (r *Report) speedUps() {
