@@ -15,7 +15,6 @@ import (
 	"golang.org/x/term"
 
 	"fanout/bench/internal/cost"
-	"fanout/bench/internal/objects"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
@@ -121,13 +120,9 @@ func (g *guard) usd(s trial.Setting, billedMS float64) float64 {
 	if g.prices == nil {
 		return 0
 	}
-	class := cost.Standard
-	if g.runner.Header.Network == string(objects.S3Express) {
-		class = cost.Express
-	}
 	expected := g.runner.Expected
 	split, err := g.prices.Invocation(cost.Invocation{
-		Arch: s.Target.Arch, MemoryMB: s.Target.MemoryMB, BilledMS: billedMS, Class: class,
+		Arch: s.Target.Arch, MemoryMB: s.Target.MemoryMB, BilledMS: billedMS, Class: report.ClassOf(g.runner.Header),
 		GETs: expected.Objects, LISTs: cost.ListRequests(expected.Objects), Bytes: expected.Bytes,
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/cost"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
@@ -67,7 +68,7 @@ functions there are.`,
 	f.SortFlags = false
 	fleetFlags(f, &rf.fleet, []int{128, 512, 1769})
 	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
-	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto; 1 is the sequential baseline")
+	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto; 1 is the sequential baseline, tried with the first client only beside others")
 	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval, "warm invocations a setting; an interval takes 6")
 	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts a setting (none for concurrency 1)")
 	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations a setting of concurrency 1, which take long")
@@ -129,6 +130,9 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	}
 	if _, reason, unlimited := strings.Cut(runner.Header.Limits, "none: "); unlimited {
 		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", reason)
+	}
+	if strings.HasSuffix(runner.Bucket, "--x-s3") { // a directory bucket's name ends so
+		runner.Header.Class = string(cost.Express)
 	}
 	g, err := newGuard(rf.bounds, options, &runner)
 	if err != nil {

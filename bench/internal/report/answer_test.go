@@ -20,6 +20,7 @@ import (
 	"golang.org/x/perf/benchunit"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -249,6 +250,13 @@ func TestRowCost(t *testing.T) {
 	if r := New(f, Options{}); r.Class != cost.Express || r.Rows[0].Cost.Retrieval == 0 {
 		t.Errorf("%s: %+v", r.Class, r.Rows[0].Cost)
 	}
+	f.Header.Network, f.Header.Class = "", "express" // a directory bucket on AWS
+	if r := New(f, Options{}); r.Class != cost.Express {
+		t.Errorf("%s", r.Class)
+	}
+	if r := New(f, Options{Class: cost.Standard}); r.Class != cost.Standard || r.Rows[0].Cost.Retrieval != 0 {
+		t.Errorf("%s, though asked for", r.Class)
+	}
 }
 
 // The objects of a bucket that is somebody's own are known from the answers.
@@ -424,17 +432,21 @@ func TestBenchfmtReads(t *testing.T) {
 }
 
 // build is one synthetic run of a program: settings at several memories, times
-// of each spread by 5%, as in a quiet sandbox.
+// of each spread by 5%, as in a quiet sandbox. It has only what Compare looks at.
 func build(rng *rand.Rand, n int, slower func(memory, workers int) float64) *Report {
 	const sigma = 0.05
-	f := trial.File{Header: header()}
+	r := &Report{Header: header()}
 	for _, memory := range []int{128, 256, 512, 1024, 1769, 3008} {
 		for _, workers := range []int{16, 64} {
-			u := usedBy{memory: memory, workers: workers, client: "lean", ms: (200 + 3e5/float64(memory)) * slower(memory, workers), cpu: 50, p50: 20, p99: 100, maxMB: 30}
-			f.Results = append(f.Results, sample(rng, u, n, sigma)...)
+			var ms []float64
+			for _, res := range sample(rng, usedBy{ms: (200 + 3e5/float64(memory)) * slower(memory, workers)}, n, sigma) {
+				ms = append(ms, res.DurationMS)
+			}
+			s := Setting{Contender: "go", MemoryMB: memory, Arch: "x86_64", Client: "lean", Concurrency: workers}
+			r.Rows = append(r.Rows, Row{Setting: s, Warm: stats.Summarise(ms), Invocations: n})
 		}
 	}
-	return New(f, Options{})
+	return r
 }
 
 func alike(int, int) float64 { return 1 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 )
@@ -23,7 +24,7 @@ import (
 type Options struct {
 	Prices cost.Table        // none: cost.Builtin
 	Region string            // for the prices; empty: the functions', else us-east-1
-	Class  cost.StorageClass // of the objects; empty: as the sandbox's network says, else standard
+	Class  cost.StorageClass // of the objects; empty: as the run says, else standard
 	Weight float64           // of time against cost in the balanced pick, above 0 to 1; 0: 0.5
 }
 
@@ -131,10 +132,7 @@ func New(f trial.File, o Options) *Report {
 		r.Region = cmp.Or(f.Header.Region, DefaultRegion)
 	}
 	if r.Class == "" {
-		r.Class = cost.Standard
-		if f.Header.Network == "s3-express" {
-			r.Class = cost.Express
-		}
+		r.Class = ClassOf(f.Header)
 	}
 	table := o.Prices
 	if table.Regions == nil {
@@ -181,14 +179,31 @@ func New(f trial.File, o Options) *Report {
 	return r
 }
 
+// ClassOf gives the storage class that a run read from.
+func ClassOf(h trial.Header) cost.StorageClass {
+	if h.Class == string(cost.Express) || h.Network == string(objects.S3Express) {
+		return cost.Express
+	}
+	return cost.Standard
+}
+
 // Baseline gives the index of the row with one worker that r's row i is to be
-// compared with; -1: there is none.
+// compared with: its own client's, else another's of the same contender; -1:
+// there is none.
 func (r *Report) Baseline(i int) int {
-	row := r.Rows[i]
-	return slices.IndexFunc(r.Rows, func(base Row) bool {
-		return base.Concurrency == 1 && base.Warm.N > 0 && base.Contender == row.Contender &&
-			base.MemoryMB == row.MemoryMB && base.Arch == row.Arch && base.Client == row.Client
-	})
+	row, found := r.Rows[i], -1
+	for k, base := range r.Rows {
+		if base.Concurrency != 1 || base.Warm.N == 0 || base.Contender != row.Contender || base.MemoryMB != row.MemoryMB || base.Arch != row.Arch {
+			continue
+		}
+		if base.Client == row.Client {
+			return k
+		}
+		if found < 0 {
+			found = k
+		}
+	}
+	return found
 }
 
 func (r *Report) speedUps() {

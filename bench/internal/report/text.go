@@ -215,7 +215,7 @@ func (r *Report) writeNotes(b *bytes.Buffer) {
 	fmt.Fprintln(b)
 	wrap(b, "", fmt.Sprintf("warm, cold: medians; cold is init + first. ±: the %.0f%% interval of the warm median; it needs n of %d.",
 		stats.Confidence*100, stats.MinForInterval))
-	wrap(b, "", "speed-up: over one worker at the same memory, client and contender. why: the share that decides.")
+	wrap(b, "", "speed-up: over one worker of the same contender at the same memory. why: the share that decides.")
 	if r.Priced {
 		wrap(b, "", fmt.Sprintf("cost: of a million warm invocations, S3 and fees included; compute: alone. %s.", r.pricesLine()))
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"fanout/bench/internal/objects"
 	"fanout/bench/internal/trial"
 )
 
@@ -137,7 +138,7 @@ func (r *Report) judge(row Row, ttfb float64) Verdict {
 		latencyMS = u.listMS + math.Ceil(u.objects/float64(workers))*ttfb
 		v.Latency = Share{min(latencyMS/duration, 1), true}
 	}
-	if r.Header.Network != "none" {
+	if r.Header.Network != string(objects.None) {
 		networkMS = u.bytes / CeilingBytesPerS * 1000
 		v.Network = Share{networkMS / duration, true}
 	}

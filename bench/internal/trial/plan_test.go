@@ -76,6 +76,27 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// One worker is tried with the first client only, unless nothing else is tried.
+func TestSettingsOfOneWorker(t *testing.T) {
+	p := basePlan()
+	p.Clients = []string{"lean", "stock"}
+	for _, tc := range []struct {
+		concurrencies []int
+		want          int // settings of one worker, of two functions
+	}{{[]int{1, 64}, 2}, {[]int{1}, 4}, {[]int{64}, 0}} {
+		p.Concurrencies = tc.concurrencies
+		n := 0
+		for _, s := range p.settings(targets()) {
+			if s.sequential() {
+				n++
+			}
+		}
+		if n != tc.want {
+			t.Errorf("%v: %d settings of one worker, want %d", tc.concurrencies, n, tc.want)
+		}
+	}
+}
+
 // A contender that knows only the published event has one setting a function.
 func TestSchedulePublished(t *testing.T) {
 	ts := append(targets(), Target{Function: "c", Contender: "other", MemoryMB: 128, Published: true})
