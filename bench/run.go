@@ -189,15 +189,19 @@ func (rf *runFlags) show(stdout, stderr io.Writer, g *guard, r *report.Report, p
 	for _, name := range g.missed(r) {
 		fmt.Fprintf(stderr, "precision %s not reached: %s\n", g.precisionFlag, name)
 	}
+	write := report.Text
+	if rf.json {
+		write = report.JSON
+	}
+	if err := write(stdout, r); err != nil {
+		return err
+	}
 	page := filepath.Join(filepath.Dir(path), pageName)
 	if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r) }); err != nil {
 		return err
 	}
 	if rf.json {
-		return report.JSON(stdout, r)
-	}
-	if err := report.Text(stdout, r); err != nil {
-		return err
+		return nil
 	}
 	_, err := fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, page)
 	return err

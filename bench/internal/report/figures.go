@@ -52,8 +52,9 @@ const (
 )
 
 const (
-	maxPanels = 6  // side by side, of one figure
-	maxBars   = 30 // below each other
+	maxPanels = 6   // side by side, of one figure
+	maxBars   = 30  // below each other
+	maxMarks  = 200 // of one setting's runs
 )
 
 // charts draws the figures of a report. A problem with a drawing is kept in
@@ -107,6 +108,10 @@ func (c *charts) name(row Row) string {
 	return fmt.Sprintf("%d MB %s, %s", row.MemoryMB, c.who(row), workers(row))
 }
 
+// inFlight is how many read at a time, as asked for, or else as chosen; 0 where
+// unknown.
+func inFlight(row Row) int { return cmp.Or(row.Concurrency, row.Chosen) }
+
 // workers reads «1 worker» or «auto 64 workers».
 func workers(row Row) string {
 	if row.Workers() == "1" {
@@ -143,6 +148,14 @@ func ms(v float64) string { return grouped(v) + " ms" }
 
 // times reads «14.9×».
 func times(v float64) string { return fmt.Sprintf("%.1f×", v) }
+
+// middle is the median, or a dash.
+func middle(s stats.Summary) string {
+	if s.N == 0 {
+		return none
+	}
+	return grouped(s.Median)
+}
 
 // interval reads «460 to 471», or why there is none.
 func interval(s stats.Summary) string {
@@ -374,7 +387,7 @@ func (c *charts) frontier() figure {
 			c.name(first), dollars(usd(edge[0])), ms(first.Warm.Median), c.name(last), dollars(usd(edge[len(edge)-1])), ms(last.Warm.Median))
 	}
 	if n := len(all) - len(shown); n > 0 {
-		f.Summary += fmt.Sprintf(" %s, much slower or dearer, would lie outside the picture; the table below has all.", count(n, "setting", "settings"))
+		f.Summary += fmt.Sprintf(" %s, much slower or dearer, would lie outside the picture; the table of all settings has them.", count(n, "setting", "settings"))
 	}
 	f.Key = append(c.key(shown), keyItem{c.mark(draw.GlyphStyle{Color: ink, Radius: 6, Shape: ring{}}), "on the frontier"})
 	for _, i := range edge {
@@ -411,7 +424,7 @@ func (c *charts) frontier() figure {
 					p.Add(points(draw.GlyphStyle{Color: ink, Radius: 7.5, Shape: ring{}}, at(i)))
 				}
 				if goals := picked[i]; len(goals) > 0 {
-					labels.labels = append(labels.labels, pointLabel{at(i), fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.workers())})
+					labels.labels = append(labels.labels, pointLabel{at(i), fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, inFlight(row))})
 				}
 			}
 			p.Add(labels)
@@ -535,7 +548,7 @@ func (c *charts) memory() figure {
 	f.Key = c.key(rows)
 	f.Summary = c.saysMemory(rows) + " Upright lines are the 95% intervals of the medians."
 	if left > 0 {
-		f.Summary += fmt.Sprintf(" %s not drawn; the table below has all.", count(left, "number of workers is", "numbers of workers are"))
+		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "number of workers is", "numbers of workers are"))
 	}
 	_, ys := ranges(len(rows)*2, func(k int) (x, y float64) {
 		s := c.Rows[rows[k/2]].Warm
@@ -638,7 +651,7 @@ func (c *charts) lines(d *drawing, p *plot.Plot, rows []int, at func(Row) plotte
 // memory size.
 func (c *charts) speedUp() figure {
 	f := figure{ID: "speedup", Title: "Speed-up over one worker", Head: []string{"memory MB", "client", "workers", "warm ms", "speed-up"}}
-	rows := c.where(func(row Row) bool { return drawable(row.SpeedUp) && row.workers() > 0 })
+	rows := c.where(func(row Row) bool { return drawable(row.SpeedUp) && inFlight(row) > 0 })
 	if !slices.ContainsFunc(rows, func(i int) bool { return c.Rows[i].Concurrency != 1 }) {
 		f.Missing = "There is no setting with one worker and one with many to compare: measure with --concurrency 1,64."
 		return f
@@ -652,11 +665,11 @@ func (c *charts) speedUp() figure {
 	f.Summary += " The dashed line is where twice the workers would be twice as fast."
 	var workers []int
 	for _, i := range rows {
-		workers = append(workers, c.Rows[i].workers())
+		workers = append(workers, inFlight(c.Rows[i]))
 	}
 	panels, left := c.panels(rows, func(row Row) int { return row.MemoryMB }, func(mb int) string { return fmt.Sprintf("%d MB", mb) })
 	if left > 0 {
-		f.Summary += fmt.Sprintf(" %s not drawn; the table below has all.", count(left, "memory size is", "memory sizes are"))
+		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "memory size is", "memory sizes are"))
 	}
 	f.Key = c.key(rows)
 	most := float64(slices.Max(workers))
@@ -672,7 +685,7 @@ func (c *charts) speedUp() figure {
 			ideal := line(soft, 1, plotter.XY{X: 1, Y: 1}, plotter.XY{X: end, Y: end})
 			ideal.Dashes = []vg.Length{4, 3}
 			p.Add(ideal)
-			c.lines(d, p, panel.rows, func(row Row) plotter.XY { return plotter.XY{X: float64(row.workers()), Y: row.SpeedUp} }, func(Row) stats.Summary { return stats.Summary{} },
+			c.lines(d, p, panel.rows, func(row Row) plotter.XY { return plotter.XY{X: float64(inFlight(row)), Y: row.SpeedUp} }, func(Row) stats.Summary { return stats.Summary{} },
 				func(row Row) string { return fmt.Sprintf("%s: %s", c.name(row), times(row.SpeedUp)) })
 		}), ""})
 	}
@@ -790,7 +803,7 @@ func (f *figure) few(rows []int) []int {
 	if len(rows) <= maxBars {
 		return rows
 	}
-	f.Summary += fmt.Sprintf(" The first %d of %d are drawn; the table below has all.", maxBars, len(rows))
+	f.Summary += fmt.Sprintf(" The first %d of %d are drawn; the figures have all.", maxBars, len(rows))
 	return rows[:maxBars]
 }
 
@@ -810,7 +823,7 @@ func (c *charts) cold() figure {
 	f.Key = append(c.partKey("init", "first invocation"), keyItem{c.mark(warmMark), "warm invocation"})
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{c.name(row), medianCell(row.Init), medianCell(row.First), medianCell(row.Cold), medianCell(row.Warm), strconv.Itoa(row.Cold.N)})
+		f.Rows = append(f.Rows, []string{c.name(row), middle(row.Init), middle(row.First), middle(row.Cold), middle(row.Warm), strconv.Itoa(row.Cold.N)})
 	}
 	var bars []bar
 	for _, i := range f.few(rows) {
@@ -845,20 +858,20 @@ func (c *charts) runs() figure {
 	f := figure{ID: "runs", Title: "Every run", Head: []string{"setting", "n", "least ms", "median ms", "most ms", "cold ones n"}}
 	rows := c.where(func(row Row) bool { return row.Warm.N+row.Cold.N > 0 })
 	values := func(s stats.Summary) []float64 {
-		return slices.DeleteFunc(slices.Clone(s.Values), func(v float64) bool { return !drawable(v) })
+		return byRank(slices.DeleteFunc(slices.Clone(s.Values), func(v float64) bool { return !drawable(v) }))
 	}
 	rows = slices.DeleteFunc(rows, func(i int) bool { return len(values(c.Rows[i].Warm))+len(values(c.Rows[i].Cold)) == 0 })
 	if len(rows) == 0 {
 		f.Missing = "No invocation went well."
 		return f
 	}
-	middle := func(i int) float64 {
+	typical := func(i int) float64 {
 		if c.Rows[i].Warm.N > 0 {
 			return c.Rows[i].Warm.Median
 		}
 		return c.Rows[i].Cold.Median
 	}
-	slices.SortStableFunc(rows, func(a, b int) int { return cmp.Compare(middle(a), middle(b)) })
+	slices.SortStableFunc(rows, func(a, b int) int { return cmp.Compare(typical(a), typical(b)) })
 	spread := func(i int) float64 {
 		if s := c.Rows[i].Warm; s.N > 1 && s.Lowest > 0 {
 			return s.Highest / s.Lowest
@@ -872,11 +885,14 @@ func (c *charts) runs() figure {
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{c.name(row), strconv.Itoa(row.Warm.N), extreme(row.Warm, row.Warm.Lowest), medianCell(row.Warm), extreme(row.Warm, row.Warm.Highest), strconv.Itoa(row.Cold.N)})
+		f.Rows = append(f.Rows, []string{c.name(row), strconv.Itoa(row.Warm.N), extreme(row.Warm, row.Warm.Lowest), middle(row.Warm), extreme(row.Warm, row.Warm.Highest), strconv.Itoa(row.Cold.N)})
 	}
 	coldMark := draw.GlyphStyle{Color: role(1), Radius: 3.5, Shape: draw.PyramidGlyph{}}
 	warm := draw.GlyphStyle{Color: role(0), Radius: 3, Shape: draw.CircleGlyph{}}
 	f.Key = []keyItem{{c.mark(warm), "warm"}, {c.mark(coldMark), "cold, INIT included"}}
+	if slices.ContainsFunc(rows, func(i int) bool { return max(c.Rows[i].Warm.N, c.Rows[i].Cold.N) > maxMarks }) {
+		f.Summary += fmt.Sprintf(" Where there are more than %d runs, that many are drawn, evenly by rank.", maxMarks)
+	}
 	rows = f.few(rows)
 	var shown []float64
 	for _, i := range rows {
@@ -910,6 +926,19 @@ func (c *charts) runs() figure {
 	}
 	f.Pictures = []picture{{Wide: drawn("wide", wideWidth, 22, 60), Narrow: drawn("narrow", narrowWidth, 32, 22)}}
 	return f
+}
+
+// byRank keeps the least, the most, and between them evenly many values.
+func byRank(values []float64) []float64 {
+	if len(values) <= maxMarks {
+		return values
+	}
+	slices.Sort(values)
+	kept := make([]float64, maxMarks)
+	for i := range kept {
+		kept[i] = values[i*(len(values)-1)/(maxMarks-1)]
+	}
+	return kept
 }
 
 // each prints values, but not very many.

@@ -261,7 +261,7 @@ func (c *charts) table() pageTable {
 	}
 	for i, row := range c.Rows {
 		cells := []pageCell{
-			{Text: row.Workers(), Sort: strconv.Itoa(row.workers())}, {Text: strconv.Itoa(row.Warm.N), Sort: strconv.Itoa(row.Warm.N)},
+			{Text: row.Workers(), Sort: strconv.Itoa(inFlight(row))}, {Text: strconv.Itoa(row.Warm.N), Sort: strconv.Itoa(row.Warm.N)},
 			median(row.Warm), {Text: none}, percentile(row.P90), percentile(row.P99), median(row.Cold), {Text: none}, median(row.CPUPerObject),
 			{Text: strconv.Itoa(row.MaxMemoryMB), Sort: strconv.Itoa(row.MaxMemoryMB)}, {Text: none}, {Text: none},
 			{Text: row.Verdict.Short(), Sort: row.Verdict.Short(), Small: clip(row.Verdict.why(), 400)},
@@ -320,7 +320,7 @@ func (c *charts) table() pageTable {
 	filter("Client", "who", func(r pageRow) string { return r.Who })
 	filter("Workers", "workers", func(r pageRow) string { return r.Work })
 	filter("Why", "kind", func(r pageRow) string { return r.Kind })
-	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: both take n of %d. Cold is INIT and the first invocation. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
+	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: both take n of %d. Cold is INIT and the first invocation. Speed-up is over one worker of the same contender at the same memory. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
 	return t
 }
 
@@ -342,7 +342,15 @@ func (r *Report) details() []fact {
 		}
 	}
 	list := func(values []int) string {
-		return strings.Trim(strings.ReplaceAll(fmt.Sprint(values), " ", ", "), "[]")
+		words := make([]string, len(values))
+		for i, v := range values {
+			words[i] = strconv.Itoa(v)
+		}
+		return strings.Join(words, ", ")
+	}
+	var concurrencies []string
+	for _, n := range h.Plan.Concurrencies {
+		concurrencies = append(concurrencies, Setting{Client: "any", Concurrency: n}.Workers())
 	}
 	when := h.At.UTC().Format("2006-01-02 15:04 UTC")
 	if h.At.Equal(time.Time{}) {
@@ -360,7 +368,7 @@ func (r *Report) details() []fact {
 	add("memories, MB", list(h.Plan.MemoriesMB))
 	add("architectures", strings.Join(h.Plan.Architectures, ", "))
 	add("clients", strings.Join(h.Plan.Clients, ", "))
-	add("workers", strings.ReplaceAll(", "+list(h.Plan.Concurrencies)+",", ", 0,", ", auto,")[2:])
+	add("workers", strings.Join(concurrencies, ", "))
 	add("invocations a setting", fmt.Sprintf("%d warm, %d cold; %d warm with one worker", h.Plan.Invocations, h.Plan.Cold, h.Plan.Sequential))
 	question := "find the first object that holds the needle"
 	if h.Plan.Count {
@@ -378,18 +386,13 @@ func (r *Report) details() []fact {
 	if h.Prices != "" && h.Prices != r.Date {
 		add("prices known to the run", h.Prices)
 	}
-	for i, f := range all {
-		if f.Name == "workers" {
-			all[i].Value = strings.TrimSuffix(f.Value, ",")
-		}
-	}
 	return all
 }
 
 // how says how the figures come about.
 func (r *Report) how() []string {
 	said := []string{
-		fmt.Sprintf("Times are Lambda's own duration of an invocation, in rounds that take every setting in turn, in a seeded random order: what changes on the way changes for all. Cold and warm ones are never mixed. Each figure is a median; its interval, at %.0f%%, assumes no distribution and takes n of %d.", stats.Confidence*100, stats.MinForInterval),
+		fmt.Sprintf("Times are the duration that the log's REPORT line gives, in rounds that take every setting in turn, in a seeded random order: what changes on the way changes for all. Cold and warm ones are never mixed. Each figure is a median; its interval, at %.0f%%, assumes no distribution and takes n of %d.", stats.Confidence*100, stats.MinForInterval),
 		fmt.Sprintf("Two settings differ where a Mann-Whitney U test says so at p of %v; otherwise they tie, or the runs are too few to tell. A setting with any failure is not advised.", stats.Alpha),
 		"The frontier holds the settings that no other beats in both time and cost. The fastest pick is, of those within 5% that tie, the cheapest one; the cheapest pick, the fastest of them.",
 		fmt.Sprintf("The balanced pick has the least time to the power of %.2g times cost to the power of %.2g.", r.Advice.Weight, 1-r.Advice.Weight),

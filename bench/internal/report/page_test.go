@@ -421,6 +421,22 @@ func luminance(t *testing.T, hex string) float64 {
 	return sum
 }
 
+// A page of very many runs stays one that a browser opens.
+func TestManyRuns(t *testing.T) {
+	f := trial.File{Header: header()}
+	for i := range 20_000 {
+		u := usedBy{memory: 512, workers: 64, client: "lean", ms: 400 + float64(i*7919%20_000)/100, cpu: 100, p50: 20, p99: 100}
+		f.Results = append(f.Results, u.result(i))
+	}
+	page := string(pageOf(t, f, Options{}))
+	if len(page) > 300_000 || !strings.Contains(page, "more than 200 runs") {
+		t.Errorf("%d bytes", len(page))
+	}
+	if got := byRank(New(f, Options{}).Rows[0].Warm.Values); len(got) != maxMarks || got[0] != 400 || got[maxMarks-1] != 599.99 || !slices.IsSorted(got) {
+		t.Errorf("%d marks: %v", len(got), got)
+	}
+}
+
 // Marks of an axis are round, in order, within it, and neither none nor many.
 func TestTicks(t *testing.T) {
 	for _, tc := range []struct{ lo, hi float64 }{{100, 110}, {1, 64}, {0.5, 2e9}, {235, 283}, {1e-3, 2e-3}, {125.5, 136.2}, {404.9, 405.1}} {
