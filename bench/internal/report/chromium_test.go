@@ -149,10 +149,10 @@ func (b *browser) quiet(t *testing.T) {
 	}
 }
 
-// column gives the shown rows' texts of a column.
-func (b *browser) column(t *testing.T, n int) []string {
+// rows gives the settings of the rows that are shown.
+func (b *browser) rows(t *testing.T) []string {
 	t.Helper()
-	return eval[[]string](t, b, `[...document.querySelectorAll("#settings tbody tr")].filter(r => r.offsetParent).map(r => r.cells[`+string(rune('0'+n))+`].textContent.trim())`)
+	return eval[[]string](t, b, `[...document.querySelectorAll("#settings tbody tr")].filter(r => r.offsetParent).map(r => r.cells[0].textContent.trim())`)
 }
 
 // screenshot writes what is seen to the folder that FANOUT_SCREENSHOTS names.
@@ -188,10 +188,10 @@ func TestChromium(t *testing.T) {
 	b := newBrowser(t)
 	b.screen(t, 1280, 900, false)
 	b.media(t, "light")
-	b.open(t, pageOf(t, aws(), Options{}))
+	b.open(t, pageOf(t, aws()))
 	b.screenshot(t, "light")
 
-	if n := len(b.column(t, 0)); n != 80 {
+	if n := len(b.rows(t)); n != 80 {
 		t.Fatalf("%d rows", n)
 	}
 	// Sort by warm time: Tab reaches the button, Enter and Space press it.
@@ -231,12 +231,12 @@ func TestChromium(t *testing.T) {
 	// Filter: choose a memory, then a word, then clear.
 	focus("SELECT Memory, MB")
 	b.do(t, chromedp.KeyEvent("512"))
-	if v := b.column(t, 0); len(v) != 16 || slices.ContainsFunc(v, func(s string) bool { return !strings.HasPrefix(s, "512 MB") }) {
+	if v := b.rows(t); len(v) != 16 || slices.ContainsFunc(v, func(s string) bool { return !strings.HasPrefix(s, "512 MB") }) {
 		t.Errorf("512 MB: %q", v)
 	}
 	focus("INPUT Search")
 	b.do(t, chromedp.KeyEvent("rust arm64"))
-	if v := b.column(t, 0); len(v) != 4 || slices.ContainsFunc(v, func(s string) bool { return !strings.Contains(s, "rust arm64") }) {
+	if v := b.rows(t); len(v) != 4 || slices.ContainsFunc(v, func(s string) bool { return !strings.Contains(s, "rust arm64") }) {
 		t.Errorf("rust arm64: %q", v)
 	}
 	if said := eval[string](t, b, `document.querySelector("#count").textContent`); said != "4 of 80" {
@@ -246,7 +246,7 @@ func TestChromium(t *testing.T) {
 	b.do(t, chromedp.KeyEvent(kb.Enter), chromedp.Poll[chromedp.Void](`document.querySelector("#count").textContent === "80 of 80"`))
 	focus("INPUT only the frontier")
 	b.do(t, chromedp.KeyEvent(" "))
-	if n, want := len(b.column(t, 0)), len(New(aws(), Options{}).Advice.Frontier); n != want {
+	if n, want := len(b.rows(t)), len(New(aws(), Options{}).Advice.Frontier); n != want {
 		t.Errorf("%d rows of the frontier, want %d", n, want)
 	}
 	// Details of a figure open by keyboard.
@@ -262,7 +262,7 @@ func TestChromiumTheme(t *testing.T) {
 	b := newBrowser(t)
 	b.screen(t, 1280, 900, false)
 	b.media(t, "dark")
-	b.open(t, pageOf(t, aws(), Options{}))
+	b.open(t, pageOf(t, aws()))
 	if got := b.background(t); got != darkPage {
 		t.Errorf("dark: the page is %s", got)
 	}
@@ -300,7 +300,7 @@ func TestChromiumPhone(t *testing.T) {
 		b := newBrowser(t)
 		b.screen(t, 390, 844, true)
 		b.media(t, "light")
-		b.open(t, pageOf(t, file, Options{}))
+		b.open(t, pageOf(t, file))
 		if width := eval[float64](t, b, `document.scrollingElement.scrollWidth`); width > 390 {
 			t.Errorf("%s: %v wide: %v", name, width, eval[[]string](t, b, `[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > 390 && !e.closest(".scroll")).map(e => e.outerHTML.slice(0, 120)).slice(0, 5)`))
 		}
@@ -317,7 +317,7 @@ func TestChromiumPhone(t *testing.T) {
 func TestChromiumHostile(t *testing.T) {
 	b := newBrowser(t)
 	b.screen(t, 1280, 900, false)
-	b.open(t, pageOf(t, poisoned(), Options{}))
+	b.open(t, pageOf(t, poisoned()))
 	if n := eval[int](t, b, `document.scripts.length`); n != 1 {
 		t.Errorf("%d scripts", n)
 	}
@@ -344,7 +344,7 @@ func TestChromiumHostile(t *testing.T) {
 func TestChromiumServed(t *testing.T) {
 	var mu sync.Mutex
 	var asked []string
-	content := pageOf(t, aws(), Options{})
+	content := pageOf(t, aws())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -355,7 +355,7 @@ func TestChromiumServed(t *testing.T) {
 	b := newBrowser(t)
 	command(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.do(t, chromedp.Navigate(server.URL+"/report.html"), chromedp.WaitReady(chromedp.ID("run")))
-	if n := len(b.column(t, 0)); n != 80 {
+	if n := len(b.rows(t)); n != 80 {
 		t.Errorf("without script: %d rows", n)
 	}
 	if eval[bool](t, b, `[...document.querySelectorAll("#filters, #theme")].some(e => e.offsetParent)`) {

@@ -11,7 +11,6 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
@@ -165,129 +164,6 @@ func interval(s stats.Summary) string {
 	return grouped(s.Lo) + " to " + grouped(s.Hi)
 }
 
-// axes is a plot without figures, in the page's looks.
-func axes(x, y string) *plot.Plot {
-	p := plot.New()
-	p.BackgroundColor = nil
-	p.X.Label.Text, p.Y.Label.Text = x, y
-	for _, a := range []*plot.Axis{&p.X, &p.Y} {
-		for _, style := range []*text.Style{&a.Label.TextStyle, &a.Tick.Label} {
-			style.Font.Variant, style.Font.Size, style.Color = "Sans", 12, soft
-		}
-		a.Label.Padding = 4
-		a.LineStyle.Color, a.Tick.LineStyle.Color = soft, soft
-		a.LineStyle.Width, a.Tick.LineStyle.Width, a.Tick.Length = 0.75, 0.75, 4
-		a.Padding = 0
-	}
-	lines := plotter.NewGrid()
-	lines.Vertical.Color, lines.Horizontal.Color = grid, grid
-	lines.Vertical.Width, lines.Horizontal.Width = 0.75, 0.75
-	p.Add(lines)
-	return p
-}
-
-// logarithmic makes an axis that shows from lo to hi with some room.
-func logarithmic(a *plot.Axis, lo, hi float64) {
-	room := max(math.Pow(hi/lo, 0.07), 1.06)
-	a.Scale, a.Min, a.Max, a.Tick.Marker = plot.LogScale{}, lo/room, hi*room, logTicks{}
-}
-
-// linear makes an axis that shows from lo to hi.
-func linear(a *plot.Axis, lo, hi float64) {
-	a.Min, a.Max, a.Tick.Marker = lo, hi, evenTicks{}
-}
-
-// logTicks marks 1, 2 and 5 of each decade, or fewer of many, or more of few.
-type logTicks struct{}
-
-func (logTicks) Ticks(lo, hi float64) []plot.Tick {
-	var all []plot.Tick
-	for _, digits := range [][]float64{{1}, {1, 2, 5}, {1, 1.5, 2, 3, 5, 7}, {1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9}} {
-		all = all[:0]
-		for exponent := math.Floor(math.Log10(lo)); exponent <= math.Log10(hi); exponent++ {
-			for _, digit := range digits {
-				if v := digit * math.Pow(10, exponent); v >= lo && v <= hi {
-					all = append(all, plot.Tick{Value: v, Label: grouped(v)})
-				}
-			}
-		}
-		if len(all) >= 4 {
-			break
-		}
-	}
-	if len(all) < 2 {
-		return evenTicks{}.Ticks(lo, hi)
-	}
-	return all
-}
-
-// evenTicks marks four to eight round figures.
-type evenTicks struct{}
-
-func (evenTicks) Ticks(lo, hi float64) []plot.Tick {
-	step := math.Pow(10, math.Floor(math.Log10((hi-lo)/4)))
-	for _, times := range []float64{5, 2.5, 2} {
-		if (hi-lo)/(step*times) >= 4 {
-			step *= times
-			break
-		}
-	}
-	digits := max(0, int(math.Ceil(-math.Log10(step))))
-	if math.Mod(step*math.Pow(10, float64(digits)), 1) > 1e-9 { // 2.5
-		digits++
-	}
-	var all []plot.Tick
-	for i := math.Ceil(lo / step); i*step <= hi; i++ {
-		all = append(all, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step, 'f', digits, 64)})
-	}
-	return all
-}
-
-// spaced leaves out marks whose labels would run into each other.
-type spaced struct {
-	plot.Ticker
-	scale plot.Normalizer
-	least float64 // of the axis, between two marks
-}
-
-// Ticks gives those that are left.
-func (s spaced) Ticks(lo, hi float64) []plot.Tick {
-	last := math.Inf(-1)
-	return slices.DeleteFunc(s.Ticker.Ticks(lo, hi), func(t plot.Tick) bool {
-		at := s.scale.Normalize(lo, hi, t.Value)
-		if at-last < s.least {
-			return true
-		}
-		last = at
-		return false
-	})
-}
-
-// uncrowded spaces the marks of the lower axis of a picture of some width.
-func uncrowded(p *plot.Plot, width vg.Length) {
-	const label = 42 // points, and about two thirds of the width is the axis
-	p.X.Tick.Marker = spaced{p.X.Tick.Marker, p.X.Scale, label / (0.65 * width.Points())}
-}
-
-// measured marks what was measured, but not where labels would run into each
-// other.
-func measured(a *plot.Axis, values []int) {
-	var ticks plot.ConstantTicks
-	for _, v := range slices.Compact(slices.Sorted(slices.Values(values))) {
-		ticks = append(ticks, plot.Tick{Value: float64(v), Label: strconv.Itoa(v)})
-	}
-	a.Tick.Marker = spaced{ticks, a.Scale, 0.12}
-}
-
-// points draws one mark.
-func points(style draw.GlyphStyle, at ...plotter.XY) plot.Plotter {
-	return &plotter.Scatter{XYs: at, GlyphStyle: style}
-}
-
-func line(colour role, width vg.Length, at ...plotter.XY) *plotter.Line {
-	return &plotter.Line{XYs: at, LineStyle: draw.LineStyle{Color: colour, Width: width}}
-}
-
 // draw gives a picture of a plot. what adds the marks.
 func (c *charts) draw(id, label string, class string, width, height vg.Length, p *plot.Plot, what func(*drawing)) template.HTML {
 	if c.err != nil {
@@ -362,21 +238,23 @@ func (c *charts) frontier() figure {
 	usd := func(i int) float64 { return c.Rows[i].WarmCost.Median * 1e6 }
 	at := func(i int) plotter.XY { return plotter.XY{X: usd(i), Y: c.Rows[i].Warm.Median} }
 	edge := slices.DeleteFunc(slices.Clone(c.Advice.Frontier), func(i int) bool { return !slices.Contains(all, i) })
+	if len(edge) == 0 {
+		f.Missing = "The frontier's times or costs are no figures that can be drawn."
+		return f
+	}
 	picked := map[int][]string{}
 	for _, p := range c.Advice.Picks {
 		picked[p.Row] = append(picked[p.Row], string(p.Goal))
 	}
 	// Far settings would press the near ones into a corner.
 	shown := all
-	if len(edge) > 0 {
-		slowest, fastest := c.Rows[edge[0]].Warm.Median, c.Rows[edge[len(edge)-1]].Warm.Median
-		least, dearest := usd(edge[0]), usd(edge[len(edge)-1])
-		near := func(i int) bool {
-			return c.Rows[i].Warm.Median <= max(slowest*2.5, fastest*8) && usd(i) <= dearest+max((dearest-least)*1.5, dearest*0.08)
-		}
-		if kept := slices.DeleteFunc(slices.Clone(all), func(i int) bool { return !near(i) }); len(kept) >= 2 {
-			shown = kept
-		}
+	slowest, fastest := c.Rows[edge[0]].Warm.Median, c.Rows[edge[len(edge)-1]].Warm.Median
+	least, dearest := usd(edge[0]), usd(edge[len(edge)-1])
+	near := func(i int) bool {
+		return c.Rows[i].Warm.Median <= max(slowest*2.5, fastest*8) && usd(i) <= dearest+max((dearest-least)*1.5, dearest*0.08)
+	}
+	if kept := slices.DeleteFunc(slices.Clone(all), func(i int) bool { return !near(i) }); len(kept) >= 2 {
+		shown = kept
 	}
 	first, last := c.Rows[edge[0]], c.Rows[edge[len(edge)-1]]
 	f.Summary = fmt.Sprintf("Of %s without a failure, %d are on the frontier: no other is both faster and cheaper.", count(len(all), "setting", "settings"), len(edge))
@@ -442,55 +320,6 @@ func ranges(n int, at func(int) (x, y float64)) (xs, ys [2]float64) {
 		xs, ys = [2]float64{min(xs[0], x), max(xs[1], x)}, [2]float64{min(ys[0], y), max(ys[1], y)}
 	}
 	return xs, ys
-}
-
-// pointLabel is text at a point.
-type pointLabel struct {
-	at   plotter.XY
-	text string
-}
-
-// pointLabels writes each beside its point, where it hides the fewest marks,
-// and none over another.
-type pointLabels struct {
-	labels []pointLabel
-	marks  []plotter.XY
-}
-
-// Plot writes them.
-func (l pointLabels) Plot(c draw.Canvas, p *plot.Plot) {
-	style := text.Style{Color: ink, Font: p.X.Tick.Label.Font, Handler: p.TextHandler, YAlign: draw.YCenter}
-	const high, aside, above = 14, 12, 14
-	x, y := p.Transforms(&c)
-	var taken []vg.Rectangle
-	for _, label := range l.labels {
-		width := style.Width(label.text)
-		var best vg.Rectangle
-		least := math.MaxInt
-		for _, from := range []vg.Point{{X: aside, Y: above}, {X: aside, Y: -above}, {X: -aside - width, Y: above}, {X: -aside - width, Y: -above}, {X: aside}, {X: -width / 2, Y: 2 * above}} {
-			at := vg.Point{X: x(label.at.X), Y: y(label.at.Y)}.Add(from)
-			box := vg.Rectangle{Min: vg.Point{X: at.X, Y: at.Y - high/2}, Max: vg.Point{X: at.X + width, Y: at.Y + high/2}}
-			hidden := 0
-			if box.Min.X < c.Min.X || box.Max.X > c.Max.X || box.Min.Y < c.Min.Y || box.Max.Y > c.Max.Y {
-				hidden += 100
-			}
-			for _, m := range l.marks {
-				if mx, my := x(m.X), y(m.Y); mx > box.Min.X-5 && mx < box.Max.X+5 && my > box.Min.Y-4 && my < box.Max.Y+4 {
-					hidden++
-				}
-			}
-			for _, other := range taken {
-				if box.Min.X < other.Max.X && other.Min.X < box.Max.X && box.Min.Y < other.Max.Y && other.Min.Y < box.Max.Y {
-					hidden += 1000
-				}
-			}
-			if hidden < least {
-				best, least = box, hidden
-			}
-		}
-		taken = append(taken, best)
-		c.FillText(style, vg.Point{X: best.Min.X, Y: (best.Min.Y + best.Max.Y) / 2}, label.text)
-	}
 }
 
 // panel is one of several plots of a figure.
@@ -778,7 +607,7 @@ func (c *charts) bars(f figure, axis string, bars []bar) []picture {
 // rowLabels names the rows of a plot, from the top.
 func (c *charts) rowLabels(p *plot.Plot, n int, label func(int) string) {
 	p.Y.Min, p.Y.Max = -0.6, float64(n)-0.4
-	p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
+	p.Y.Width, p.Y.Tick.Length = 0, 0
 	var ticks plot.ConstantTicks
 	for i := range n {
 		ticks = append(ticks, plot.Tick{Value: float64(n - 1 - i), Label: label(i)})
@@ -786,16 +615,6 @@ func (c *charts) rowLabels(p *plot.Plot, n int, label func(int) string) {
 	p.Y.Tick.Marker = ticks
 	p.Y.Tick.Label.Color = ink
 	p.Y.Padding = 6
-}
-
-// endLabel is text to the right of a point.
-type endLabel pointLabel
-
-// Plot writes it.
-func (l endLabel) Plot(c draw.Canvas, p *plot.Plot) {
-	x, y := p.Transforms(&c)
-	style := text.Style{Color: soft, Font: p.X.Tick.Label.Font, Handler: p.TextHandler, YAlign: draw.YCenter}
-	c.FillText(style, vg.Point{X: x(l.at.X) + 11, Y: y(l.at.Y)}, l.text)
 }
 
 // few keeps the first of many rows.

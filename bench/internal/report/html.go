@@ -108,7 +108,7 @@ func HTML(w io.Writer, r *Report) error {
 		return err
 	}
 	p := page{
-		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"), //nolint:gosec // files of this repository
+		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"), // files of this repository
 		Policy: policy(pageStyle, pageScript),
 		Place:  fmt.Sprintf("%d objects, %.1f MB, %s", r.Objects, float64(r.Bytes)/1e6, clip(place(r.Header), 200)), Banner: banner(r), Facts: r.facts(), Figures: figures,
 		Table: c.table(), Details: r.details(), How: r.how(),
@@ -137,7 +137,7 @@ func policy(style, script string) template.HTML {
 		sum := sha256.Sum256([]byte(s))
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
-	return template.HTML(fmt.Sprintf(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'">`, hash(style), hash(script))) //nolint:gosec // two hashes
+	return template.HTML(fmt.Sprintf(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'">`, hash(style), hash(script))) // two hashes
 }
 
 // banner says what the times are not, as the other formats do.

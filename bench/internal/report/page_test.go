@@ -26,7 +26,7 @@ import (
 // hostile is what names in a results file may hold: an element, ends of an
 // attribute, a script, a style and a title, a link, what turns text round, and
 // the characters that pictures mark titles with.
-const hostile = `<script>alert(1)</script>"' onload=alert(1) x='</style></title></svg><img src=http://x.invalid/>\u0022;alert(1)//{{.}}` + "\u202e\ue0000\ue001\x1b[31m]]>"
+const hostile = `<script>alert(1)</script>"' onload=alert(1) x='  </style></title></svg><img src=http://x.invalid/>\u0022;alert(1)//{{.}}` + "\u202e\ue0000\ue001\x1b[31m]]>"
 
 // aws makes results as of Lambda: two contenders, two architectures, and
 // hostile in every text that a file can hold.
@@ -108,10 +108,10 @@ func poisoned() trial.File {
 	return f
 }
 
-func pageOf(t *testing.T, f trial.File, o Options) []byte {
+func pageOf(t *testing.T, f trial.File) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := HTML(&b, New(f, o)); err != nil {
+	if err := HTML(&b, New(f, Options{})); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -158,7 +158,7 @@ func all(n *html.Node, name string) []*html.Node {
 // The page of a small file: everything that is to be read, the pictures by
 // their texts and titles.
 func TestHTML(t *testing.T) {
-	page := pageOf(t, example(), Options{})
+	page := pageOf(t, example())
 	page = regexp.MustCompile(`(?s)<style>.*?</style>`).ReplaceAll(page, []byte("<style>page.css</style>"))
 	page = regexp.MustCompile(`(?s)<script>.*?</script>`).ReplaceAll(page, []byte("<script>page.js</script>"))
 	page = regexp.MustCompile(`sha256-[^']*`).ReplaceAll(page, []byte("sha256-HASH"))
@@ -178,7 +178,7 @@ func TestHTML(t *testing.T) {
 // that needs nothing else.
 func TestHTMLHostile(t *testing.T) {
 	for name, file := range map[string]trial.File{"every text hostile": poisoned(), "none": aws(), "example": example()} {
-		page := pageOf(t, file, Options{})
+		page := pageOf(t, file)
 		root := parse(t, page)
 		allowed := strings.Fields(`html head meta title link style body a header p nav button main section h1 h2 h3 div article span strong b dl dt dd ul li
 			figure figcaption details summary table thead tbody tr th td small form label input select option output code script svg g path text`)
@@ -226,7 +226,7 @@ func TestHTMLHostile(t *testing.T) {
 
 // What a reader who cannot see the pictures, or has no mouse, relies on.
 func TestHTMLAccessible(t *testing.T) {
-	root := parse(t, pageOf(t, aws(), Options{}))
+	root := parse(t, pageOf(t, aws()))
 	ids := map[string]bool{}
 	for n := range root.Descendants() {
 		if id := attribute(n, "id"); id != "" {
@@ -351,7 +351,7 @@ func TestMissingPictures(t *testing.T) {
 				t.Errorf("%s: %s: missing %q, %d pictures", tc.name, f.ID, f.Missing, len(f.Pictures))
 			}
 		}
-		page := string(pageOf(t, tc.file, Options{}))
+		page := string(pageOf(t, tc.file))
 		if tc.missing["runs"] != "" && !strings.Contains(page, "No setting to advise") {
 			t.Errorf("%s: advice from nothing", tc.name)
 		}
@@ -372,7 +372,7 @@ func TestBanner(t *testing.T) {
 	} {
 		f := example()
 		tc.change(&f.Header)
-		page := string(pageOf(t, f, Options{}))
+		page := string(pageOf(t, f))
 		at, heading := strings.Index(page, tc.want), strings.Index(page, `class="picks"`)
 		if tc.want == "" && strings.Contains(page, `class="banner"`) || at < 0 || at > heading {
 			t.Errorf("%s: at %d, picks at %d", tc.name, at, heading)
@@ -428,12 +428,29 @@ func TestManyRuns(t *testing.T) {
 		u := usedBy{memory: 512, workers: 64, client: "lean", ms: 400 + float64(i*7919%20_000)/100, cpu: 100, p50: 20, p99: 100}
 		f.Results = append(f.Results, u.result(i))
 	}
-	page := string(pageOf(t, f, Options{}))
+	page := string(pageOf(t, f))
 	if len(page) > 300_000 || !strings.Contains(page, "more than 200 runs") {
 		t.Errorf("%d bytes", len(page))
 	}
 	if got := byRank(New(f, Options{}).Rows[0].Warm.Values); len(got) != maxMarks || got[0] != 400 || got[maxMarks-1] != 599.99 || !slices.IsSorted(got) {
 		t.Errorf("%d marks: %v", len(got), got)
+	}
+}
+
+// A range too narrow for its figures ends all the same.
+func TestNarrowTicks(t *testing.T) {
+	if got := (evenTicks{}).Ticks(1e12, 1e12+1e-4); len(got) > 12 {
+		t.Errorf("%d marks", len(got))
+	}
+}
+
+// Leaving marks out leaves the others, each time they are asked for.
+func TestSpacedTicks(t *testing.T) {
+	s := spaced{plot.ConstantTicks{{Value: 1, Label: "1"}, {Value: 1.01, Label: "2"}, {Value: 100, Label: "3"}}, plot.LogScale{}, 0.1}
+	for range 2 {
+		if got := s.Ticks(1, 100); len(got) != 2 || got[0].Label != "1" || got[1].Label != "3" {
+			t.Errorf("%v", got)
+		}
 	}
 }
 

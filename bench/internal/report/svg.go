@@ -104,7 +104,7 @@ func (d *drawing) markup(attributes ...string) (template.HTML, error) {
 		token, err := decoder.Token()
 		switch {
 		case errors.Is(err, io.EOF):
-			return template.HTML(b.String()), nil //nolint:gosec // every text and attribute in it is escaped
+			return template.HTML(b.String()), nil // every text and attribute in it is escaped
 		case err != nil:
 			return "", fmt.Errorf("read a picture: %w", err)
 		}
