@@ -114,13 +114,13 @@ type perfLab struct {
 }
 
 // open starts a lab in which everybody may read, and puts the corpus.
-func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects.Network, memories []int, spec corpus.Spec, withBaseline bool) (*perfLab, error) {
+func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects.Network, memories []int, spec corpus.Spec, change func(*fleet)) (*perfLab, error) {
 	fl := fleet{
 		memoriesMB: memories, archs: []string{hostArch()}, timeout: 15 * time.Minute, network: network,
 		networkFlag: string(network), corpus: spec, seed: pf.seed, publicRead: true,
 	}
-	if withBaseline {
-		fl.contenderFlags = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
+	if change != nil {
+		change(&fl)
 	}
 	if err := fl.parse("perf"); err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects
 		return nil, errors.Join(err, l.Close())
 	}
 	p := &perfLab{lab: l, runner: trial.Runner{
-		Lambda: l.client(), Targets: l.targets, Bucket: labBucket, Expected: trial.Expect(spec, false),
+		Lambda: l.client(), Targets: l.targets, Bucket: labBucket, Expected: trial.Expect(spec, nil),
 		Header: trial.Header{Backend: trial.Sandbox, Corpus: spec},
 	}}
 	return p, p.runner.Probe(ctx)
@@ -170,7 +170,9 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 
 // clients compares the clients at several memory sizes.
 func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	p, err := pf.open(ctx, stderr, objects.S3Standard, pf.memories, corpus.Default(), true)
+	p, err := pf.open(ctx, stderr, objects.S3Standard, pf.memories, corpus.Default(), func(fl *fleet) {
+		fl.contenderFlags = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
+	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
@@ -245,7 +247,7 @@ func (pf *perfFlags) floor(ctx context.Context, stdout, stderr io.Writer) (err e
 		return nil
 	}
 	spec := corpus.Default()
-	p, err := pf.open(ctx, stderr, objects.None, []int{1769}, spec, false)
+	p, err := pf.open(ctx, stderr, objects.None, []int{1769}, spec, nil)
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
@@ -292,7 +294,9 @@ func (pf *perfFlags) floor(ctx context.Context, stdout, stderr io.Writer) (err e
 func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	spec := corpus.Default()
 	spec.Count = pf.large
-	p, err := pf.open(ctx, stderr, objects.None, []int{1769}, spec, false)
+	p, err := pf.open(ctx, stderr, objects.None, []int{1769}, spec, func(fl *fleet) {
+		fl.spillAll = true // few and many alike: a body from a file comes otherwise than one from memory
+	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
@@ -340,7 +344,7 @@ var autoFixed = []int{4, 8, 16, 32, 64, 96, 128, 256}
 
 func (pf *perfFlags) autoOn(ctx context.Context, stdout, stderr io.Writer, network objects.Network) (err error) {
 	memories := []int{128, 512, 1769, 3008}
-	p, err := pf.open(ctx, stderr, network, memories, corpus.Default(), false)
+	p, err := pf.open(ctx, stderr, network, memories, corpus.Default(), nil)
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
