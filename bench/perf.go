@@ -138,7 +138,7 @@ func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects
 		return nil, errors.Join(err, l.Close())
 	}
 	p := &perfLab{lab: l, runner: trial.Runner{
-		Lambda: l.client(), Targets: l.targets, Bucket: labBucket, Expected: trial.Expect(spec, nil),
+		Lambda: l.client(), Targets: l.targets, Bucket: labBucket, Expected: trial.Expect(spec, false),
 		Header: trial.Header{Backend: trial.Sandbox, Corpus: spec},
 	}}
 	return p, p.runner.Probe(ctx)
@@ -294,7 +294,7 @@ func (pf *perfFlags) floor(ctx context.Context, stdout, stderr io.Writer) (err e
 func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	spec := corpus.Default()
 	spec.Count = pf.large
-	p, err := pf.open(ctx, stderr, objects.None, []int{1769}, spec, func(fl *fleet) {
+	p, err := pf.open(ctx, stderr, objects.S3Standard, []int{1769}, spec, func(fl *fleet) {
 		fl.spillAll = true // few and many alike: a body from a file comes otherwise than one from memory
 	})
 	if p != nil {
@@ -309,7 +309,7 @@ func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (e
 	few.runner.Expected = trial.Expected{}
 	var many, thousand series
 	setting := trial.Setting{Target: p.runner.Targets[0], Client: store.Lean, Concurrency: pf.workers}
-	rounds := min(pf.rounds, 5)
+	rounds := min(pf.rounds, 3)
 	for round := range rounds {
 		note(stderr, "large: round %d of %d", round+1, rounds)
 		for range 3 { // as short as these are
@@ -321,7 +321,7 @@ func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (e
 			return err
 		}
 	}
-	fmt.Fprintf(stdout, "\nLarge: lean, network none, %d workers, n=%d and %d\n\n", pf.workers, len(thousand.cpu), rounds)
+	fmt.Fprintf(stdout, "\nLarge: lean, network s3-standard, %d workers, n=%d and %d\n\n", pf.workers, len(thousand.cpu), rounds)
 	fmt.Fprintf(stdout, "  1769     1000 objects %7.1f µs %5s  peak %3.0f MB\n", median(thousand.cpu), spread(thousand.cpu), thousand.memory[2])
 	fmt.Fprintf(stdout, "  1769  %7d objects %7.1f µs %5s  peak %3.0f MB  CPU an object %.2f×, memory %.2f×\n", pf.large,
 		median(many.cpu), spread(many.cpu), many.memory[len(many.memory)-1],
