@@ -68,4 +68,4 @@ ci: ci-deps build test lint test-arm64 test-awscli ## what must hold on each cha
 clean: ## remove what was built
 	rm -rf bin build cdk.out
 
-include infra/infra.mk
+include infra/infra.mk functions/rust/rust.mk

@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &problem{err, "see fanout help " + c.Name(), exitUsage}
 	})
-	root.AddCommand(runCommand(), reportCommand(), sandboxCommand(), seedCommand(), perfCommand())
+	root.AddCommand(runCommand(), reportCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
