@@ -11,7 +11,7 @@ help: ## list the targets
 
 .PHONY: bench
 bench: build ## main job: measure 128, 512 and 1,769 MB on this machine (needs Go and make)
-	bin/fanout run --memory 128,512,1769 --client tuned --concurrency 1,64
+	bin/fanout run --memory 128,512,1769 --client lean,stock --concurrency 1,64
 
 .PHONY: perf
 perf: build ## compare the S3 clients: CPU an object, wall time, ratios (wrk too, where installed)
@@ -41,13 +41,13 @@ test-arm64: ## run the arm64 package under qemu (needs qemu-user-static)
 	go test -count=1 -tags qemu -run ARM64 ./bench
 
 .PHONY: test-awscli
-test-awscli: .venv/awscli ## use the sandbox with the AWS CLI (needs Python 3; installs into .venv)
+test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs Python 3; installs into .venv)
 	go test -count=1 -tags awscli -run AWSCLI ./bench
 
-.venv/awscli: .ci/awscli.txt
-	python3 -m venv .venv
-	.venv/bin/pip install --quiet --requirement $<
-	touch $@
+.venv/awscli/installed: .ci/awscli.txt
+	python3 -m venv .venv/awscli
+	.venv/awscli/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds

@@ -15,12 +15,12 @@ import (
 // With the sandbox's exports the AWS CLI works as against AWS. make
 // test-awscli runs it.
 func TestAWSCLI(t *testing.T) {
-	aws, err := filepath.Abs("../.venv/bin/aws")
+	aws, err := filepath.Abs("../.venv/awscli/bin/aws")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(aws); err != nil {
-		t.Fatal("the AWS CLI is not in .venv: make test-awscli installs it")
+		t.Fatal("the AWS CLI is not in .venv/awscli: make test-awscli installs it")
 	}
 	cmd, stdout, stderr := command(t, "sandbox", "--memory", "128,512", "--objects", "30")
 	until(t, stderr, `^serving until interrupted`)

@@ -29,20 +29,7 @@ func main() {
 // run is the whole command; it gives the exit status: 0, 1 for a run that
 // failed, 2 for wrong usage.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
-		Use:           "fanout",
-		Short:         "Which memory, architecture, concurrency and client to pay for when a Lambda function reads many S3 objects",
-		Version:       version,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &problem{err, "see fanout help " + c.Name(), exitUsage}
-	})
-	root.AddCommand(runCommand(), reportCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
+	root := rootCommand(args, stdout, stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -62,6 +49,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "error: %v\nhint: %s\n", p.err, p.hint)
 	return p.status
+}
+
+// rootCommand is the command with all of its subcommands.
+func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "fanout",
+		Short:         "Which memory, architecture, concurrency and client to pay for when a Lambda function reads many S3 objects",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &problem{err, "see fanout help " + c.Name(), exitUsage}
+	})
+	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
+	addCompletions(root)
+	return root
 }
 
 // Exit statuses.

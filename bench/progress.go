@@ -24,6 +24,8 @@ type progress struct {
 	bar  *progressbar.ProgressBar
 	stop func() // ends the ticker that moves the bar within an invocation
 	last int    // of count
+
+	table *live // on a terminal, while a run goes on
 }
 
 func newProgress(out io.Writer) *progress {
@@ -88,6 +90,9 @@ func (p *progress) drop() {
 		_ = p.bar.Exit()
 		p.bar = nil
 	}
+	if p.table != nil {
+		p.table.erase()
+	}
 	p.last = 0
 }
 
@@ -102,6 +107,7 @@ func (p *progress) step(s trial.Step) {
 		p.started = time.Now()
 		if p.terminal {
 			p.newBar(int64(s.Planned), "")
+			p.table = newLive(p.out)
 		}
 	}
 	if p.stop != nil {
@@ -114,6 +120,10 @@ func (p *progress) step(s trial.Step) {
 		}
 		return
 	}
+	if s.Last != nil {
+		_ = p.bar.Clear()
+		p.table.add(s.Setting, *s.Last)
+	}
 	p.bar.Describe(fmt.Sprintf("%d/%d %s", s.Done, s.Total, describe(s)))
 	_ = p.bar.Set64(int64(s.Past))
 	if s.Last == nil {
@@ -123,9 +133,10 @@ func (p *progress) step(s trial.Step) {
 
 // creep moves the bar along while an invocation runs, up to its own share.
 func (p *progress) creep(s trial.Step) (stop func()) {
-	ticker, done := time.NewTicker(200*time.Millisecond), make(chan struct{})
+	ticker, done, ended := time.NewTicker(200*time.Millisecond), make(chan struct{}), make(chan struct{})
 	began, bar := time.Now(), p.bar
 	go func() {
+		defer close(ended)
 		for {
 			select {
 			case <-done:
@@ -136,7 +147,7 @@ func (p *progress) creep(s trial.Step) (stop func()) {
 			}
 		}
 	}()
-	return func() { ticker.Stop(); close(done) }
+	return func() { ticker.Stop(); close(done); <-ended }
 }
 
 // left forecasts the time to go from the pace so far.
@@ -148,18 +159,19 @@ func (p *progress) left(s trial.Step) string {
 	return fmt.Sprintf(", about %v left", left.Round(time.Second))
 }
 
-func describe(s trial.Step) string {
-	t := s.Setting.Target
-	text := fmt.Sprintf("%s %d MB", t.Contender, t.MemoryMB)
-	if s.Setting.Client != "" {
-		text += " " + s.Setting.Client
-		if s.Setting.Concurrency == trial.Auto {
+func describe(s trial.Step) string { return settingName(s.Setting) + " " + s.Start }
+
+func settingName(s trial.Setting) string {
+	text := fmt.Sprintf("%s %d MB", s.Target.Contender, s.Target.MemoryMB)
+	if s.Client != "" {
+		text += " " + s.Client
+		if s.Concurrency == trial.Auto {
 			text += " auto"
 		} else {
-			text += fmt.Sprintf(" ×%d", s.Setting.Concurrency)
+			text += fmt.Sprintf(" ×%d", s.Concurrency)
 		}
 	}
-	return text + " " + s.Start
+	return text
 }
 
 func outcome(r trial.Result) string {

@@ -1,21 +1,101 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"fanout/bench/internal/cost"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/trial"
 )
 
+// formats is how a report can be written.
+var formats = []struct {
+	name, about string
+	write       func(io.Writer, *report.Report) error
+}{
+	{"text", "for a terminal of 80 columns", report.Text},
+	{"csv", "a row a setting, every figure", report.CSV},
+	{"markdown", "for a page or a pull request", report.Markdown},
+	{"benchfmt", "a line an invocation, for benchstat", report.Benchfmt},
+	{"json", "all of it, for programs", report.JSON},
+	{"png", "a picture of the speed-up over one worker", report.SpeedupChart},
+}
+
+func formatNames() []string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// priceFlags is what decides on costs and on the balanced pick.
+type priceFlags struct {
+	prices, region, class string
+	weight                float64
+}
+
+func (p *priceFlags) add(f *pflag.FlagSet) {
+	p.addTable(f)
+	f.StringVar(&p.region, "region", "", "whose prices to take (default the functions', else "+report.DefaultRegion+")")
+	f.StringVar(&p.class, "storage-class", "", "of the objects: standard or express (default as the network modelled, else standard)")
+	f.Float64Var(&p.weight, "weight", 0.5, "of time against cost in the balanced pick, above 0 to 1")
+}
+
+// addTable adds what a run needs of it.
+func (p *priceFlags) addTable(f *pflag.FlagSet) {
+	p.weight = 0.5
+	f.StringVar(&p.prices, "prices", "", "`file` of prices, as fanout prices writes it, instead of the built-in ones")
+}
+
+// options checks the flags and reads the prices.
+func (p *priceFlags) options(command string) (report.Options, error) {
+	hint := "see fanout help " + command
+	if !(p.weight > 0 && p.weight <= 1) {
+		return report.Options{}, usage(hint, "weight %v: must be above 0 and at most 1", p.weight)
+	}
+	class := cost.StorageClass(p.class)
+	if p.class != "" && class != cost.Standard && class != cost.Express {
+		return report.Options{}, usage(hint, "storage-class %q: must be %s or %s", p.class, cost.Standard, cost.Express)
+	}
+	o := report.Options{Region: p.region, Class: class, Weight: p.weight, Prices: cost.Builtin}
+	if p.prices != "" {
+		f, err := os.Open(p.prices)
+		if err != nil {
+			return o, failed("fanout prices writes such a file", "read prices: %w", err)
+		}
+		defer f.Close() //nolint:errcheck // only read from
+		if o.Prices, err = cost.ReadTable(f); err != nil {
+			return o, failed("fanout prices writes such a file", "%s: %w", p.prices, err)
+		}
+	}
+	if p.region != "" {
+		if _, err := o.Prices.Prices(p.region); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
 func reportCommand() *cobra.Command {
 	var format, out string
+	var prices priceFlags
 	c := &cobra.Command{
-		Use:     "report DIR|FILE",
-		Short:   "Show what a result file says",
-		Example: "  fanout report results/20261124-120000\n  fanout report --format png -o speedup.png results/20261124-120000",
+		Use:   "report DIR|FILE",
+		Short: "Show what a result file says, and what to choose",
+		Long: `Show what a result file says: what to choose and how sure that is, then time,
+cost and the reason for each setting. docs/statistics.md says how each figure
+comes about.`,
+		Example: `  fanout report results/20261124-120000
+  fanout report --weight 0.9 --region us-east-1 results/20261124-120000
+  fanout report --format png -o speedup.png results/20261124-120000`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage("see fanout help report", "report: give one results folder or file, not %d", len(args))
@@ -23,23 +103,42 @@ func reportCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			write := map[string]func(io.Writer, trial.File) error{"text": report.Text, "png": report.SpeedupChart}[format]
-			if write == nil {
-				return usage("see fanout help report", "format %q: must be text or png", format)
+			i := slices.Index(formatNames(), format)
+			if i < 0 {
+				return usage("see fanout help report", "format %q: must be one of %s", format, strings.Join(formatNames(), ", "))
 			}
-			results, err := trial.ReadPath(args[0])
+			options, err := prices.options("report")
 			if err != nil {
-				return failed("name a folder that fanout run wrote, or its "+trial.FileName, "%w", err)
+				return err
+			}
+			r, err := readReport(args[0], options)
+			if err != nil {
+				return err
 			}
 			if out == "" {
-				return write(c.OutOrStdout(), results)
+				return formats[i].write(c.OutOrStdout(), r)
 			}
-			return writeFile(out, func(w io.Writer) error { return write(w, results) })
+			return writeFile(out, func(w io.Writer) error { return formats[i].write(w, r) })
 		},
 	}
-	c.Flags().StringVar(&format, "format", "text", "text, or png: a picture of the speed-up over one worker")
+	c.Flags().SortFlags = false
+	var about []string
+	for _, f := range formats {
+		about = append(about, f.name+": "+f.about)
+	}
+	c.Flags().StringVar(&format, "format", "text", strings.Join(about, "; "))
 	c.Flags().StringVarP(&out, "output", "o", "", "`file` to write to instead of standard output")
+	prices.add(c.Flags())
 	return c
+}
+
+// readReport sums up the result file at path.
+func readReport(path string, o report.Options) (*report.Report, error) {
+	results, err := trial.ReadPath(path)
+	if err != nil {
+		return nil, failed("name a folder that fanout run wrote, or its "+trial.FileName, "%w", err)
+	}
+	return report.New(results, o), nil
 }
 
 func writeFile(path string, write func(io.Writer) error) error {
@@ -49,7 +148,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 	}
 	if err := write(f); err != nil {
 		_ = f.Close() // the first error is the one to tell
-		return err
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return f.Close()
 }

@@ -13,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/cost"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 	"fanout/functions/store"
 )
@@ -25,6 +27,9 @@ type runFlags struct {
 	concurrencies []string
 	out           string
 	verbose       bool
+	quiet, json   bool
+	bounds        boundFlags
+	prices        priceFlags
 
 	stack     string   // deployed functions: of this stack,
 	functions []string // or these,
@@ -50,34 +55,43 @@ functions there are.`,
 		Example: `  fanout run
   fanout run --memory 512 --concurrency 64 --client stock,tuned
   fanout run --memory 128,1769 --contender rust=target/lambda/bootstrap
-  fanout run --stack Fanout --arch arm64 --concurrency 64`,
+  fanout run --precision 5% --budget 20m
+  fanout run --stack Fanout --arch arm64 --concurrency 64 --budget 0.50,20m`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			rf.given = c.Flags().Changed
-			return rf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+			return rf.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	f := c.Flags()
 	f.SortFlags = false
 	fleetFlags(f, &rf.fleet, []int{128, 512, 1769})
 	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
-	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto; 1 is the sequential baseline")
-	f.IntVar(&rf.plan.Invocations, "invocations", 5, "warm invocations a setting")
+	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto; 1 is the sequential baseline, tried with the first client only beside others")
+	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval, "warm invocations a setting; an interval takes 6")
 	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts a setting (none for concurrency 1)")
 	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations a setting of concurrency 1, which take long")
 	f.BoolVar(&rf.plan.Count, "count", false, "count the objects instead of finding the needle")
+	rf.bounds.add(f)
 	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack: costs money")
 	f.StringArrayVar(&rf.functions, "function", nil, "measure this deployed function, by `ARN`: costs money; may be repeated")
 	f.StringVar(&rf.bucket, "bucket", "", "bucket for --function to read, under --prefix")
 	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" (default results/DATE-TIME)")
+	rf.prices.addTable(f)
+	f.BoolVarP(&rf.quiet, "quiet", "q", false, "no progress and no estimate on standard error")
+	f.BoolVar(&rf.json, "json", false, "print the report as JSON")
 	f.BoolVarP(&rf.verbose, "verbose", "v", false, "log what the sandbox does, on standard error")
 	return c
 }
 
 // run measures. Everything that can be wrong with the flags is found before
 // anything is created or called.
-func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	if err := rf.parse(); err != nil {
+		return err
+	}
+	options, err := rf.prices.options("run")
+	if err != nil {
 		return err
 	}
 	now := time.Now()
@@ -92,10 +106,14 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if rf.verbose {
 		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	show := newProgress(stderr)
+	progressTo := stderr
+	if rf.quiet {
+		progressTo = io.Discard
+	}
+	show := newProgress(progressTo)
 	defer show.close()
 	runner := trial.Runner{
-		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), At: now.UTC()},
+		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC()},
 		Progress: show.step,
 	}
 	if rf.deployed() {
@@ -112,6 +130,17 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if _, reason, unlimited := strings.Cut(runner.Header.Limits, "none: "); unlimited {
 		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", reason)
 	}
+	if strings.HasSuffix(runner.Bucket, "--x-s3") { // a directory bucket's name ends so
+		runner.Header.Class = string(cost.Express)
+	}
+	g, err := newGuard(rf.bounds, options, &runner)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(progressTo, g.estimate())
+	if err := g.confirm(ctx, stdin, stderr); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(rf.out, 0o755); err != nil {
 		return failed("give another --out", "make the results' folder: %w", err)
 	}
@@ -119,7 +148,7 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return failed("give another --out", "write results: %w", err)
 	}
-	runner.Out = file
+	runner.Out, runner.Guard = file, g
 	runErr := runner.Probe(ctx)
 	if runErr == nil {
 		runErr = runner.Run(ctx)
@@ -141,14 +170,31 @@ func (rf *runFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	if err := report.Text(stdout, results); err != nil {
+	if err := rf.show(stdout, stderr, g, report.New(results, options), path); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "results: %s\n", path)
 	if runErr != nil {
 		return failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
 	}
 	return nil
+}
+
+// show prints what was measured, and which bound ended it.
+func (rf *runFlags) show(stdout, stderr io.Writer, g *guard, r *report.Report, path string) error {
+	if g.stopped != "" {
+		fmt.Fprintf(stderr, "stopped before %s would be passed\n", g.stopped)
+	}
+	for _, name := range g.missed(r) {
+		fmt.Fprintf(stderr, "precision %s not reached: %s\n", g.precisionFlag, name)
+	}
+	if rf.json {
+		return report.JSON(stdout, r)
+	}
+	if err := report.Text(stdout, r); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(stdout, "results: %s\n", path)
+	return err
 }
 
 // deployed says whether functions are named that are there already.
@@ -160,6 +206,12 @@ func (rf *runFlags) parse() (err error) {
 		return err
 	}
 	const hint = "see fanout help run"
+	if err := rf.bounds.parse(); err != nil {
+		return err
+	}
+	if rf.bounds.precision > 0 && !rf.given("invocations") {
+		rf.plan.Invocations = precisionInvocations
+	}
 	if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
 		return usage(hint, "%w", err)
 	}

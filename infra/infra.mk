@@ -7,7 +7,6 @@
 CDK := npx cdk
 CDK_QUIET := CDK_DISABLE_VERSION_CHECK=1 CDK_DISABLE_CLI_TELEMETRY=true \
 	JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true
-DEPLOY_README := $(if $(wildcard README.md),$(shell grep -l '^\#\# Deploy' README.md),)
 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -35,11 +34,11 @@ ci: template-lint e2e
 
 .PHONY: e2e
 e2e: node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS by the README's commands, use it, destroy it (needs qemu-user-static)
-	.venv/e2e/bin/python infra/e2e/e2e.py $(or $(DEPLOY_README),infra/DEPLOY.md)
+	.venv/e2e/bin/python infra/e2e/e2e.py README.md
 
 .PHONY: e2e-sabotage
 e2e-sabotage: node_modules/.package-lock.json .venv/e2e/installed ## show that e2e fails if the seeder's delete does nothing
-	.venv/e2e/bin/python infra/e2e/e2e.py --sabotage $(or $(DEPLOY_README),infra/DEPLOY.md); \
+	.venv/e2e/bin/python infra/e2e/e2e.py --sabotage README.md; \
 	code=$$?; [ $$code = 3 ] || { echo "error: e2e ended with $$code; want 3, something left behind" >&2; exit 1; }
 
 .PHONY: template-lint

@@ -248,7 +248,8 @@ func vpcStatements(s awscdk.Stack) []awsiam.PolicyStatement {
 
 // newFetch makes one function of the comparison.
 func newFetch(s awscdk.Stack, c Config, b bucket, network *awslambda.FunctionProps, code awslambda.Code, memoryMB int, arch string) {
-	environment := map[string]*string{"CLIENT": jsii.String(c.Client)}
+	// The bucket's connections are opened in INIT, by its name.
+	environment := map[string]*string{"CLIENT": jsii.String(c.Client), "BUCKET": b.name}
 	if c.Concurrency > 0 {
 		environment["CONCURRENCY"] = jsii.String(strconv.Itoa(c.Concurrency))
 	}

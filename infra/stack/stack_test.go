@@ -193,7 +193,7 @@ func TestFunctions(t *testing.T) {
 				t.Errorf("%s is there twice", key)
 			}
 			seen[key] = id
-			if got := compact(p["Environment"]); got != `{"Variables":{"CLIENT":"stock","CONCURRENCY":"64"}}` || p["Timeout"] != 60.0 {
+			if got := idRE.ReplaceAllString(compact(p["Environment"]), `"$1"`); got != `{"Variables":{"BUCKET":{"Ref":"Bucket"},"CLIENT":"stock","CONCURRENCY":"64"}}` || p["Timeout"] != 60.0 {
 				t.Errorf("%s: environment %s, timeout %v", id, got, p["Timeout"])
 			}
 			name := idRE.ReplaceAllString(`"`+id+`"`, "$1")

@@ -23,16 +23,16 @@ var (
 
 // SpeedupChart writes a PNG picture: for each memory size the warm time of
 // one worker beside that of many, with the speed-up written above.
-func SpeedupChart(w io.Writer, f trial.File) error {
+func SpeedupChart(w io.Writer, rep *Report) error {
 	var names []string
 	var sequential, concurrent plotter.Values
 	var labels plotter.XYLabels
-	for _, r := range Rows(f) {
+	for _, r := range rep.Rows {
 		if r.SpeedUp == 0 || r.Concurrency == 1 {
 			continue
 		}
 		at := float64(len(names))
-		names = append(names, fmt.Sprintf("%d MB\n%s, %s workers", r.MemoryMB, r.Client, workers(r)))
+		names = append(names, fmt.Sprintf("%d MB\n%s, %s workers", r.MemoryMB, clip(r.Client, 20), r.Workers()))
 		sequential = append(sequential, r.Warm.Median*r.SpeedUp/1000)
 		concurrent = append(concurrent, r.Warm.Median/1000)
 		labels.XYs = append(labels.XYs, plotter.XY{X: at, Y: r.Warm.Median / 1000})
@@ -45,7 +45,7 @@ func SpeedupChart(w io.Writer, f trial.File) error {
 	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Y.Label.TextStyle, &p.Legend.TextStyle} {
 		style.Font.Variant = "Sans"
 	}
-	p.Title.Text = fmt.Sprintf("Reading %d objects: one worker and many (%s)", f.Header.Corpus.Count, where(f.Header))
+	p.Title.Text = fmt.Sprintf("Reading %d objects: one worker and many (%s)", rep.Objects, where(rep.Header))
 	p.Y.Label.Text = "seconds"
 	const width = 36
 	for _, bars := range []struct {

@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,11 +42,13 @@ func result(memory, workers int, start string, ms float64) trial.Result {
 	cpu := ms / 4
 	r := trial.Result{
 		Contender: "go", MemoryMB: memory, Arch: "x86_64", Client: "tuned", Concurrency: workers, Start: start,
-		OK: true, DurationMS: ms, MaxMemoryMB: 40 + workers/4, ProcessMS: &cpu,
+		OK: true, DurationMS: ms, BilledMS: math.Ceil(ms), MaxMemoryMB: 40 + workers/4, ProcessMS: &cpu,
 		Stats: &fetch.Stats{Concurrency: max(workers, 32)},
 	}
+	p50, p99 := 20.0, 100.0
+	r.Stats.Objects, r.Stats.Bytes, r.Stats.TTFBP50MS, r.Stats.TTFBP99MS, r.Stats.ListMS = 1000, 25_500_000, &p50, &p99, 25
 	if start == trial.Cold {
-		r.InitMS = 50
+		r.InitMS, r.BilledMS = 50, r.BilledMS+50
 	}
 	return r
 }
@@ -55,7 +58,7 @@ func result(memory, workers int, start string, ms float64) trial.Result {
 func example() trial.File {
 	oom := result(128, 64, trial.Warm, 900)
 	oom.OK, oom.ErrorType, oom.Error = false, "Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"
-	other := trial.Result{Contender: "<script>rust", MemoryMB: 512, Arch: "x86_64", Start: trial.Warm, OK: true, DurationMS: 2600, MaxMemoryMB: 33}
+	other := trial.Result{Contender: "<script>rust", MemoryMB: 512, Arch: "x86_64", Start: trial.Warm, OK: true, DurationMS: 2600, BilledMS: 2600, MaxMemoryMB: 33}
 	late := other
 	late.MemoryMB, late.OK, late.ErrorType, late.Error = 128, false, "Sandbox.Timedout", "Task timed out\x1b[31m after 3.00 seconds"
 	return trial.File{
@@ -74,31 +77,15 @@ func example() trial.File {
 
 func TestText(t *testing.T) {
 	var b bytes.Buffer
-	if err := Text(&b, example()); err != nil {
+	if err := Text(&b, New(example(), Options{})); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "table.txt", b.Bytes())
-	table, _, _ := strings.Cut(b.String(), "\nwarm:")
-	for _, line := range strings.Split(table, "\n") {
-		if utf8.RuneCountInString(line) > 96 { // 80, and what a contender's column adds
-			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
-		}
-	}
 	if strings.Contains(b.String(), "\x1b") {
 		t.Error("a control character from the results reached the terminal")
 	}
-}
-
-// One contender, one architecture: what make bench prints fits a terminal.
-func TestTextFits80Columns(t *testing.T) {
-	f := example()
-	f.Results = f.Results[:10]
-	var b bytes.Buffer
-	if err := Text(&b, f); err != nil {
-		t.Fatal(err)
-	}
 	for _, line := range strings.Split(b.String(), "\n") {
-		if utf8.RuneCountInString(line) > 80 && !strings.HasPrefix(line, "failed:") {
+		if utf8.RuneCountInString(line) > columns && !strings.HasPrefix(line, "failed:") {
 			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
 		}
 	}
@@ -108,7 +95,7 @@ func TestUnlimitedIsSaid(t *testing.T) {
 	f := example()
 	f.Header.Limits = "none: no permission"
 	var b bytes.Buffer
-	if err := Text(&b, f); err != nil {
+	if err := Text(&b, New(f, Options{})); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "NOT LIMITED (none: no permission)") {
@@ -117,17 +104,21 @@ func TestUnlimitedIsSaid(t *testing.T) {
 }
 
 func TestRows(t *testing.T) {
-	rows := Rows(example())
+	r := New(example(), Options{})
 	byName := map[string]Row{}
-	for _, r := range rows {
-		byName[newTable(rows).name(r)] = r
+	for _, row := range r.Rows {
+		byName[r.Name(row)] = row
 	}
-	r := byName["128 MB go tuned, 64 workers"]
-	if r.Warm.N != 3 || r.Warm.Median != 2810 || r.Cold.Median != 3050 || r.Init.Median != 50 || r.Failed != 1 || r.Failures[0].Name != "OOM" {
-		t.Errorf("row %+v", r)
+	row := byName["128 MB go tuned, 64 workers"]
+	if row.Warm.N != 3 || row.Warm.Median != 2810 || row.Cold.Median != 3050 || row.First.Median != 3000 || row.Init.Median != 50 ||
+		row.Failed != 1 || row.Invocations != 5 || row.Failures[0].Name != "OOM" {
+		t.Errorf("row %+v", row)
 	}
-	if got := r.SpeedUp; got < 12.17 || got > 12.18 {
+	if got := row.SpeedUp; got < 12.17 || got > 12.18 {
 		t.Errorf("speed-up %v, want 34210.4/2810", got)
+	}
+	if row.P90.Why == "" || row.Warm.HasInterval {
+		t.Errorf("three values gave a percentile or an interval: %+v", row)
 	}
 	if got := byName["1769 MB go tuned, auto 32 workers"]; got.SpeedUp < 474 || got.CPUPerObject.Median != 44.25/4 {
 		t.Errorf("row %+v", got)
@@ -137,23 +128,9 @@ func TestRows(t *testing.T) {
 	}
 }
 
-func TestSample(t *testing.T) {
-	in := []float64{3, 1, 2, 10}
-	s := sampleOf(in)
-	if s.N != 4 || s.Median != 2.5 || s.Lowest != 1 || s.Highest != 10 || s.Spread() != 1.8 {
-		t.Errorf("%+v", s)
-	}
-	if in[0] != 3 {
-		t.Error("the caller's slice was sorted")
-	}
-	if one := sampleOf([]float64{5}); one.Spread() != 0 {
-		t.Error("one measurement has no spread")
-	}
-}
-
 func TestSpeedupChart(t *testing.T) {
 	var b bytes.Buffer
-	if err := SpeedupChart(&b, example()); err != nil {
+	if err := SpeedupChart(&b, New(example(), Options{})); err != nil {
 		t.Fatal(err)
 	}
 	picture, err := png.Decode(&b)
@@ -170,9 +147,9 @@ func TestSpeedupChart(t *testing.T) {
 	if grey, green := colours[sequentialColour], colours[concurrentColour]; green == 0 || grey < 4*green {
 		t.Errorf("%d pixels of sequential bars, %d of concurrent ones", grey, green)
 	}
-	none := example()
-	none.Results = none.Results[1:3]
-	if err := SpeedupChart(io.Discard, none); err == nil {
+	bare := example()
+	bare.Results = bare.Results[1:3]
+	if err := SpeedupChart(io.Discard, New(bare, Options{})); err == nil {
 		t.Error("a picture without a baseline")
 	}
 }

@@ -4,39 +4,42 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"fanout/bench/internal/cost"
+	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 )
 
-// Text writes the table for a terminal: at most 80 columns, a row a setting.
-func Text(w io.Writer, f trial.File) error {
+// columns is the width of a terminal.
+const columns = 80
+
+// none stands where a figure cannot be had.
+const none = "–"
+
+// Text writes the report for a terminal of 80 columns: the advice on top, then
+// a row a setting.
+func Text(w io.Writer, r *Report) error {
 	var b bytes.Buffer
-	rows := Rows(f)
-	t := newTable(rows)
-	h := f.Header
-	fmt.Fprintf(&b, "%d objects, %.1f MB, %s\n\n", h.Corpus.Count, float64(h.Bytes)/1e6, place(h))
-	t.write(&b, rows)
-	fmt.Fprintf(&b, "\nwarm: median duration; ±: half its range over it; cold: init + first, median;\n"+
-		"cpu/obj: the process's CPU time over objects, warm; max: peak memory;\n"+
-		"speed-up: over one worker at the same memory, client and contender.\n")
-	for _, r := range rows {
-		for _, fail := range r.Failures {
-			fmt.Fprintf(&b, "failed: %s: %d× %s: %s\n", t.name(r), fail.Count, fail.Name, clip(fail.Example, 200))
-		}
-	}
+	h := r.Header
+	fmt.Fprintf(&b, "%d objects, %.1f MB, %s\n", r.Objects, float64(r.Bytes)/1e6, clip(place(h), 200))
 	if h.Backend == trial.Endpoint {
-		fmt.Fprintf(&b, "Times of a custom endpoint, not AWS times.\n")
+		fmt.Fprintln(&b, "Times of a custom endpoint, not AWS times, and costs at those times.")
 	}
 	if h.Backend == trial.Sandbox {
-		fmt.Fprintf(&b, "Sandbox times, not AWS times: %s.\n", h.Host)
+		wrap(&b, "", fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", clip(h.Host, 100)))
 		if strings.HasPrefix(h.Limits, "none") {
-			fmt.Fprintf(&b, "CPU AND MEMORY WERE NOT LIMITED (%s): memory sizes mean nothing here.\n", h.Limits)
+			wrap(&b, "", fmt.Sprintf("CPU AND MEMORY WERE NOT LIMITED (%s): memory sizes mean nothing here.", clip(h.Limits, 100)))
 		}
 	}
+	fmt.Fprintln(&b)
+	r.writeAdvice(&b)
+	r.writeTable(&b)
+	r.writeNotes(&b)
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -51,90 +54,194 @@ func place(h trial.Header) string {
 	return fmt.Sprintf("sandbox, network %s, limits %s", h.Network, h.Limits)
 }
 
-// table knows which columns are worth their width.
-type table struct {
-	contenders, archs bool // more than one of them
-	nameWidth         int
+// pricesLine says whose prices, and of when.
+func (r *Report) pricesLine() string {
+	class := "S3 Standard"
+	if r.Class == cost.Express {
+		class = "S3 Express One Zone"
+	}
+	return fmt.Sprintf("prices: %s, %s, %s, no free tier", r.Region, r.Date, class)
 }
 
-func newTable(rows []Row) table {
-	var t table
-	for _, r := range rows {
-		t.contenders = t.contenders || r.Contender != rows[0].Contender
-		t.archs = t.archs || r.Arch != rows[0].Arch
+func (r *Report) writeAdvice(b *bytes.Buffer) {
+	a := r.Advice
+	if len(a.Picks) == 0 {
+		fmt.Fprintf(b, "No setting to advise: none has warm invocations without a failure.\n\n")
+		return
 	}
-	t.nameWidth = len("CLIENT")
-	for _, r := range rows {
-		t.nameWidth = max(t.nameWidth, utf8.RuneCountInString(t.who(r)))
+	for i, p := range a.Picks {
+		if slices.ContainsFunc(a.Picks[:i], func(o Pick) bool { return o.Row == p.Row }) {
+			wrap(b, fmt.Sprintf("%-10s", p.Goal), "the same: "+r.Certainty(p))
+			continue
+		}
+		row := r.Rows[p.Row]
+		precision := ""
+		if row.Warm.HasInterval {
+			precision = " ±" + share(row.Warm.Precision())
+		}
+		price := ""
+		if r.Priced {
+			price = "  " + dollars(row.WarmCost.Median*1e6) + " a million"
+		}
+		fmt.Fprintf(b, "%-9s %s  %s ms%s%s\n", p.Goal, r.Name(row), number(row.Warm.Median), precision, price)
+		wrap(b, strings.Repeat(" ", 10), r.Certainty(p))
 	}
-	t.nameWidth = min(t.nameWidth, 20)
-	return t
+	fmt.Fprintln(b)
+	said := map[int]bool{}
+	for _, p := range a.Picks {
+		if v := r.Rows[p.Row].Verdict; !said[p.Row] && v.Kind != Unknown {
+			said[p.Row] = true
+			wrap(b, "  ", r.Name(r.Rows[p.Row])+": "+v.String())
+		}
+	}
+	if a.SmallestMB > 0 {
+		fmt.Fprintf(b, "Smallest memory at which nothing failed: %d MB.\n", a.SmallestMB)
+	}
+	if a.S3Share >= 0.5 {
+		wrap(b, "", fmt.Sprintf("%s of the balanced pick's cost is S3's, for requests and bytes: no setting changes that part.", share(a.S3Share)))
+	}
+	for _, w := range r.Warnings {
+		wrap(b, "", "warning: "+clip(w, 300))
+	}
+	fmt.Fprintln(b)
 }
 
-// who says which code ran: the client, and contender and architecture where
-// there are several.
-func (t table) who(r Row) string {
-	var parts []string
-	if t.contenders || r.Client == "" {
-		parts = append(parts, r.Contender)
-	}
-	if t.archs {
-		parts = append(parts, r.Arch)
-	}
-	if r.Client != "" {
-		parts = append(parts, r.Client)
-	}
-	return clip(strings.Join(parts, " "), 20)
+// column is one of the table's.
+type column struct {
+	head, unit string
+	left       bool
+	keep       int // the lowest go first where the table is too wide
+	cell       func(Row) string
 }
 
-func (t table) name(r Row) string {
-	return fmt.Sprintf("%d MB %s, %s workers", r.MemoryMB, t.who(r), workers(r))
+func (r *Report) writeTable(b *bytes.Buffer) {
+	cols := []column{
+		{"MEMORY", "MB", false, 9, func(row Row) string { return strconv.Itoa(row.MemoryMB) }},
+		{"CLIENT", "", true, 9, func(row Row) string { return r.Who(row) }},
+		{"WORKERS", "", false, 9, func(row Row) string { return row.Workers() }},
+		{"N", "", false, 9, func(row Row) string { return strconv.Itoa(row.Warm.N) }},
+		{"WARM", "ms", false, 9, warmCell},
+		{"±", "", false, 8, func(row Row) string {
+			if !row.Warm.HasInterval {
+				return none
+			}
+			return share(row.Warm.Precision())
+		}},
+		{"COLD", "ms", false, 5, func(row Row) string { return medianCell(row.Cold) }},
+		{"CPU/OBJ", "µs", false, 1, func(row Row) string { return medianCell(row.CPUPerObject) }},
+		{"MAX", "MB", false, 2, func(row Row) string { return strconv.Itoa(row.MaxMemoryMB) }},
+		{"SPEED-UP", "", false, 4, func(row Row) string {
+			if row.SpeedUp == 0 {
+				return none
+			}
+			return fmt.Sprintf("%.1f×", row.SpeedUp)
+		}},
+		{"COST", "$/M", false, 6, func(row Row) string { return r.usd(row, cost.Split.Total) }},
+		{"COMPUTE", "$/M", false, 3, func(row Row) string { return r.usd(row, func(s cost.Split) float64 { return s.Compute }) }},
+		{"WHY", "", true, 7, func(row Row) string { return row.Verdict.Short() }},
+	}
+	width := func(c column) int {
+		w := max(utf8.RuneCountInString(c.head), utf8.RuneCountInString(c.unit))
+		for _, row := range r.Rows {
+			w = max(w, utf8.RuneCountInString(c.cell(row)))
+		}
+		return w
+	}
+	widths := make([]int, len(cols))
+	total := -1
+	for i, c := range cols {
+		widths[i] = width(c)
+		total += widths[i] + 1
+	}
+	for total > columns {
+		least := -1
+		for i, c := range cols {
+			if widths[i] > 0 && (least < 0 || c.keep < cols[least].keep) {
+				least = i
+			}
+		}
+		if cols[least].keep >= 8 {
+			break // what is left is the table
+		}
+		total -= widths[least] + 1
+		widths[least] = 0
+	}
+	line := func(text func(column) string) {
+		var parts []string
+		for i, c := range cols {
+			switch {
+			case widths[i] == 0:
+			case c.left:
+				parts = append(parts, fmt.Sprintf("%-*s", widths[i], text(c)))
+			default:
+				parts = append(parts, fmt.Sprintf("%*s", widths[i], text(c)))
+			}
+		}
+		fmt.Fprintln(b, strings.TrimRight(strings.Join(parts, " "), " "))
+	}
+	line(func(c column) string { return c.head })
+	line(func(c column) string { return c.unit })
+	for _, row := range r.Rows {
+		line(func(c column) string { return c.cell(row) })
+	}
 }
 
-func workers(r Row) string {
+func warmCell(row Row) string {
 	switch {
-	case r.Concurrency != trial.Auto:
-		return strconv.Itoa(r.Concurrency)
-	case r.Client == "":
-		return "own"
-	case r.Chosen > 0:
-		return fmt.Sprintf("auto %d", r.Chosen)
+	case row.Warm.N > 0:
+		return number(row.Warm.Median)
+	case row.Failed > 0:
+		return clip(row.Failures[0].Name, 8)
 	}
-	return "auto"
+	return none
 }
 
-func (t table) write(b *bytes.Buffer, rows []Row) {
-	line := func(memory, who, workers, n, warm, spread, cold, cpu, peak, rate, speedup string) {
-		text := fmt.Sprintf("%6s %-*s %8s %3s %8s %4s %7s %7s %5s %6s %8s",
-			memory, t.nameWidth, who, workers, n, warm, spread, cold, cpu, peak, rate, speedup)
-		fmt.Fprintln(b, strings.TrimRight(text, " "))
+func medianCell(s stats.Summary) string {
+	if s.N == 0 {
+		return none
 	}
-	line("MEMORY", "CLIENT", "WORKERS", "N", "WARM", "±", "COLD", "CPU/OBJ", "MAX", "OBJ/S", "SPEED-UP")
-	line("MB", "", "", "", "ms", "", "ms", "µs", "MB", "", "")
-	const none = "–"
-	for _, r := range rows {
-		warm, spread, cold, cpu, rate, speedup := none, none, none, none, none, none
+	return number(s.Median)
+}
+
+// usd gives a part of a row's cost, of a million invocations.
+func (r *Report) usd(row Row, part func(cost.Split) float64) string {
+	if !r.Priced || row.WarmCost.N == 0 {
+		return none
+	}
+	return number(part(row.Cost.Million()))
+}
+
+func (r *Report) writeNotes(b *bytes.Buffer) {
+	fmt.Fprintln(b)
+	wrap(b, "", fmt.Sprintf("warm, cold: medians; cold is init + first. ±: the %.0f%% interval of the warm median; it needs n of %d.",
+		stats.Confidence*100, stats.MinForInterval))
+	wrap(b, "", "speed-up: over one worker of the same contender at the same memory. why: the share that decides.")
+	if r.Priced {
+		wrap(b, "", fmt.Sprintf("cost: of a million warm invocations, S3 and fees included; compute: alone. %s.", r.pricesLine()))
+	}
+	for _, row := range r.Rows {
+		for _, fail := range row.Failures {
+			fmt.Fprintf(b, "failed: %s: %d× %s: %s\n", r.Name(row), fail.Count, clip(fail.Name, 40), clip(fail.Example, 200))
+		}
+	}
+}
+
+// wrap writes text in lines of 80 columns: the first begins with what first
+// says, the others are indented as far.
+func wrap(b *bytes.Buffer, first, text string) {
+	line, indent := first, strings.Repeat(" ", utf8.RuneCountInString(first))
+	for _, word := range strings.Fields(text) {
 		switch {
-		case r.Warm.N > 0:
-			warm, rate = number(r.Warm.Median), number(r.ObjectsPerS)
-		case r.Failed > 0:
-			warm = clip(r.Failures[0].Name, 8)
+		case line == first:
+			line += word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns:
+			fmt.Fprintln(b, line)
+			line = indent + word
+		default:
+			line += " " + word
 		}
-		if r.Warm.N > 1 {
-			spread = fmt.Sprintf("%.0f%%", r.Warm.Spread()*100)
-		}
-		if r.Cold.N > 0 {
-			cold = number(r.Cold.Median)
-		}
-		if r.CPUPerObject.N > 0 {
-			cpu = number(r.CPUPerObject.Median)
-		}
-		if r.SpeedUp > 0 {
-			speedup = fmt.Sprintf("%.1f×", r.SpeedUp)
-		}
-		line(strconv.Itoa(r.MemoryMB), t.who(r), workers(r), strconv.Itoa(r.Warm.N), warm, spread, cold, cpu,
-			strconv.Itoa(r.MaxMemoryMB), rate, speedup)
 	}
+	fmt.Fprintln(b, line)
 }
 
 // number prints three significant digits, but all of an integer's.
@@ -143,6 +250,22 @@ func number(v float64) string {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// dollars prints an amount to the cent, or three digits of less than one.
+func dollars(v float64) string {
+	if v >= 1 {
+		return fmt.Sprintf("$%.2f", v)
+	}
+	return "$" + strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// share prints 0.034 as 3%, and 0.004 as 0.4%.
+func share(v float64) string {
+	if v < 0.00995 && v > 0 {
+		return fmt.Sprintf("%.1f%%", v*100)
+	}
+	return fmt.Sprintf("%.0f%%", v*100)
 }
 
 // clip makes text from a result file safe for a terminal, and short.

@@ -38,7 +38,7 @@ func TestCPUShare(t *testing.T) {
 			// Other work on the machine takes from the share, never adds to it:
 			// the best of a few is what the quota gives.
 			best, header := 0.0, 0.0
-			for i := 0; i < 6 && min(best, header) < 0.95*tt.want; i++ {
+			for i := 0; i < 25 && min(best, header) < 0.95*tt.want; i++ {
 				r := f.invoke(`{"mode":"spin","n":1000}`)
 				best = max(best, r.CPU/r.Wall)
 				ms, err := strconv.ParseFloat(r.header.Get("X-Fanout-Cpu-Ms"), 64)
@@ -64,22 +64,37 @@ func TestInitShare(t *testing.T) {
 		c.Functions[0].Env = map[string]string{"PROBE_INIT": "spin"}
 	})
 	f.needLimits()
-	r := f.invoke(`{"mode":"echo"}`)
-	// The quota in force, rather than the time it took: it must have been
-	// lowered by now.
-	if r.header.Get("X-Fanout-Cpu-Limit") != "0.072" {
-		t.Errorf("limit %q after INIT", r.header.Get("X-Fanout-Cpu-Limit"))
-	}
-	cpu, err := strconv.ParseFloat(r.header.Get("X-Fanout-Cpu-Ms"), 64)
-	if err != nil || cpu > 100 {
-		t.Errorf("CPU of the invocation %v ms (%v): INIT's must not be in it", cpu, err)
+	// Other work on the machine takes from INIT, never adds to it: the best of a
+	// few is what it gets.
+	var best time.Duration
+	for i := 0; i < 25 && best < 60*time.Millisecond; i++ {
+		r := f.invoke(`{"mode":"echo"}`)
+		// The quota in force, rather than the time it took: it must have been
+		// lowered by now.
+		if r.header.Get("X-Fanout-Cpu-Limit") != "0.072" {
+			t.Errorf("limit %q after INIT", r.header.Get("X-Fanout-Cpu-Limit"))
+		}
+		cpu, err := strconv.ParseFloat(r.header.Get("X-Fanout-Cpu-Ms"), 64)
+		if err != nil || cpu > 100 {
+			t.Errorf("CPU of the invocation %v ms (%v): INIT's must not be in it", cpu, err)
+		}
+		f.mu.Lock()
+		p := f.functions["probe"].idle[0]
+		f.mu.Unlock()
+		all, err := p.cpu()
+		if err != nil {
+			t.Fatal(err)
+		}
+		best = max(best, all)
+		if _, err := f.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{
+			FunctionName: aws.String("probe"), Description: aws.String(strconv.Itoa(i)),
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// 200 ms of wall time in INIT make more CPU time than the share's 14 ms.
-	f.mu.Lock()
-	p := f.functions["probe"].idle[0]
-	f.mu.Unlock()
-	if all, err := p.cpu(); err != nil || all < 60*time.Millisecond {
-		t.Errorf("CPU of INIT and invocation %v (%v): INIT was held to the share", all, err)
+	if best < 60*time.Millisecond {
+		t.Errorf("CPU of INIT and invocation %v: INIT was held to the share", best)
 	}
 }
 

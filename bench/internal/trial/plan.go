@@ -32,7 +32,7 @@ type Plan struct {
 	Contenders    []string `json:"contenders"`
 	Invocations   int      `json:"invocations"` // warm ones a setting
 	Cold          int      `json:"cold"`        // cold ones a setting, but of concurrency 1
-	Sequential    int      `json:"sequential"`  // warm ones a setting of concurrency 1: the slow baseline
+	Sequential    int      `json:"sequential"`  // warm ones a setting of concurrency 1: the slow baseline, see settings
 	Count         bool     `json:"count"`       // count the objects instead of finding the needle
 	Seed          uint64   `json:"seed"`        // of the order
 }
@@ -108,7 +108,9 @@ type Setting struct {
 // against.
 func (s Setting) sequential() bool { return s.Concurrency == 1 }
 
-// settings lists every setting of the plan on these targets.
+// settings lists every setting of the plan on these targets. Beside other
+// concurrencies, one worker is the baseline, and is tried with the first client
+// only: it takes long, and nearly all of that is waiting, whatever the client.
 func (p Plan) settings(targets []Target) []Setting {
 	var all []Setting
 	for _, t := range targets {
@@ -122,6 +124,9 @@ func (p Plan) settings(targets []Target) []Setting {
 		}
 		for _, client := range clients {
 			for _, c := range p.Concurrencies {
+				if c == 1 && client != clients[0] && len(p.Concurrencies) > 1 {
+					continue
+				}
 				all = append(all, Setting{t, client, c})
 			}
 		}

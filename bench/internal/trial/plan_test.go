@@ -76,6 +76,27 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// One worker is tried with the first client only, unless nothing else is tried.
+func TestSettingsOfOneWorker(t *testing.T) {
+	p := basePlan()
+	p.Clients = []string{"lean", "stock"}
+	for _, tc := range []struct {
+		concurrencies []int
+		want          int // settings of one worker, of two functions
+	}{{[]int{1, 64}, 2}, {[]int{1}, 4}, {[]int{64}, 0}} {
+		p.Concurrencies = tc.concurrencies
+		n := 0
+		for _, s := range p.settings(targets()) {
+			if s.sequential() {
+				n++
+			}
+		}
+		if n != tc.want {
+			t.Errorf("%v: %d settings of one worker, want %d", tc.concurrencies, n, tc.want)
+		}
+	}
+}
+
 // A contender that knows only the published event has one setting a function.
 func TestSchedulePublished(t *testing.T) {
 	ts := append(targets(), Target{Function: "c", Contender: "other", MemoryMB: 128, Published: true})
@@ -119,5 +140,46 @@ func TestWarmup(t *testing.T) {
 		if needed && tc.want.sequential() && got.Concurrency != Auto {
 			t.Errorf("%s: warmed up with %d", tc.name, got.Concurrency)
 		}
+	}
+}
+
+// A forecast holds the warm-ups that a run will make: one before the first warm
+// invocation of a process, none after a cold start, which warms it up.
+func TestForecast(t *testing.T) {
+	for seed := range uint64(8) {
+		p := basePlan()
+		p.Concurrencies, p.Invocations, p.Seed = []int{64}, 2, seed
+		r := Runner{Header: Header{Plan: p}, Targets: targets()[:1]}
+		want := 4 // warm-up, warm, cold, warm
+		if p.schedule(r.Targets)[0].start == Cold {
+			want = 3 // cold, warm, warm
+		}
+		got := r.Forecast()
+		if len(got) != want || got[0].Time <= 0 || r.warmed != nil {
+			t.Errorf("seed %d: %d invocations, want %d", seed, len(got), want)
+		}
+	}
+}
+
+// stopping is a guard that passes over the warm ones and ends the run at the
+// third step.
+type stopping struct{ asked int }
+
+func (s *stopping) Before(_ Setting, start string) Decision {
+	if s.asked++; s.asked == 3 {
+		return Stop
+	}
+	return Skip
+}
+func (*stopping) Invoked(Setting, float64) {}
+func (*stopping) Measured(Setting, Result) {}
+
+// A guard that skips and stops leaves a header, no line, and no error.
+func TestGuardEndsRun(t *testing.T) {
+	var out strings.Builder
+	g := &stopping{}
+	r := Runner{Header: Header{Plan: basePlan()}, Targets: targets(), Out: &out, Guard: g}
+	if err := r.Run(t.Context()); err != nil || g.asked != 3 || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("%v, asked %d times:\n%s", err, g.asked, out.String())
 	}
 }

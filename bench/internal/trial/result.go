@@ -41,6 +41,8 @@ type Header struct {
 	Plan    Plan        `json:"plan"`
 	Corpus  corpus.Spec `json:"corpus"`
 	Bytes   int64       `json:"corpus_bytes"`
+	Class   string      `json:"storage_class,omitempty"` // of the objects, as in fanout prices; empty: as Network says, else standard
+	Prices  string      `json:"prices,omitempty"`        // date of the table of prices that the run knew
 	At      time.Time   `json:"at"`
 }
 

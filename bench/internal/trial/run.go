@@ -55,8 +55,8 @@ type Step struct {
 	Last          *Result
 }
 
-// Runner measures a plan. All fields but Progress are required; a zero Expected
-// stands for objects that nobody knows: then all answers must agree with the
+// Runner measures a plan. All fields but Progress and Guard are required; a
+// zero Expected stands for objects that nobody knows: then all answers must agree with the
 // first.
 type Runner struct {
 	Lambda   *lambda.Client
@@ -66,6 +66,7 @@ type Runner struct {
 	Expected Expected
 	Out      io.Writer // takes the header and the result lines, one Write each
 	Progress func(Step)
+	Guard    Guard // may be nil: every step is measured
 
 	control *control
 	warmed  map[string]map[string]int // by function, then client: the most workers used since its last cold start
@@ -135,6 +136,14 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	}()
 	var wrong []string
 	for _, s := range steps {
+		switch r.decide(s) {
+		case Stop:
+			return wrongAnswers(wrong, progress.Done)
+		case Skip:
+			progress.Done++
+			progress.Past += s.guess(r.Expected.Objects)
+			continue
+		}
 		progress.Setting, progress.Start, progress.Last = s.setting, s.start, nil
 		progress.Weight = s.guess(r.Expected.Objects)
 		r.report(progress)
@@ -152,14 +161,21 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 			if results[i].ErrorType == WrongAnswer {
 				wrong = append(wrong, results[i].Function+": "+results[i].Error)
 			}
+			if r.Guard != nil {
+				r.Guard.Measured(s.setting, results[i])
+			}
 			progress.Last = &results[i]
 		}
 		progress.Done++
 		progress.Past += progress.Weight
 		r.report(progress)
 	}
+	return wrongAnswers(wrong, len(steps))
+}
+
+func wrongAnswers(wrong []string, of int) error {
 	if len(wrong) > 0 {
-		return fmt.Errorf("%w in %d of %d invocations; first %s", ErrWrongAnswer, len(wrong), len(steps), wrong[0])
+		return fmt.Errorf("%w in %d of %d invocations; first %s", ErrWrongAnswer, len(wrong), of, wrong[0])
 	}
 	return nil
 }
@@ -300,6 +316,9 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
 		got.report.DurationMS = milliseconds(got.roundtrip)
 	} else if err != nil {
 		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
+	}
+	if r.Guard != nil {
+		r.Guard.Invoked(s, max(got.report.BilledMS, got.report.DurationMS))
 	}
 	if out.FunctionError != nil {
 		got.failure = failureOf(out.Payload)

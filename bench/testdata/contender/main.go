@@ -14,6 +14,7 @@ import (
 
 	"fanout/functions/fetch"
 	"fanout/functions/store"
+	_ "fanout/functions/store/sdk" // has tuned
 )
 
 var mode = "published"

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fanout/bench/internal/report"
+)
+
+var compareFormats = []string{"text", "markdown"}
+
+func compareCommand() *cobra.Command {
+	var threshold, format string
+	var force bool
+	c := &cobra.Command{
+		Use:   "compare OLD NEW",
+		Short: "Say what got worse from one run to another",
+		Long: `Set two runs side by side. The exit status is 1 only where a setting got worse
+by more than the threshold and beyond chance, all settings taken together;
+2 where the runs are not alike: another backend, machine, network, corpus or
+plan. docs/ci.md has a workflow that uses it.`,
+		Example: `  fanout compare results/main results/branch
+  fanout compare --threshold 10% --format markdown results/main results/branch >comment.md`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usage("see fanout help compare", "compare: give two results folders or files, not %d", len(args))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			return runCompare(c.OutOrStdout(), c.ErrOrStderr(), args, threshold, format, force)
+		},
+	}
+	c.Flags().SortFlags = false
+	c.Flags().StringVar(&threshold, "threshold", "5%", "how much worse a median may get")
+	c.Flags().BoolVar(&force, "force", false, "compare runs that are not alike, too")
+	c.Flags().StringVar(&format, "format", "text", "text or markdown")
+	return c
+}
+
+func runCompare(stdout, stderr io.Writer, args []string, threshold, format string, force bool) error {
+	hint := "see fanout help compare"
+	least, err := parsePercent(threshold)
+	if err != nil {
+		return usage(hint, "threshold %w", err)
+	}
+	write := map[string]func(*report.Comparison, io.Writer) error{
+		"text": (*report.Comparison).Text, "markdown": (*report.Comparison).Markdown,
+	}[format]
+	if write == nil {
+		return usage(hint, "format %q: must be text or markdown", format)
+	}
+	var runs [2]*report.Report
+	for i, path := range args {
+		if runs[i], err = readReport(path, report.Options{}); err != nil {
+			return err
+		}
+	}
+	if err := report.Mismatch(runs[0].Header, runs[1].Header); err != nil {
+		if !force {
+			return usage("measure both alike, or give --force if you know why they may be compared", "%w", err)
+		}
+		fmt.Fprintf(stderr, "warning: %v\n", err)
+	}
+	c := report.Compare(runs[0], runs[1], least)
+	if err := write(c, stdout); err != nil {
+		return fmt.Errorf("write the comparison: %w", err)
+	}
+	if err := c.Err(); err != nil {
+		return failed("fanout report on each shows why; a machine that was busy shows as a drift", "%w", err)
+	}
+	return nil
+}
+
+// parsePercent reads «5%» or «0.05», from 0 to below 1000%.
+func parsePercent(text string) (float64, error) {
+	number, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || !(v >= 0 && v < 10) {
+		return 0, fmt.Errorf("%q: must be a share such as 5%% or 0.05", text)
+	}
+	return v, nil
+}

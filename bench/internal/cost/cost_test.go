@@ -1,0 +1,257 @@
+package cost
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/pricing"
+)
+
+// The published workload, 1,000 objects of 25.5 MB in all read at 1,024 MB in
+// two billed seconds, worked out by hand.
+func TestPublishedWorkload(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		inv   Invocation
+		want  Split
+		total float64
+	}{
+		{
+			// 2 s × 1 GB × 0.0000166667; 0.20/10^6; 1,000 × 0.0004/1,000 + 1 × 0.005/1,000
+			"x86_64", Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 1, Bytes: 25_500_000, Class: Standard},
+			Split{Compute: 0.0000333334, Request: 0.0000002, S3Requests: 0.000405}, 0.0004385334,
+		},
+		{
+			"arm64", Invocation{Arch: "arm64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 1, Bytes: 25_500_000, Class: Standard},
+			Split{Compute: 0.0000266668, Request: 0.0000002, S3Requests: 0.000405}, 0.0004318668,
+		},
+		{
+			// 1,000 × 0.00003/1,000 + 0.00113/1,000; 25,500,000/2^30 × 0.0006
+			"S3 Express", Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 1, Bytes: 25_500_000, Class: Express},
+			Split{Compute: 0.0000333334, Request: 0.0000002, S3Requests: 0.00003113, Retrieval: 0.0000142492354}, 0.0000789126354,
+		},
+		{
+			// INIT is billed: 0.05 s more, at an eighth of a GB
+			"a cold start at 128 MB", Invocation{Arch: "x86_64", MemoryMB: 128, BilledMS: 3050, GETs: 1000, LISTs: 1, Class: Standard},
+			Split{Compute: 0.00000635417938, Request: 0.0000002, S3Requests: 0.000405}, 0.00041155417938,
+		},
+	} {
+		p, err := Builtin.Prices("us-east-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Invocation(tc.inv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		within := func(what string, got, want float64) {
+			if math.Abs(got-want) > 1e-6*want {
+				t.Errorf("%s: %s $%v, want $%v", tc.name, what, got, want)
+			}
+		}
+		within("compute", got.Compute, tc.want.Compute)
+		within("request", got.Request, tc.want.Request)
+		within("S3 requests", got.S3Requests, tc.want.S3Requests)
+		within("retrieval", got.Retrieval, tc.want.Retrieval)
+		within("total", got.Total(), tc.total)
+		within("a million", got.Million().Total(), tc.total*1e6)
+	}
+}
+
+func TestListRequests(t *testing.T) {
+	for objects, want := range map[int]int{0: 1, 1: 1, 1000: 1, 1001: 2, 100_000: 100} {
+		if got := ListRequests(objects); got != want {
+			t.Errorf("%d objects: %d, want %d", objects, got, want)
+		}
+	}
+}
+
+func TestNoPrice(t *testing.T) {
+	_, err := Builtin.Prices("mars-north-1")
+	var no *NoRegionError
+	if !errors.As(err, &no) || !strings.Contains(err.Error(), "us-east-1") || !strings.Contains(no.Hint(), "fanout prices --aws") {
+		t.Errorf("%v", err)
+	}
+	p, _ := Builtin.Prices("us-east-1")
+	if _, err := p.Invocation(Invocation{Arch: "riscv", Class: Standard}); err == nil {
+		t.Error("an architecture without a price was free")
+	}
+	if _, err := p.Invocation(Invocation{Arch: "arm64", Class: "tape"}); err == nil {
+		t.Error("a storage class without a price was free")
+	}
+}
+
+func TestReadTable(t *testing.T) {
+	whole := string(builtin)
+	for _, tc := range []struct{ name, text, message string }{
+		{"as it is", whole, ""},
+		{"not JSON", "prices", "read prices: invalid"},
+		{"a misspelt price would be free", strings.Replace(whole, "retrieval_usd_per_gb", "retrieval_usd_a_gb", 1), "unknown field"},
+		{"no date", strings.Replace(whole, "2026-", "today ", 1), "must be YYYY-MM-DD"},
+		{"free compute", strings.Replace(whole, "0.0000166667", "0", 1), "lambda_usd_per_gb_second of x86_64 is 0"},
+		{"a negative price", strings.Replace(whole, "0.0004,", "-1,", 1), "get_usd_per_thousand of standard is -1"},
+		{"negative retrieval", strings.Replace(whole, "0.0006", "-0.0006", 1), "retrieval_usd_per_gb of express"},
+		{"an unknown architecture", strings.Replace(whole, `"arm64"`, `"mips"`, 1), `architecture "mips"`},
+		{"an unknown class", strings.Replace(whole, `"express"`, `"tape"`, 1), `storage class "tape"`},
+		{"no region", `{"date":"2026-01-01","regions":{}}`, "no region"},
+		{"two tables", whole + whole, "more than one table"},
+	} {
+		got, err := ReadTable(strings.NewReader(tc.text))
+		if (err == nil) != (tc.message == "") || err != nil && !strings.Contains(err.Error(), tc.message) {
+			t.Errorf("%s: %v, want %q", tc.name, err, tc.message)
+		}
+		if tc.message == "" && len(got.Sources) == 0 {
+			t.Errorf("%s: no source", tc.name)
+		}
+	}
+	var b bytes.Buffer
+	if err := Builtin.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := ReadTable(&b); err != nil || !reflect.DeepEqual(again, Builtin) {
+		t.Errorf("written and read: %+v, %v", again, err)
+	}
+}
+
+func FuzzReadTable(f *testing.F) {
+	f.Add(string(builtin))
+	f.Add(`{"date":"2026-01-01","regions":{"x":{"s3":{"standard":{"get_usd_per_thousand":1e999}}}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		table, err := ReadTable(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for region := range table.Regions {
+			p, err := table.Prices(region)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for arch := range p.GBSecond {
+				for class := range p.S3 {
+					s, err := p.Invocation(Invocation{Arch: arch, Class: class, MemoryMB: 1024, BilledMS: 1000, GETs: 1, LISTs: 1})
+					if err != nil || !(s.Total() > 0) || math.IsInf(s.Total(), 0) {
+						t.Errorf("%s %s: %+v, %v", arch, class, s, err)
+					}
+				}
+			}
+		}
+	})
+}
+
+// entry is one of the price list's, in its own form.
+func entry(group, region, usage, usd string) string {
+	return fmt.Sprintf(`{"product":{"attributes":{"group":%q,"regionCode":%q,"usagetype":%q}},"terms":{"OnDemand":{"A.B":{"priceDimensions":{`+
+		`"A.B.2":{"beginRange":"6000000000","pricePerUnit":{"USD":"0.0000000001"}},`+
+		`"A.B.1":{"beginRange":"0","pricePerUnit":{"USD":%q}}}}}}}`, group, region, usage, usd)
+}
+
+// priceList is a Price List API that knows these entries, two a page.
+func priceList(t *testing.T, entries []string) *pricing.Client {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct {
+			ServiceCode string
+			NextToken   string
+			Filters     []struct{ Field, Type, Value string }
+		}
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.Header.Get("X-Amz-Target") != "AWSPriceListService.GetProducts" {
+			t.Errorf("%v %s", err, r.Header.Get("X-Amz-Target"))
+		}
+		if !strings.Contains(r.Header.Get("Authorization"), "/"+APIRegion+"/pricing/") {
+			t.Errorf("signed for %s", r.Header.Get("Authorization"))
+		}
+		var page []string
+		for _, e := range entries {
+			var p product
+			if err := json.Unmarshal([]byte(e), &p); err != nil {
+				page = append(page, e) // broken on purpose
+				continue
+			}
+			// As the service does it: each filter must match. The region's is left
+			// to the reader here, to see that it looks.
+			if in.Filters[0].Field == "group" && in.Filters[0].Value == p.Product.Attributes.Group {
+				page = append(page, e)
+			}
+		}
+		out := map[string]any{"FormatVersion": "aws_v1", "PriceList": page}
+		if len(page) > 2 {
+			if in.NextToken == "" {
+				out["PriceList"], out["NextToken"] = page[:2], "2"
+			} else {
+				out["PriceList"] = page[2:]
+			}
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return pricing.New(pricing.Options{
+		BaseEndpoint: &server.URL, Region: APIRegion, Retryer: aws.NopRetryer{},
+		Credentials: credentials.NewStaticCredentialsProvider("A", "B", ""),
+	})
+}
+
+func TestFetch(t *testing.T) {
+	good := []string{
+		entry("AWS-Lambda-Duration", "eu-west-9", "EUW9-Lambda-GB-Second", "0.0000170000"),
+		entry("AWS-Lambda-Duration-ARM", "eu-west-9", "EUW9-Lambda-GB-Second-ARM", "0.0000136000"),
+		entry("AWS-Lambda-Requests", "eu-west-9", "EUW9-Request", "0.0000002000"),
+		entry("S3-API-Tier1", "eu-west-9", "EUW9-Requests-Tier1", "0.0000054000"),
+		entry("S3-API-Tier2", "eu-west-9", "EUW9-Requests-Tier2", "0.0000004300"),
+	}
+	for _, tc := range []struct {
+		name    string
+		entries []string
+		message string
+	}{
+		{"as it is", good, ""},
+		{"others' figures are passed over, and free ones", append([]string{
+			entry("AWS-Lambda-Duration", "eu-west-9", "EUW9-Lambda-GB-Second", "0.0000000000"),
+			entry("AWS-Lambda-Duration", "us-east-1", "Lambda-GB-Second", "0.0000166667"),
+			entry("S3-API-Tier1", "eu-west-9", "EUW9-Tables-Requests-Tier1", "0.0000099000"),
+		}, good...), ""},
+		{"none", good[1:], "price of AWSLambda AWS-Lambda-Duration in eu-west-9: the price list has none"},
+		{"several", append([]string{entry("S3-API-Tier2", "eu-west-9", "Requests-Tier2", "0.0000009000")}, good...), "S3-API-Tier2 in eu-west-9: the price list has several"},
+		{"not a number", append([]string{entry("S3-API-Tier2", "eu-west-9", "Requests-Tier2", "free")}, good...), `price "free"`},
+		{"not JSON", append([]string{"{"}, good...), "read the price list"},
+	} {
+		p, err := Fetch(t.Context(), priceList(t, tc.entries), "eu-west-9")
+		if (err == nil) != (tc.message == "") || err != nil && !strings.Contains(err.Error(), tc.message) {
+			t.Errorf("%s: %v, want %q", tc.name, err, tc.message)
+			continue
+		}
+		if tc.message != "" {
+			continue
+		}
+		split, err := p.Invocation(Invocation{Arch: "arm64", MemoryMB: 1024, BilledMS: 1000, GETs: 1000, LISTs: 1, Class: Standard})
+		if want := (0.0000136 + 0.0000002 + 0.00043 + 0.0000054); err != nil || math.Abs(split.Total()-want) > 1e-12 {
+			t.Errorf("%s: %+v, %v; want $%v in all", tc.name, split, err, want)
+		}
+		if _, ok := p.S3[Express]; ok {
+			t.Errorf("%s: S3 Express without a source", tc.name)
+		}
+	}
+}
+
+func FuzzPriceList(f *testing.F) {
+	f.Add(entry("AWS-Lambda-Duration", "us-east-1", "Lambda-GB-Second", "0.0000166667"))
+	f.Add(`{"terms":{"OnDemand":{"x":{"priceDimensions":{"y":{"beginRange":"0","pricePerUnit":{"USD":"-1"}}}}}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		usd, ok, err := wantedPrices[0].read(text, "us-east-1")
+		if ok && (err != nil || !(usd > 0 && usd < 1)) {
+			t.Errorf("%v, %v", usd, err)
+		}
+	})
+}

@@ -1,0 +1,440 @@
+// Package report shows what a result file says, and what to make of it.
+// Everything in it is a pure function of that file and a table of prices:
+// [New] gives the [Report], rows with times, costs and verdicts, and the
+// [Advice] drawn from them; [Text], [Markdown], [CSV], [Benchfmt] and
+// [SpeedupChart] write it; [Compare] sets two of them side by side.
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fanout/bench/internal/cost"
+	"fanout/bench/internal/objects"
+	"fanout/bench/internal/stats"
+	"fanout/bench/internal/trial"
+)
+
+// Options is what a reader may choose. The zero value is a good choice.
+type Options struct {
+	Prices cost.Table        // none: cost.Builtin
+	Region string            // for the prices; empty: the functions', else us-east-1
+	Class  cost.StorageClass // of the objects; empty: as the run says, else standard
+	Weight float64           // of time against cost in the balanced pick, above 0 to 1; 0: 0.5
+}
+
+// DefaultRegion is whose prices are taken where the results name no region.
+const DefaultRegion = "us-east-1"
+
+// Report is what a result file says.
+type Report struct {
+	Header   trial.Header      `json:"header"`
+	Objects  int               `json:"objects"` // that each invocation reads; of a bucket that is somebody's own, what the first said
+	Bytes    int64             `json:"bytes"`   // of those objects
+	Region   string            `json:"prices_region"`
+	Date     string            `json:"prices_date"`
+	Class    cost.StorageClass `json:"storage_class"`
+	Priced   bool              `json:"priced"` // false: no price was known, costs are 0, and a warning says so
+	Rows     []Row             `json:"rows"`
+	Advice   Advice            `json:"advice"`
+	Warnings []string          `json:"warnings"` // what makes the figures less sure
+}
+
+// Setting is what a row is about.
+type Setting struct {
+	Contender   string `json:"contender"`
+	MemoryMB    int    `json:"memory_mb"`
+	Arch        string `json:"arch"`
+	Client      string `json:"client"`      // empty: the contender's own
+	Concurrency int    `json:"concurrency"` // asked for; trial.Auto: see Chosen
+	Chosen      int    `json:"chosen"`      // what the function chose, from its stats; 0 where unknown
+}
+
+// Workers reads «64», «auto 64» or «own».
+func (s Setting) Workers() string {
+	switch {
+	case s.Concurrency != trial.Auto:
+		return strconv.Itoa(s.Concurrency)
+	case s.Client == "":
+		return "own"
+	case s.Chosen > 0:
+		return fmt.Sprintf("auto %d", s.Chosen)
+	}
+	return "auto"
+}
+
+// workers is how many read at a time; 0 where unknown.
+func (s Setting) workers() int { return cmp.Or(s.Chosen, s.Concurrency) }
+
+// VCPU is the CPU share that the memory size buys: 1,769 MB are one vCPU, and
+// no function sees more than six (design facts measured on Lambda).
+func (s Setting) VCPU() float64 { return min(float64(s.MemoryMB)/1769, 6) }
+
+// Row sums up one setting. Figures are over the invocations that went well.
+type Row struct {
+	Setting
+	Warm         stats.Summary `json:"warm_ms"`     // duration_ms of warm invocations
+	P90          Percentile    `json:"warm_p90_ms"` // of the same
+	P99          Percentile    `json:"warm_p99_ms"`
+	Init         stats.Summary `json:"init_ms"`           // of cold starts
+	First        stats.Summary `json:"first_ms"`          // duration_ms of cold starts, without INIT
+	Cold         stats.Summary `json:"cold_ms"`           // init_ms + duration_ms of cold starts
+	CPUPerObject stats.Summary `json:"cpu_us_per_object"` // of the whole process, warm, in µs
+	MaxMemoryMB  int           `json:"max_memory_mb"`
+	ObjectsPerS  float64       `json:"objects_per_s"` // objects over the warm median
+	SpeedUp      float64       `json:"speed_up"`      // the sequential median over this one; 0 where there is no baseline
+
+	Cost     cost.Split    `json:"cost"`          // of the median warm invocation
+	WarmCost stats.Summary `json:"warm_cost_usd"` // total of each warm invocation
+	ColdCost stats.Summary `json:"cold_cost_usd"` // total of each cold one, INIT included
+
+	Verdict Verdict `json:"verdict"`
+
+	Invocations int       `json:"invocations"` // all, failed ones too
+	Failed      int       `json:"failed"`
+	Failures    []Failure `json:"failures,omitempty"` // what failed, most often first
+
+	seen usage
+}
+
+// Percentile is one, or why there is none.
+type Percentile struct {
+	Value float64 `json:"value"`
+	Why   string  `json:"why,omitempty"` // not empty: there is no value, n is too small
+}
+
+// Failure is one kind of failure and how often it happened.
+type Failure struct {
+	Name    string `json:"name"` // OOM, timeout, or the error type
+	Example string `json:"example"`
+	Count   int    `json:"count"`
+}
+
+// usage is what the warm invocations of a setting used, by their medians.
+type usage struct {
+	cpuMS, ttfbP50, ttfbP99, listMS, retries, bytes, objects, vcpu float64
+	hasCPU, hasStats                                               bool
+}
+
+// New sums up a file. It does not fail: a figure that cannot be had is left
+// out, and a warning says why.
+func New(f trial.File, o Options) *Report {
+	r := &Report{Header: f.Header, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
+	if i := slices.IndexFunc(f.Results, func(res trial.Result) bool { return res.OK && res.Stats != nil }); r.Objects == 0 && i >= 0 {
+		r.Objects, r.Bytes = f.Results[i].Stats.Objects, f.Results[i].Stats.Bytes
+	}
+	if r.Region == "" {
+		r.Region = cmp.Or(f.Header.Region, DefaultRegion)
+	}
+	if r.Class == "" {
+		r.Class = ClassOf(f.Header)
+	}
+	table := o.Prices
+	if table.Regions == nil {
+		table = cost.Builtin
+	}
+	prices, err := table.Prices(r.Region)
+	if err == nil {
+		r.Priced, r.Date = true, prices.Date
+		for _, res := range f.Results {
+			if _, err = prices.Invocation(cost.Invocation{Arch: res.Arch, Class: r.Class}); err != nil {
+				r.Priced = false
+				break
+			}
+		}
+	}
+	if err != nil {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("no costs: %v; fanout prices --aws fetches them", err))
+	}
+
+	groups := map[Setting][]trial.Result{}
+	for _, res := range f.Results {
+		k := Setting{Contender: res.Contender, MemoryMB: res.MemoryMB, Arch: res.Arch, Client: res.Client, Concurrency: res.Concurrency}
+		groups[k] = append(groups[k], res)
+	}
+	for k, results := range groups {
+		row := rowOf(k, results, r.Objects, r.Bytes)
+		if r.Priced {
+			r.price(&row, prices, results)
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	slices.SortFunc(r.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(a.Contender, b.Contender), cmp.Compare(a.Arch, b.Arch),
+			cmp.Compare(a.MemoryMB, b.MemoryMB), cmp.Compare(a.Client, b.Client), cmp.Compare(uint(a.Concurrency-1), uint(b.Concurrency-1))) // auto, 0, comes last
+	})
+	r.speedUps()
+	r.verdicts()
+	r.notes(f)
+	r.drift(f)
+	if o.Weight == 0 {
+		o.Weight = 0.5
+	}
+	r.advise(o.Weight)
+	return r
+}
+
+// ClassOf gives the storage class that a run read from.
+func ClassOf(h trial.Header) cost.StorageClass {
+	if h.Class == string(cost.Express) || h.Network == string(objects.S3Express) {
+		return cost.Express
+	}
+	return cost.Standard
+}
+
+// Baseline gives the index of the row with one worker that r's row i is to be
+// compared with: its own client's, else another's of the same contender; -1:
+// there is none.
+func (r *Report) Baseline(i int) int {
+	row, found := r.Rows[i], -1
+	for k, base := range r.Rows {
+		if base.Concurrency != 1 || base.Warm.N == 0 || base.Contender != row.Contender || base.MemoryMB != row.MemoryMB || base.Arch != row.Arch {
+			continue
+		}
+		if base.Client == row.Client {
+			return k
+		}
+		if found < 0 {
+			found = k
+		}
+	}
+	return found
+}
+
+func (r *Report) speedUps() {
+	for i := range r.Rows {
+		if base := r.Baseline(i); base >= 0 && r.Rows[i].Warm.Median > 0 {
+			r.Rows[i].SpeedUp = r.Rows[base].Warm.Median / r.Rows[i].Warm.Median
+		}
+	}
+}
+
+func rowOf(k Setting, results []trial.Result, objects int, size int64) Row {
+	row := Row{Setting: k, Invocations: len(results)}
+	var warm, initial, first, cold, cpu, cpuMS, p50, p99, list, retries, bytes, read []float64
+	row.seen.vcpu = k.VCPU()
+	for _, r := range results {
+		row.MaxMemoryMB = max(row.MaxMemoryMB, r.MaxMemoryMB)
+		if !r.OK {
+			row.fail(r)
+			continue
+		}
+		if r.Stats != nil {
+			row.Chosen = r.Stats.Concurrency
+		}
+		if r.Start == trial.Cold {
+			initial = append(initial, r.InitMS)
+			first = append(first, r.DurationMS)
+			cold = append(cold, r.InitMS+r.DurationMS)
+			continue
+		}
+		warm = append(warm, r.DurationMS)
+		switch {
+		case r.ProcessMS != nil:
+			cpuMS = append(cpuMS, *r.ProcessMS)
+		case r.Stats != nil:
+			cpuMS = append(cpuMS, r.Stats.CPUMS)
+		}
+		if s := r.Stats; s != nil {
+			list = append(list, s.ListMS)
+			retries = append(retries, float64(s.Retries))
+			bytes = append(bytes, float64(s.Bytes))
+			read = append(read, float64(s.Objects))
+			if s.TTFBP50MS != nil {
+				p50 = append(p50, *s.TTFBP50MS)
+			}
+			if s.TTFBP99MS != nil {
+				p99 = append(p99, *s.TTFBP99MS)
+			}
+		}
+		if c, ok := clamped(r.Limits); ok {
+			row.seen.vcpu = min(row.seen.vcpu, c)
+		}
+	}
+	if objects > 0 {
+		for _, ms := range cpuMS {
+			cpu = append(cpu, ms*1000/float64(objects))
+		}
+	}
+	row.Warm, row.Init, row.First, row.Cold = stats.Summarise(warm), stats.Summarise(initial), stats.Summarise(first), stats.Summarise(cold)
+	row.CPUPerObject = stats.Summarise(cpu)
+	row.P90, row.P99 = percentile(warm, 90), percentile(warm, 99)
+	if row.Warm.Median > 0 {
+		row.ObjectsPerS = float64(objects) / row.Warm.Median * 1000
+	}
+	median := func(v []float64) float64 { return stats.Summarise(v).Median }
+	u := &row.seen
+	u.cpuMS, u.hasCPU = median(cpuMS), len(cpuMS) > 0
+	u.hasStats = len(read) > 0
+	u.ttfbP50, u.ttfbP99, u.listMS, u.retries = median(p50), median(p99), median(list), median(retries)
+	if u.objects, u.bytes = float64(objects), float64(size); u.hasStats {
+		u.objects, u.bytes = median(read), median(bytes)
+	}
+	return row
+}
+
+// clamped reads the sandbox's «; clamped to N vCPU»: less than the memory
+// size buys.
+func clamped(limits string) (vcpu float64, ok bool) {
+	_, rest, found := strings.Cut(limits, "; clamped to ")
+	n, err := strconv.ParseFloat(strings.TrimSuffix(rest, " vCPU"), 64)
+	return n, found && err == nil && n > 0
+}
+
+func percentile(values []float64, percent float64) Percentile {
+	v, err := stats.Percentile(values, percent)
+	if err != nil {
+		return Percentile{Why: err.Error()}
+	}
+	return Percentile{Value: v}
+}
+
+// price adds the costs of the invocations that went well.
+func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
+	var warm, cold, billed []float64
+	for _, res := range results {
+		if !res.OK {
+			continue
+		}
+		split, err := p.Invocation(r.used(res))
+		if err != nil {
+			return // New has said so already
+		}
+		if res.Start == trial.Cold {
+			cold = append(cold, split.Total())
+			continue
+		}
+		warm, billed = append(warm, split.Total()), append(billed, billedMS(res))
+	}
+	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
+	if len(billed) > 0 {
+		// Of warm invocations of one setting only the billed time differs.
+		i := cost.Invocation{
+			Arch: row.Arch, MemoryMB: row.MemoryMB, BilledMS: stats.Summarise(billed).Median, Class: r.Class,
+			GETs: int(row.seen.objects), LISTs: cost.ListRequests(r.Objects), Bytes: int64(row.seen.bytes),
+		}
+		row.Cost, _ = p.Invocation(i) // the same prices as above
+	}
+}
+
+// used is what an invocation is billed for. A contender that reports no stats
+// has given the right answer, and so read every object.
+func (r *Report) used(res trial.Result) cost.Invocation {
+	i := cost.Invocation{
+		Arch: res.Arch, MemoryMB: res.MemoryMB, BilledMS: billedMS(res), Class: r.Class,
+		GETs: r.Objects, LISTs: cost.ListRequests(r.Objects), Bytes: r.Bytes,
+	}
+	if res.Stats != nil {
+		i.GETs, i.Bytes = res.Stats.Objects+res.Stats.Errors, res.Stats.Bytes
+	}
+	return i
+}
+
+// billedMS is what was billed; where the log did not say (see Result.Note),
+// what would be for the time it took.
+func billedMS(r trial.Result) float64 {
+	if r.BilledMS > 0 {
+		return r.BilledMS
+	}
+	return math.Ceil(r.DurationMS)
+}
+
+func (row *Row) fail(r trial.Result) {
+	row.Failed++
+	name := r.ErrorType
+	switch {
+	case r.OutOfMemory():
+		name = oom
+	case r.TimedOut():
+		name = "timeout"
+	}
+	i := slices.IndexFunc(row.Failures, func(f Failure) bool { return f.Name == name })
+	if i < 0 {
+		i = len(row.Failures)
+		row.Failures = append(row.Failures, Failure{Name: name, Example: r.Error})
+	}
+	row.Failures[i].Count++
+	slices.SortStableFunc(row.Failures, func(a, b Failure) int { return cmp.Compare(b.Count, a.Count) })
+}
+
+// oom is the failure of a process that was killed for memory.
+const oom = "OOM"
+
+// notes warns of what was unusual about single figures.
+func (r *Report) notes(f trial.File) {
+	counts := map[string]int{}
+	for _, res := range f.Results {
+		if res.Note != "" {
+			counts[res.Note]++
+		}
+	}
+	for _, note := range slices.Sorted(maps.Keys(counts)) {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations: %s", counts[note], len(f.Results), note))
+	}
+}
+
+// drift warns where the machine, or the service, was not the same in the
+// second half of the run.
+func (r *Report) drift(f trial.File) {
+	var samples [][]stats.Timed
+	var names []string
+	var found []stats.Drifted
+	var ps []float64
+	for _, row := range r.Rows {
+		var s []stats.Timed
+		for _, res := range f.Results {
+			if res.OK && res.Start == trial.Warm && res.Contender == row.Contender && res.MemoryMB == row.MemoryMB &&
+				res.Arch == row.Arch && res.Client == row.Client && res.Concurrency == row.Concurrency {
+				s = append(s, stats.Timed{At: res.At, Value: res.DurationMS})
+			}
+		}
+		samples = append(samples, s)
+		if d := stats.Drift(s); d.Test.Relation != stats.TooFew {
+			names, found, ps = append(names, r.Name(row)), append(found, d), append(ps, d.Test.P)
+		}
+	}
+	if all := stats.DriftOfAll(samples); all.Found(all.Test.P) {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("drift: warm runs changed by %+.0f%% from the first half to the second (%s)", all.Change*100, all.Test))
+	}
+	for i, p := range stats.Holm(ps) {
+		if found[i].Found(p) {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("drift: %s changed by %+.0f%% from its first half of runs to the second (%s)", names[i], found[i].Change*100, found[i].Test))
+		}
+	}
+}
+
+// Name says which setting a row is, as far as the report's settings differ,
+// and is safe for a terminal.
+func (r *Report) Name(row Row) string {
+	word := "workers"
+	if row.Concurrency == 1 {
+		word = "worker"
+	}
+	return fmt.Sprintf("%d MB %s, %s %s", row.MemoryMB, r.Who(row), row.Workers(), word)
+}
+
+// Who says which code ran: the client, and contender and architecture where
+// there are several.
+func (r *Report) Who(row Row) string {
+	var contenders, archs bool
+	for _, o := range r.Rows {
+		contenders = contenders || o.Contender != row.Contender
+		archs = archs || o.Arch != row.Arch
+	}
+	var parts []string
+	if contenders || row.Client == "" {
+		parts = append(parts, row.Contender)
+	}
+	if archs {
+		parts = append(parts, row.Arch)
+	}
+	if row.Client != "" {
+		parts = append(parts, row.Client)
+	}
+	return clip(strings.Join(parts, " "), 20)
+}

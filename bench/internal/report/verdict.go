@@ -1,0 +1,214 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"fanout/bench/internal/objects"
+	"fanout/bench/internal/trial"
+)
+
+// Kind is what a setting's time is spent on.
+type Kind string
+
+// Kinds of verdict.
+const (
+	CPUBound       Kind = "CPU-bound"
+	LatencyBound   Kind = "latency-bound"
+	NetworkBound   Kind = "network-bound"
+	MemoryBound    Kind = "memory-bound"
+	RequestLimited Kind = "request-limited"
+	Mixed          Kind = "mixed"   // none of them decides
+	Unknown        Kind = "unknown" // no warm invocation, or one that tells nothing of itself
+)
+
+// Thresholds from which a share decides, tried in this order: memory,
+// requests, CPU, network, latency. A short CPU makes every answer late, so CPU
+// comes before what is measured in time.
+const (
+	memoryDecides  = 0.90
+	retriesDecide  = 0.02
+	cpuDecides     = 0.80
+	networkDecides = 0.80
+	latencyDecides = 0.60
+)
+
+// CeilingBytesPerS is a function's network bandwidth, 600 Mbit/s: what the
+// sandbox models.
+const CeilingBytesPerS = 600e6 / 8
+
+// Share is one resource's part, 0.97 of what there is; it may be unknown.
+type Share struct {
+	Value float64 `json:"value"`
+	Known bool    `json:"known"`
+}
+
+// Verdict says why a setting takes the time it does.
+type Verdict struct {
+	Kind   Kind   `json:"kind"`
+	Figure string `json:"figure"` // the one that decides: «97% of its CPU share»
+	Helps  string `json:"helps"`  // what would help
+
+	CPU     Share `json:"cpu"`     // CPU time over CPU share × duration
+	Latency Share `json:"latency"` // listing, and rounds of first bytes, over duration
+	Network Share `json:"network"` // bytes a second over the ceiling
+	Memory  Share `json:"memory"`  // peak over the limit
+	Retries Share `json:"retries"` // second and later GETs over objects
+}
+
+// Short is the verdict in a table's cell: «CPU 97%».
+func (v Verdict) Short() string {
+	name, share := "", Share{}
+	switch v.Kind {
+	case CPUBound:
+		name, share = "CPU", v.CPU
+	case LatencyBound:
+		name, share = "latency", v.Latency
+	case NetworkBound:
+		name, share = "network", v.Network
+	case MemoryBound:
+		name, share = "memory", v.Memory
+	case RequestLimited:
+		name, share = "retries", v.Retries
+	case Mixed:
+		return string(Mixed)
+	default:
+		return "–"
+	}
+	return fmt.Sprintf("%s %.0f%%", name, share.Value*100)
+}
+
+// String is the verdict in one sentence.
+func (v Verdict) String() string {
+	s := string(v.Kind)
+	if v.Figure != "" {
+		s += ", " + v.Figure
+	}
+	if v.Helps != "" {
+		s += ": " + v.Helps
+	}
+	return s
+}
+
+// verdicts judges every row. The first byte's own time is the least that any
+// setting of the file has seen: where CPU is short it looks longer.
+func (r *Report) verdicts() {
+	ttfb := math.Inf(1)
+	for _, row := range r.Rows {
+		if mean := row.seen.ttfbMean(); mean > 0 {
+			ttfb = min(ttfb, mean)
+		}
+	}
+	for i := range r.Rows {
+		r.Rows[i].Verdict = r.judge(r.Rows[i], ttfb)
+	}
+}
+
+// ttfbMean estimates the mean of the first bytes' times from median and 99th
+// percentile, as that of a lognormal distribution; without the percentile it
+// is the median.
+func (u usage) ttfbMean() float64 {
+	if u.ttfbP50 <= 0 || u.ttfbP99 < u.ttfbP50 {
+		return u.ttfbP50
+	}
+	const z99 = 2.3263 // the normal distribution's 99th percentile
+	sigma := math.Log(u.ttfbP99/u.ttfbP50) / z99
+	return u.ttfbP50 * math.Exp(sigma*sigma/2)
+}
+
+func (r *Report) judge(row Row, ttfb float64) Verdict {
+	u, duration := row.seen, row.Warm.Median
+	unlimited := strings.HasPrefix(r.Header.Limits, "none")
+	v := Verdict{Kind: Unknown, Memory: Share{float64(row.MaxMemoryMB) / float64(max(row.MemoryMB, 1)), row.MaxMemoryMB > 0 && !unlimited}}
+	for _, f := range row.Failures {
+		if f.Name == oom {
+			v.Kind, v.Memory = MemoryBound, Share{1, true}
+			v.Figure = fmt.Sprintf("killed for memory in %d of %d invocations", f.Count, row.Invocations)
+			v.Helps = "more memory, or fewer workers"
+			return v
+		}
+	}
+	if row.Warm.N == 0 || duration <= 0 {
+		return v
+	}
+	latencyMS, networkMS := 0.0, 0.0
+	v.CPU = Share{u.cpuMS / (duration * u.vcpu), u.hasCPU && !unlimited}
+	if workers := row.workers(); workers > 0 && u.objects > 0 && ttfb > 0 && !math.IsInf(ttfb, 0) && u.hasStats {
+		latencyMS = u.listMS + math.Ceil(u.objects/float64(workers))*ttfb
+		v.Latency = Share{min(latencyMS/duration, 1), true}
+	}
+	if r.Header.Network != string(objects.None) {
+		networkMS = u.bytes / CeilingBytesPerS * 1000
+		v.Network = Share{networkMS / duration, true}
+	}
+	if u.hasStats && u.objects > 0 {
+		v.Retries = Share{u.retries / u.objects, true}
+	}
+
+	decided := func(s Share, least float64) bool { return s.Known && s.Value >= least }
+	percent := func(s Share) float64 { return s.Value * 100 }
+	switch {
+	case decided(v.Memory, memoryDecides):
+		v.Kind, v.Figure = MemoryBound, fmt.Sprintf("peak %d of %d MB", row.MaxMemoryMB, row.MemoryMB)
+		v.Helps = "more memory, or fewer workers"
+	case decided(v.Retries, retriesDecide):
+		v.Kind, v.Figure = RequestLimited, fmt.Sprintf("%.1f%% of the GETs were tried again", percent(v.Retries))
+		v.Helps = "fewer workers, or objects spread over more prefixes"
+	case decided(v.CPU, cpuDecides):
+		v.Kind, v.Figure = CPUBound, fmt.Sprintf("%.0f%% of its CPU share", percent(v.CPU))
+		more := min(row.MemoryMB*2, trial.MaxMemoryMB)
+		share := Setting{MemoryMB: more}.VCPU()
+		then := max(u.cpuMS/share, latencyMS, networkMS)
+		v.Helps = fmt.Sprintf("a client with less CPU an object; %s", forecast(more, duration/then, then*float64(more)/(duration*float64(row.MemoryMB))))
+		if then > duration*0.95 { // as fast as it gets
+			v.Helps = "a client with less CPU an object; more memory alone will not help much"
+		}
+	case decided(v.Network, networkDecides):
+		v.Kind, v.Figure = NetworkBound, fmt.Sprintf("%.0f%% of %.0f Mbit/s", percent(v.Network), CeilingBytesPerS*8/1e6)
+		v.Helps = "reading fewer bytes, or several functions side by side"
+	case decided(v.Latency, latencyDecides):
+		v.Kind = LatencyBound
+		v.Figure = fmt.Sprintf("%.0f%% of the time %d in flight wait for first bytes of %.0f ms", percent(v.Latency), row.workers(), ttfb)
+		v.Helps = "more workers"
+		if float64(row.workers()) >= u.objects {
+			v.Helps = "storage with a faster first byte, such as S3 Express One Zone"
+		}
+		if least := leastMemory(u.cpuMS, duration, row.MemoryMB); v.CPU.Known && least < row.MemoryMB {
+			v.Helps += fmt.Sprintf("; %d MB would be as fast, and cheaper", least)
+		}
+	case v.CPU.Known || v.Latency.Known:
+		v.Kind, v.Figure = Mixed, mixture(v)
+	}
+	return v
+}
+
+// forecast reads «256 MB: about 1.9× as fast, compute +5%».
+func forecast(memoryMB int, faster, compute float64) string {
+	price := fmt.Sprintf("compute %+.0f%%", (compute-1)*100)
+	if math.Abs(compute-1) < 0.05 {
+		price = "compute at the same price"
+	}
+	return fmt.Sprintf("%d MB: about %.1f× as fast, %s", memoryMB, faster, price)
+}
+
+// leastMemory is the memory size at which a setting that waits would need
+// three quarters of its CPU share for the same time, in steps of 64 MB.
+func leastMemory(cpuMS, durationMS float64, memoryMB int) int {
+	const leave = 0.75
+	mb := cpuMS / durationMS / leave * 1769
+	return min(max(int(math.Ceil(mb/64))*64, trial.MinMemoryMB), memoryMB)
+}
+
+func mixture(v Verdict) string {
+	var parts []string
+	for _, p := range []struct {
+		name  string
+		share Share
+	}{{"CPU", v.CPU}, {"latency", v.Latency}, {"network", v.Network}} {
+		if p.share.Known {
+			parts = append(parts, fmt.Sprintf("%s %.0f%%", p.name, p.share.Value*100))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

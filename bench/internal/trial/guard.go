@@ -1,0 +1,63 @@
+package trial
+
+import "time"
+
+// Guard decides, while a run goes on, what is still worth measuring.
+type Guard interface {
+	// Before is asked ahead of each step.
+	Before(s Setting, start string) Decision
+	// Invoked hears of every invocation and what is billed for it, those that
+	// only warm up, too.
+	Invoked(s Setting, billedMS float64)
+	// Measured hears of every result line.
+	Measured(s Setting, r Result)
+}
+
+// Decision is a Guard's.
+type Decision int
+
+// Decisions.
+const (
+	Go   Decision = iota // measure the step
+	Skip                 // pass over it
+	Stop                 // end the run here, with what there is
+)
+
+// Forecast is one invocation that a run will make.
+type Forecast struct {
+	Setting Setting
+	Time    time.Duration // a rough guess
+}
+
+// Forecast lists every invocation that the run will make if no guard and no
+// failure shortens it, those that only warm up, too.
+func (r *Runner) Forecast() []Forecast {
+	plain := Runner{warmed: map[string]map[string]int{}}
+	var all []Forecast
+	add := func(s Setting) {
+		all = append(all, Forecast{s, r.Guess(s)})
+		plain.noteWarm(s)
+	}
+	for _, s := range r.Header.Plan.schedule(r.Targets) {
+		if s.start == Cold {
+			delete(plain.warmed, s.setting.Target.Function)
+		} else if warmup, needed := plain.warmup(s.setting); needed {
+			add(warmup)
+		}
+		add(s.setting)
+	}
+	return all
+}
+
+// Guess is a rough forecast of one invocation's time.
+func (r *Runner) Guess(s Setting) time.Duration {
+	return step{setting: s}.guess(r.Header.Corpus.Count)
+}
+
+// decide asks the guard, if there is one.
+func (r *Runner) decide(s step) Decision {
+	if r.Guard == nil {
+		return Go
+	}
+	return r.Guard.Before(s.setting, s.start)
+}
