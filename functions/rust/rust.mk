@@ -13,12 +13,18 @@ test-rust: ## check the Rust contender's format, lint and tests (needs cargo wit
 	cargo test $(RUST) --locked
 
 .PHONY: check
-check: build ## put Go's functions through the contract, and Rust's where make rust built it
-	bin/fanout check --contender go=$(wildcard build/fetch/*/bootstrap) $(if $(wildcard functions/rust/target/release/bootstrap),--contender rust=functions/rust/target/release/bootstrap)
+check: build ## put this machine's functions through the contract: Go's, and Rust's where there is cargo
+	bin/fanout check
+	$(CHECK_RUST)
 
-# In CI where there is cargo.
+# Where there is cargo, CI has a second contender.
 ci: check
 ifneq ($(shell command -v cargo),)
-ci: rust test-rust
-check: rust
+CHECK_RUST = bin/fanout check --contender rust=functions/rust/target/release/bootstrap
+check e2e: rust
+ci: test-rust
 endif
+
+.PHONY: scorecard
+scorecard: build rust ## measure Go against Rust, builds and all, into docs/go-and-rust.md (needs cargo with rustfmt and clippy)
+	go run ./bench/scorecard $(SCORECARD)
