@@ -192,8 +192,11 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 		}
 		for _, name := range names {
 			s := trial.Setting{Target: t, Client: name, Concurrency: pf.workers}
-			if t.Published {
+			switch {
+			case t.Published:
 				s = trial.Setting{Target: t}
+			case t.Contender != goContender:
+				s.Client = "" // its own
 			}
 			all = append(all, &competitor{name: name, setting: s})
 		}

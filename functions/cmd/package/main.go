@@ -5,6 +5,7 @@
 //	package -o build fetch seed          both architectures
 //	package -o build -arch host fetch    this machine's only
 //	package -o build fetch-lean          cmd/fetch without the SDK: the client lean only
+//	package -arch arm64 -prebuilt FILE rust   a bootstrap built by somebody else, under the name rust
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"context"
+	"debug/elf"
 	"errors"
 	"flag"
 	"fmt"
@@ -41,6 +43,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("package", flag.ContinueOnError)
 	out := flags.String("o", "build", "folder to write to")
 	arch := flags.String("arch", "x86_64,arm64", "architectures, or host")
+	prebuilt := flags.String("prebuilt", "", "pack this bootstrap, of the one architecture named, instead of building one")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -53,6 +56,9 @@ func run(ctx context.Context, args []string) error {
 		if runtime.GOARCH == "arm64" {
 			archs = []string{"arm64"}
 		}
+	}
+	if *prebuilt != "" && (len(archs) != 1 || flags.NArg() != 1) {
+		return errors.New("-prebuilt: name one architecture and one command")
 	}
 	module, err := moduleFolder(ctx)
 	if err != nil {
@@ -67,7 +73,11 @@ func run(ctx context.Context, args []string) error {
 				return fmt.Errorf("architecture %q: must be x86_64 or arm64", a)
 			}
 			bootstrap := filepath.Join(*out, command, a, "bootstrap")
-			if err := compile(ctx, module, command, goarch[a], bootstrap); err != nil {
+			if *prebuilt != "" {
+				if err := take(*prebuilt, a, bootstrap); err != nil {
+					return fmt.Errorf("take %s: %w", *prebuilt, err)
+				}
+			} else if err := compile(ctx, module, command, goarch[a], bootstrap); err != nil {
 				return err
 			}
 			archive := filepath.Join(*out, command+"-"+a+".zip")
@@ -113,6 +123,29 @@ func compile(ctx context.Context, module, command, arch, bootstrap string) error
 		return fmt.Errorf("build %s for %s: %w", command, arch, err)
 	}
 	return nil
+}
+
+// machines are the processors of Lambda's architectures.
+var machines = map[string]elf.Machine{"x86_64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+
+// take copies a bootstrap that is built already, if it is for that
+// architecture: Lambda would only say so at the first invocation.
+func take(prebuilt, arch, bootstrap string) error {
+	program, err := os.ReadFile(prebuilt)
+	if err != nil {
+		return err
+	}
+	f, err := elf.NewFile(bytes.NewReader(program))
+	if err != nil {
+		return err
+	}
+	if f.Machine != machines[arch] {
+		return fmt.Errorf("for %s, not for %s", f.Machine, arch)
+	}
+	if err := os.MkdirAll(filepath.Dir(bootstrap), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(bootstrap, program, 0o755)
 }
 
 func pack(bootstrap, archive string) (err error) {
