@@ -72,4 +72,4 @@ ci: ci-deps build test lint test-arm64 test-awscli test-page ## what must hold o
 clean: ## remove what was built
 	rm -rf bin build cdk.out
 
-include infra/infra.mk
+include infra/infra.mk functions/rust/rust.mk

@@ -44,9 +44,24 @@ func (rf *runFlags) parseDeployed() error {
 	return nil
 }
 
+// deployedFunction is one function, and whose it is.
+type deployedFunction struct{ arn, contender string }
+
+// functionOutput is the name of an output that gives a function's ARN: memory,
+// architecture, and the contender where it is not Go.
+var functionOutput = regexp.MustCompile(`^Fetch[0-9]+(?:Arm|X86)?([A-Z][a-z0-9]*)?Arn$`)
+
+// contenderOf reads a contender's name from an output's.
+func contenderOf(output string) string {
+	if m := functionOutput.FindStringSubmatch(output); m != nil && m[1] != "" {
+		return strings.ToLower(m[1])
+	}
+	return goContender
+}
+
 // stackOutputs is what the CDK app says of its stack.
 type stackOutputs struct {
-	functions []string
+	functions []deployedFunction
 	bucket    string
 	prefix    string
 	objects   *corpus.Spec // nil: the bucket is somebody's own
@@ -58,7 +73,11 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
 	if err != nil {
 		return failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
 	}
-	found := stackOutputs{functions: rf.functions, bucket: rf.bucket, prefix: rf.corpus.Prefix}
+	var named []deployedFunction
+	for _, arn := range rf.functions {
+		named = append(named, deployedFunction{arn, goContender})
+	}
+	found := stackOutputs{functions: named, bucket: rf.bucket, prefix: rf.corpus.Prefix}
 	if rf.stack != "" {
 		if found, err = describeStack(ctx, cloudformation.NewFromConfig(cfg), rf.stack); err != nil {
 			return err
@@ -130,7 +149,7 @@ func describeStack(ctx context.Context, client *cloudformation.Client, name stri
 				return s, failed("deploy it again with this version", "stack %s: output Objects: %w", name, err)
 			}
 		case strings.HasSuffix(key, "Arn") && functionARN.MatchString(value):
-			s.functions = append(s.functions, value)
+			s.functions = append(s.functions, deployedFunction{value, contenderOf(key)})
 		}
 	}
 	if s.bucket == "" || len(s.functions) == 0 {
@@ -141,9 +160,10 @@ func describeStack(ctx context.Context, client *cloudformation.Client, name stri
 
 // describeFunctions reads memory and architecture from each function's own
 // configuration.
-func describeFunctions(ctx context.Context, client *lambda.Client, arns []string) ([]trial.Target, error) {
-	targets := make([]trial.Target, 0, len(arns))
-	for _, arn := range arns {
+func describeFunctions(ctx context.Context, client *lambda.Client, functions []deployedFunction) ([]trial.Target, error) {
+	targets := make([]trial.Target, 0, len(functions))
+	for _, function := range functions {
+		arn := function.arn
 		f, err := client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &arn})
 		if err != nil {
 			return nil, failed("see AWS_PROFILE and AWS_REGION: the function must be in that region", "look at function %s: %w", arn, err)
@@ -151,7 +171,7 @@ func describeFunctions(ctx context.Context, client *lambda.Client, arns []string
 		if f.MemorySize == nil {
 			return nil, fmt.Errorf("look at function %s: it has no memory size", arn)
 		}
-		t := trial.Target{Function: arn, Contender: goContender, MemoryMB: int(*f.MemorySize), Arch: "x86_64"}
+		t := trial.Target{Function: arn, Contender: function.contender, MemoryMB: int(*f.MemorySize), Arch: "x86_64"}
 		if len(f.Architectures) > 0 {
 			t.Arch = string(f.Architectures[0])
 		}

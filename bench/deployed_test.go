@@ -34,9 +34,10 @@ type cloud struct {
 	functions []string // ARNs
 }
 
-func startCloud(t *testing.T, outputs map[string]string) *cloud {
+func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) *cloud {
 	t.Helper()
-	cmd, stdout, stderr := command(t, "sandbox", "--memory", "256,512", "--objects", "40", "--network", "none")
+	args := append([]string{"sandbox", "--memory", "256,512", "--objects", "40", "--network", "none"}, sandboxArgs...)
+	cmd, stdout, stderr := command(t, args...)
 	until(t, stderr, `^serving until interrupted`)
 	c := &cloud{env: exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))}
 	t.Cleanup(func() {
@@ -157,6 +158,49 @@ func TestRunStack(t *testing.T) {
 	for i, want := range []string{"", "mine"} {
 		if got := c.description(t, c.functions[i]); got != want {
 			t.Errorf("description of %s is %q, was %q", c.functions[i], got, want)
+		}
+	}
+}
+
+// A stack's other contenders are told by their outputs' names, and measured
+// with their own clients.
+func TestRunStackContenders(t *testing.T) {
+	outputs := map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
+	c := startCloud(t, outputs, "--contender", "other="+filepath.Join(bins, "foreign"))
+	for _, mb := range []string{"256", "512"} {
+		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", labRegion, labAccount, hostArch(), mb)
+	}
+	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	f, err := trial.ReadPath(filepath.Join(cmd.Dir, "r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, r := range f.Results {
+		got[fmt.Sprint(r.Contender, " ", r.MemoryMB, " ", r.Client, " ", r.OK)] = true
+	}
+	want := map[string]bool{"go 256 lean true": true, "go 512 lean true": true, "other 256 foreign true": true, "other 512 foreign true": true}
+	if !maps.Equal(got, want) || !slices.Equal(f.Header.Plan.Contenders, []string{"go", "other"}) {
+		t.Errorf("measured %v, plan %v", got, f.Header.Plan.Contenders)
+	}
+}
+
+func TestContenderOf(t *testing.T) {
+	for output, want := range map[string]string{
+		"Fetch1769ArmArn":     "go",   // Go's have no name of their own
+		"Fetch512X86Arn":      "go",   //
+		"Fetch512X86RustArn":  "rust", // another's
+		"Fetch128ArmC99Arn":   "c99",  // digits are allowed
+		"Fetch128ArmArnArn":   "arn",  // what the names end in
+		"Fetch128X86ArmArn":   "arm",  // what they hold
+		"Fetch512Arn":         "go",   // another version's
+		"SomethingOfMyOwnArn": "go",   // somebody else's stack
+	} {
+		if got := contenderOf(output); got != want {
+			t.Errorf("%s: %q, want %q", output, got, want)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func buildAll(dir string) error {
 		{"build", "-o", filepath.Join(dir, "bin", "fanout"), "."},
 		{"build", "-o", filepath.Join(dir, "bin", "local"), "fanout/functions/cmd/local"},
 	}
-	for _, mode := range []string{"published", "wrong", "hungry"} {
+	for _, mode := range []string{"published", "wrong", "hungry", "dropping", "foreign"} {
 		builds = append(builds, []string{
 			"build", "-tags", "lambda.norpc", "-ldflags", "-X main.mode=" + mode,
 			"-o", filepath.Join(dir, mode), "./testdata/contender",

@@ -272,6 +272,7 @@ class Test:
         self.update()
         self.fail_an_update()
         self.bring_a_bucket()
+        self.bring_a_contender()
 
     def invoke_all(self):
         seen = {"digest": set(), "bytes": set(), "key": set()}
@@ -335,6 +336,31 @@ class Test:
         for key in self.client.keys("foreign"):
             self.client.s3.delete_object(Bucket="foreign", Key=key)
         self.client.s3.delete_bucket(Bucket="foreign")
+
+    def bring_a_contender(self):
+        """Go and Rust in one stack, on this machine's architecture: the same contract, so the same answers."""
+        arch = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+        package = f"build/rust-{arch}.zip"
+        if not (ROOT / package).exists():
+            if shutil.which("cargo"):
+                raise Failure(f"{package} is not there: make rust")
+            print("  --  no Rust contender: cargo is not installed")
+            return
+        self.synth(
+            f"-c stackName=Contenders -c functionsOnly=true -c bucketName={self.bucket} -c memories=512 -c architectures={arch} "
+            f"-c contenders=go,rust -c contenderZip.rust={package}"
+        )
+        self.cdk("deploy Contenders --require-approval never")
+        outputs = {o["OutputKey"]: o["OutputValue"] for o in self.client.stacks.describe_stacks(StackName="Contenders")["Stacks"][0]["Outputs"]}
+        place = {"arm64": "Arm", "x86_64": "X86"}[arch]
+        answers = {}
+        for lang, name in ("go", f"Fetch512{place}Arn"), ("rust", f"Fetch512{place}RustArn"):
+            answer, error, log = self.client.invoke(outputs[name], self.bucket, find=NEEDLE)
+            if error or answer["lang"] != lang:
+                raise Failure(f"{name}: {error} {answer}\n{log}")
+            answers[lang] = [answer["result"], answer["stats"]["objects"], answer["stats"]["digest"]]
+        check(answers["go"] == answers["rust"], f"the Rust contender gives the answer of Go's: {answers['rust']}")
+        self.cdk("destroy Contenders --force")
 
     def destroy(self, line: str, before):
         try:

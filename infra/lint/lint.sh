@@ -8,6 +8,8 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true
+printf '#!/bin/sh\n' >"$out/bootstrap"
+.venv/lint/bin/python -m zipfile -c "$out/contender.zip" "$out/bootstrap"
 build=()
 for vpc in false true; do
 	while read -r name flags; do
@@ -19,6 +21,7 @@ for vpc in false true; do
 		bucket
 		express -c express=true -c zone=use1-az4
 		brought -c functionsOnly=true -c bucketName=mine
+		contenders -c contenders=go,other -c contenderZip.other.x86_64=$out/contender.zip
 		brought-express -c functionsOnly=true -c bucketName=mine--use1-az4--x-s3
 	END
 done

@@ -3,6 +3,7 @@ package stack
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -24,6 +25,9 @@ const (
 	// MaxMemories keeps a stack of both architectures under CloudFormation's
 	// 200 outputs and 500 resources: three resources and an output a function.
 	MaxMemories = 64
+
+	// MaxFunctions does so where there are several contenders.
+	MaxFunctions = 2 * MaxMemories
 
 	// MaxObjects is what the seeder puts well within its time-out.
 	MaxObjects = 10_000
@@ -49,6 +53,9 @@ var (
 		1096, 1827, 2192, 2557, 2922, 3288, 3653}
 )
 
+// GoContender is this repository's own functions, which need no zip named.
+const GoContender = "go"
+
 const (
 	defaultName      = "Fanout"
 	defaultTimeout   = 2 * time.Minute
@@ -61,6 +68,7 @@ type Config struct {
 	Name          string        // of the CloudFormation stack
 	Memories      []int         // MB, each once
 	Architectures []string      // `arm64`, `x86_64`, each once
+	Contenders    []Contender   // what is deployed, each once
 	Objects       corpus.Spec   // the seed objects; only its Prefix counts with FunctionsOnly
 	Concurrency   int           // GETs in flight; 0: the function chooses
 	Client        string        // the functions' S3 client
@@ -72,6 +80,19 @@ type Config struct {
 	FunctionsOnly bool          // no bucket and no seeder: …
 	BucketName    string        // … this bucket is read and never written
 }
+
+// Contender is one implementation of the function.
+type Contender struct {
+	Name string // GoContender, or another's
+
+	// Zips are paths of packages, by architecture; on one that is not among
+	// them the contender is not deployed. GoContender has none: its packages
+	// are in the build folder.
+	Zips map[string]string
+}
+
+// on says whether there is something to deploy on an architecture.
+func (c Contender) on(arch string) bool { return c.Name == GoContender || c.Zips[arch] != "" }
 
 // DirectoryBucket says whether the functions read an S3 Express directory
 // bucket. One that was brought along tells by its name.
@@ -110,7 +131,12 @@ func shown(v any) string {
 }
 
 var (
-	nameRE   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,99}$`)
+	nameRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,99}$`)
+
+	// contenderRE is what stays readable, and can be read back, as the end of
+	// an output's name.
+	contenderRE = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
+
 	zoneRE   = regexp.MustCompile(`^[a-z]+[0-9]+(-[a-z]+[0-9]+)?-az[0-9]+$`)
 	bucketRE = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
@@ -146,6 +172,11 @@ func ParseContext(context map[string]any) (Config, error) {
 	c.Zone = r.needs("zone", "express", c.Express, zoneRE, "an availability zone's ID, as in use1-az4 (`aws ec2 describe-availability-zones`)")
 	c.BucketName = r.needs("bucketName", "functionsOnly", c.FunctionsOnly, bucketRE, "an S3 bucket's name: 3 to 63 of a-z, 0-9, dot and hyphen")
 	c.Objects = r.objects(c.FunctionsOnly)
+	c.Contenders = r.contenders(c.Architectures)
+	if functions := len(c.Memories) * len(c.Architectures) * len(c.Contenders); functions > MaxFunctions {
+		r.fail("contenders", fmt.Sprintf("%d functions with these memories and architectures", functions),
+			fmt.Sprintf("at most %d functions in all, which is what a CloudFormation stack has room for", MaxFunctions))
+	}
 	if c.FunctionsOnly && c.Express {
 		r.fail("express", "there is no bucket to make with functionsOnly", "leave it out: a bucketName that ends in "+directorySuffix+" is a directory bucket's")
 	}
@@ -282,6 +313,77 @@ func (r *reader) words(key string, allowed []string) []string {
 		}
 	}
 	return items
+}
+
+// zipKey begins the keys that name contenders' packages: contenderZip.NAME,
+// where the stack has one architecture, and contenderZip.NAME.ARCHITECTURE.
+const zipKey = "contenderZip."
+
+// contenders reads who is compared, and where their packages are.
+func (r *reader) contenders(archs []string) []Contender {
+	const hint = "names of up to 16 small letters and digits, each once; " + GoContender + " is this repository's own"
+	names := []string{GoContender}
+	if v, ok := r.get("contenders"); ok {
+		var isList bool
+		if names, isList = list(v); !isList || len(names) == 0 {
+			r.fail("contenders", "not a list of names", hint)
+			return nil
+		}
+	}
+	var all []Contender
+	for i, name := range names {
+		switch {
+		case !contenderRE.MatchString(name):
+			r.fail("contenders", fmt.Sprintf("%q is no such name", name), hint)
+		case slices.Contains(names[:i], name):
+			r.fail("contenders", fmt.Sprintf("%q is there twice", name), hint)
+		}
+		c := Contender{Name: name}
+		if name != GoContender {
+			c.Zips = r.zips(name, archs)
+		}
+		all = append(all, c)
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.context)) {
+		if strings.HasPrefix(key, zipKey) && !slices.Contains(r.known, key) {
+			r.fail(key, "means nothing with these contenders and architectures", zipKey+"NAME or "+zipKey+"NAME.ARCHITECTURE, of those; "+GoContender+" has none")
+		}
+	}
+	return all
+}
+
+// zips reads where one contender's packages are.
+func (r *reader) zips(name string, archs []string) map[string]string {
+	zips := map[string]string{}
+	key := zipKey + name
+	read := func(key, arch string) {
+		v, ok := r.get(key)
+		if !ok {
+			return
+		}
+		text, _ := v.(string)
+		if !strings.HasSuffix(text, ".zip") {
+			r.fail(key, "not a zip", "the path of a zip that holds a bootstrap for "+arch)
+		}
+		zips[arch] = text
+	}
+	for _, arch := range archs {
+		read(key+"."+arch, arch)
+	}
+	if len(archs) == 1 && len(zips) == 0 {
+		read(key, archs[0])
+	}
+	if len(zips) > 0 {
+		return zips
+	}
+	allowed := key + "." + strings.Join(archs, "=PATH or "+key+".") + "=PATH, a zip that holds a bootstrap for that architecture"
+	if len(archs) == 1 {
+		allowed = key + "=PATH, a zip that holds a bootstrap for " + archs[0]
+	} else if _, ok := r.get(key); ok {
+		r.fail(key, "for which of "+strings.Join(archs, " and ")+"?", allowed)
+	}
+	r.fail("contenders", fmt.Sprintf("no package named for %q", name), allowed)
+	return nil
 }
 
 func (r *reader) integer(key string, missing, least, most int64, allowed string) int64 {

@@ -26,6 +26,9 @@ func TestParseContextDefaults(t *testing.T) {
 	if c.Objects != corpus.Default() || c.Name != "Fanout" || c.Client != "lean" || c.Concurrency != 0 {
 		t.Errorf("%+v", c)
 	}
+	if len(c.Contenders) != 1 || c.Contenders[0].Name != "go" || c.Contenders[0].Zips != nil {
+		t.Errorf("contenders %+v", c.Contenders)
+	}
 	if c.Timeout != 2*time.Minute || c.LogRetention != 7 || c.VPC || c.Express || c.FunctionsOnly {
 		t.Errorf("%+v", c)
 	}
@@ -70,6 +73,14 @@ func TestParseContext(t *testing.T) {
 		{"a bucket brought along", `{"functionsOnly":"true","bucketName":"my.bucket-1","prefix":""}`, // all of it
 			func(c Config) bool {
 				return c.FunctionsOnly && c.BucketName == "my.bucket-1" && c.Objects == corpus.Spec{} && !c.DirectoryBucket()
+			}},
+		{"a contender on the one architecture", `{"contenders":"go, rust","architectures":"x86_64","contenderZip.rust":"r.zip"}`,
+			func(c Config) bool {
+				return len(c.Contenders) == 2 && c.Contenders[1].Name == "rust" && c.Contenders[1].Zips["x86_64"] == "r.zip"
+			}},
+		{"a contender alone, on one architecture of two", `{"contenders":["rust"],"contenderZip.rust.arm64":"a.zip"}`, // Go is no must
+			func(c Config) bool {
+				return len(c.Contenders) == 1 && c.Contenders[0].on("arm64") && !c.Contenders[0].on("x86_64")
 			}},
 		{"a directory bucket brought along", `{"functionsOnly":true,"bucketName":"mine--use1-az4--x-s3","prefix":"p/"}`, // told by its name
 			func(c Config) bool { return c.DirectoryBucket() && c.Objects.Prefix == "p/" }},
@@ -141,6 +152,21 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"bucketName":"mine"}`, `context bucketName=mine: means nothing without functionsOnly`, "functionsOnly=true"}, // else a second bucket would be made, and that one read
 		{`{"functionsOnly":"true","bucketName":"mine","objects":"5"}`, `context objects=5: means nothing with functionsOnly`, "never seeded"},
 		{`{"functionsOnly":"true","bucketName":"mine","express":"true","zone":"use1-az4"}`, `context express=true: there is no bucket to make with functionsOnly`, "--x-s3"},
+		// Nobody else's package is known.
+		{`{"contenders":"go,rust"}`, `context contenders=go,rust: no package named for "rust"`, "contenderZip.rust.arm64=PATH or contenderZip.rust.x86_64=PATH"},
+		{`{"contenders":"rust","architectures":"arm64"}`, `context contenders=rust: no package named for "rust"`, "contenderZip.rust=PATH, a zip that holds a bootstrap for arm64"},
+		{`{"contenders":"rust","contenderZip.rust":"r.zip"}`, `context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "contenderZip.rust.arm64=PATH"}, // one zip cannot be both
+		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust":"build/rust"}`, `context contenderZip.rust=build/rust: not a zip`, "bootstrap for arm64"},
+		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust":7}`, `context contenderZip.rust=7: not a zip`, "path of a zip"},
+		{`{"contenderZip.rust":"r.zip"}`, `context contenderZip.rust=r.zip: means nothing with these contenders and architectures`, "contenderZip.NAME"}, // would be left out unseen
+		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust.arm64":"a.zip","contenderZip.rust.x86_64":"x.zip"}`,
+			`context contenderZip.rust.x86_64=x.zip: means nothing with these contenders and architectures`, "of those"},
+		{`{"contenderZip.go.arm64":"g.zip"}`, `context contenderZip.go.arm64=g.zip: means nothing with these contenders and architectures`, "go has none"},
+		{`{"contenders":"Rust"}`, `context contenders=Rust: "Rust" is no such name`, "small letters"}, // an output's name could not be read back
+		{`{"contenders":"go,go"}`, `context contenders=go,go: "go" is there twice`, "each once"},
+		{`{"contenders":{}}`, `context contenders={}: not a list of names`, "names of"},
+		// More than CloudFormation takes.
+		{`{"contenders":"go,rust","memories":[128,129,130,131,132,133,134,135,136,137,138,139,140,141,142,143,144,145,146,147,148,149,150,151,152,153,154,155,156,157,158,159,160,161,162,163,164,165,166,167,168,169,170,171,172,173,174,175,176,177,178,179,180,181,182,183,184,185,186,187,188,189,190,191],"contenderZip.rust.arm64":"a.zip"}`, `context contenders=go,rust: 256 functions with these memories and architectures`, "at most 128"},
 		// Would deploy twelve functions instead of one.
 		{`{"memory":"128"}`, `context memory=128: no such key`, "maxBytes, memories, minBytes"},
 	}

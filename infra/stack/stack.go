@@ -7,8 +7,13 @@
 package stack
 
 import (
+	"archive/zip"
+	"bytes"
+	"debug/elf"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -40,10 +45,11 @@ const (
 
 // New adds the stack to an app. build is the folder that holds
 // fetch/ARCHITECTURE/bootstrap and seed/arm64/bootstrap; an error says which
-// of them is not there.
+// of them, or of the contenders' zips, is not there.
 //
 // The stack's outputs are what others go by. There is one for each function,
-// its ARN, under a name like Fetch1769ArmArn or Fetch512X86Arn; Bucket, Prefix
+// its ARN, under a name like Fetch1769ArmArn or Fetch512X86Arn, with another
+// contender's name in it where it is not Go, Fetch512X86RustArn; Bucket, Prefix
 // and Region; and, unless the bucket was brought along, Objects: the
 // [corpus.Spec] of the seed objects as JSON. A function's memory, architecture
 // and client are in its own configuration.
@@ -51,6 +57,13 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 	for _, b := range bootstraps(c) {
 		if _, err := os.Stat(filepath.Join(build, b, "bootstrap")); err != nil {
 			return nil, fmt.Errorf("look for a function's build: %w", err)
+		}
+	}
+	for _, contender := range c.Contenders {
+		for arch, path := range contender.Zips {
+			if err := checkZip(path, arch); err != nil {
+				return nil, &ContextError{Key: zipKey + contender.Name + "." + arch, Value: path, Reason: err.Error(), Allowed: "the path of a zip that holds a bootstrap for " + arch}
+			}
 		}
 	}
 	s := awscdk.NewStack(app, jsii.String(c.Name), &awscdk.StackProps{
@@ -64,13 +77,19 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 	if c.VPC {
 		network = newNetwork(s, c, b)
 	}
-	code := map[string]awslambda.Code{}
-	for _, arch := range c.Architectures {
-		code[arch] = awslambda.Code_FromAsset(jsii.String(filepath.Join(build, "fetch", arch)), nil)
-	}
-	for _, memoryMB := range c.Memories {
+	for _, contender := range c.Contenders {
 		for _, arch := range c.Architectures {
-			newFetch(s, c, b, network, code[arch], memoryMB, arch)
+			if !contender.on(arch) {
+				continue
+			}
+			path := filepath.Join(build, "fetch", arch)
+			if contender.Name != GoContender {
+				path = contender.Zips[arch]
+			}
+			code := awslambda.Code_FromAsset(jsii.String(path), nil)
+			for _, memoryMB := range c.Memories {
+				newFetch(s, c, b, network, code, contender.Name, memoryMB, arch)
+			}
 		}
 	}
 	if !c.FunctionsOnly {
@@ -87,13 +106,42 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 // functions are made from.
 func bootstraps(c Config) []string {
 	var all []string
-	for _, arch := range c.Architectures {
-		all = append(all, filepath.Join("fetch", arch))
+	if slices.ContainsFunc(c.Contenders, func(contender Contender) bool { return contender.Name == GoContender }) {
+		for _, arch := range c.Architectures {
+			all = append(all, filepath.Join("fetch", arch))
+		}
 	}
 	if !c.FunctionsOnly {
 		all = append(all, filepath.Join("seed", "arm64"))
 	}
 	return all
+}
+
+// machines are the processors of the architectures.
+var machines = map[string]elf.Machine{"arm64": elf.EM_AARCH64, "x86_64": elf.EM_X86_64}
+
+// checkZip finds out what Lambda would only say at the first invocation: that
+// there is no bootstrap in a package, or one for another processor.
+func checkZip(path, arch string) error {
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		return err
+	}
+	defer archive.Close() //nolint:errcheck // only read from
+	f, err := archive.Open("bootstrap")
+	if err != nil {
+		return errors.New("no bootstrap in it")
+	}
+	defer f.Close() //nolint:errcheck // only read from
+	program, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	binary, err := elf.NewFile(bytes.NewReader(program))
+	if err == nil && binary.Machine != machines[arch] {
+		return fmt.Errorf("its bootstrap is for %s", binary.Machine)
+	}
+	return nil // a script, say
 }
 
 // bucket is what the rest of the stack needs to know of the bucket, whatever
@@ -247,20 +295,27 @@ func vpcStatements(s awscdk.Stack) []awsiam.PolicyStatement {
 }
 
 // newFetch makes one function of the comparison.
-func newFetch(s awscdk.Stack, c Config, b bucket, network *awslambda.FunctionProps, code awslambda.Code, memoryMB int, arch string) {
+func newFetch(s awscdk.Stack, c Config, b bucket, network *awslambda.FunctionProps, code awslambda.Code, contender string, memoryMB int, arch string) {
 	// The bucket's connections are opened in INIT, by its name.
-	environment := map[string]*string{"CLIENT": jsii.String(c.Client), "BUCKET": b.name}
+	environment := map[string]*string{"BUCKET": b.name}
 	if c.Concurrency > 0 {
 		environment["CONCURRENCY"] = jsii.String(strconv.Itoa(c.Concurrency))
 	}
 	id := fmt.Sprintf("Fetch%d%s", memoryMB, map[string]string{"arm64": "Arm", "x86_64": "X86"}[arch])
+	what := fmt.Sprintf("%d MB, %s", memoryMB, arch)
+	if contender == GoContender {
+		environment["CLIENT"] = jsii.String(c.Client)
+	} else { // whose clients are its own affair
+		id += strings.ToUpper(contender[:1]) + contender[1:]
+		what += ", " + contender
+	}
 	props := awslambda.FunctionProps{}
 	statements := b.readStatements(c.Objects.Prefix)
 	if network != nil {
 		props = *network
 		statements = append(statements, vpcStatements(s)...)
 	}
-	props.Description = jsii.String(fmt.Sprintf("Reads objects concurrently, %d MB, %s", memoryMB, arch))
+	props.Description = jsii.String("Reads objects concurrently, " + what)
 	props.Architecture = architecture(arch)
 	props.Code = code
 	props.MemorySize = jsii.Number(memoryMB)
@@ -269,7 +324,8 @@ func newFetch(s awscdk.Stack, c Config, b bucket, network *awslambda.FunctionPro
 	f := newFunction(s, id, c, props, statements)
 	tag(f, "memory-mb", strconv.Itoa(memoryMB))
 	tag(f, "architecture", arch)
-	output(s, id+"Arn", f.FunctionArn(), fmt.Sprintf("The function with %d MB on %s", memoryMB, arch))
+	tag(f, "contender", contender)
+	output(s, id+"Arn", f.FunctionArn(), "The function with "+what)
 }
 
 // newSeeder makes the custom resource that stands for the seed objects, and

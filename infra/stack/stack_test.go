@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -11,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,6 +226,92 @@ func TestFunctions(t *testing.T) {
 	}
 	if policies := tpl.of("AWS::IAM::Policy"); policies != nil {
 		t.Errorf("policies beside the roles: %v", policies)
+	}
+}
+
+// packed makes a zip that holds this file.
+func packed(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	f, err := w.Create(name)
+	if err == nil {
+		_, err = f.Write(content)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "package.zip")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Another contender stands beside Go where a package for it is named, with the
+// same rights and no client of Go's.
+func TestContenders(t *testing.T) {
+	path := packed(t, "bootstrap", []byte("#!/bin/sh"))
+	tpl := parse(t, synth(t, map[string]any{
+		"memories": "128", "contenders": "go,rust", "contenderZip.rust.x86_64": path, "concurrency": "8",
+	}))
+	got := map[string]string{}
+	for name, output := range tpl.Outputs {
+		if !strings.HasSuffix(name, "Arn") {
+			continue
+		}
+		id := referred(output.Value)
+		p := tpl.Resources[id].Properties
+		for _, pair := range p["Tags"].([]any) {
+			if tag := pair.(map[string]any); tag["Key"] == "contender" {
+				got[name] = fmt.Sprint(tag["Value"], " ", compact(p["Architectures"]), " ", idRE.ReplaceAllString(compact(p["Environment"].(map[string]any)["Variables"]), `"$1"`))
+			}
+		}
+	}
+	want := map[string]string{
+		"Fetch128ArmArn":     `go ["arm64"] {"BUCKET":{"Ref":"Bucket"},"CLIENT":"lean","CONCURRENCY":"8"}`,
+		"Fetch128X86Arn":     `go ["x86_64"] {"BUCKET":{"Ref":"Bucket"},"CLIENT":"lean","CONCURRENCY":"8"}`,
+		"Fetch128X86RustArn": `rust ["x86_64"] {"BUCKET":{"Ref":"Bucket"},"CONCURRENCY":"8"}`,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("functions\n%v\nwant\n%v", got, want)
+	}
+	own, other := tpl.Resources[referred(tpl.Outputs["Fetch128X86Arn"].Value)], tpl.Resources[referred(tpl.Outputs["Fetch128X86RustArn"].Value)]
+	rights := func(f resourceJSON) string {
+		return strings.ReplaceAll(tpl.statements(referred(f.Properties["Role"])), "X86RustLogs", "X86Logs")
+	}
+	if rights(own) != rights(other) {
+		t.Errorf("rights\n%s\nwant\n%s", rights(other), rights(own))
+	}
+	if compact(own.Properties["Code"]) == compact(other.Properties["Code"]) {
+		t.Error("both have the same code")
+	}
+}
+
+// What Lambda would only say at the first invocation is said before anything is
+// deployed.
+func TestContenderZips(t *testing.T) {
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := map[string]string{"amd64": "arm64", "arm64": "x86_64"}[runtime.GOARCH]
+	for _, test := range []struct {
+		name, path, reason string
+	}{
+		{"not there", filepath.Join(t.TempDir(), "gone.zip"), "no such file"},
+		{"another name", packed(t, "main", []byte("#!/bin/sh")), "no bootstrap in it"}, // what cargo and go call it by themselves
+		{"another processor", packed(t, "bootstrap", self), "its bootstrap is for EM_"},
+	} {
+		c, err := ParseContext(map[string]any{"architectures": other, "contenders": "rust", "contenderZip.rust": test.path, "functionsOnly": true, "bucketName": "mine"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = New(awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(t.TempDir())}), c, t.TempDir())
+		var refused *ContextError
+		if !errors.As(err, &refused) || !strings.Contains(refused.Reason, test.reason) || refused.Value != test.path {
+			t.Errorf("%s: %v, want %q", test.name, err, test.reason)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"fanout/bench/internal/sandbox"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/store"
 )
 
 // Expected is the right answer: what the corpus says, or, where nobody knows
@@ -78,9 +79,10 @@ const restoreWithin = 30 * time.Second
 var ErrWrongAnswer = errors.New("wrong answer")
 
 // Probe asks each contender's largest function once, with the published event,
-// and marks the targets of those that answer without stats as Published. An
-// error of the function itself leaves its contender unmarked: the run will
-// show it.
+// and writes into its targets what the answer tells: Published where there are
+// no stats, and in Clients the contender's own client where that is none of
+// this repository's, which then is the only one to ask it for. An error of the
+// function itself leaves its contender unmarked: the run will show it.
 func (r *Runner) Probe(ctx context.Context) error {
 	largest := map[string]Target{}
 	for _, t := range r.Targets {
@@ -93,12 +95,17 @@ func (r *Runner) Probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		answered := got.failure == nil || got.failure.Type == WrongAnswer
-		if answered && got.response.Stats == nil {
-			for i := range r.Targets {
-				if r.Targets[i].Contender == contender {
-					r.Targets[i].Published = true
-				}
+		if got.failure != nil && got.failure.Type != WrongAnswer {
+			continue
+		}
+		stats := got.response.Stats
+		for i := range r.Targets {
+			switch t := &r.Targets[i]; {
+			case t.Contender != contender:
+			case stats == nil:
+				t.Published = true
+			case !store.Known(stats.Client):
+				t.Clients = []string{stats.Client}
 			}
 		}
 	}

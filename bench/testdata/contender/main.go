@@ -1,6 +1,7 @@
 // Command contender is a bootstrap that nobody here wrote, as far as the tests
-// are concerned: it knows the published event and answer only. mode, set by
-// the linker, says what is wrong with it.
+// are concerned: it knows the published event and answer only, or, as foreign,
+// all of the contract with a client of its own. mode, set by the linker, says
+// which, and what is wrong with it.
 package main
 
 import (
@@ -35,8 +36,19 @@ type answer struct {
 
 var hog [][]byte
 
+// foreign is the name of a client that this repository knows nothing of.
+const foreign = "foreign"
+
 func main() {
-	handler := fetch.New(fetch.Config{Client: store.Tuned}, func(ctx context.Context, client string) (fetch.Store, error) {
+	if mode == foreign {
+		lambda.Start(fetch.New(fetch.Config{Client: foreign}, func(ctx context.Context, client string) (fetch.Store, error) {
+			if client != foreign {
+				return nil, &fetch.Error{Type: fetch.InvalidEvent, Message: "event: client " + client + ": must be " + foreign}
+			}
+			return store.Open(ctx, store.Default)
+		}))
+	}
+	handler := fetch.New(fetch.Config{Client: store.Default}, func(ctx context.Context, client string) (fetch.Store, error) {
 		return store.Open(ctx, client)
 	})
 	lambda.Start(func(ctx context.Context, payload json.RawMessage) (any, error) {
@@ -49,6 +61,16 @@ func main() {
 		case "hungry": // at 128 MB only: grows past its memory
 			for os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") == "128" {
 				hog = append(hog, bytes.Repeat([]byte{1}, 1<<20))
+			}
+		case "dropping": // what cannot be read is left out, and nobody is told
+			var ev map[string]any
+			if err := json.Unmarshal(payload, &ev); err != nil {
+				return nil, err
+			}
+			ev["on_error"] = fetch.OnErrorContinue
+			var err error
+			if payload, err = json.Marshal(ev); err != nil {
+				return nil, err
 			}
 		case "wrong":
 			return answer{"go", mode, "objects/nope", 0.001}, nil

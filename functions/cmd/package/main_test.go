@@ -4,9 +4,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"debug/elf"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -22,8 +24,24 @@ func TestPackageIsReproducible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(copied, os.DirFS(module)); err != nil {
+	entries, err := os.ReadDir(module)
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, e := range entries {
+		switch from, to := filepath.Join(module, e.Name()), filepath.Join(copied, e.Name()); {
+		case e.Name() == "rust": // no Go, and perhaps gigabytes of what cargo built
+		case e.IsDir():
+			err = os.CopyFS(to, os.DirFS(from))
+		default:
+			var content []byte
+			if content, err = os.ReadFile(from); err == nil {
+				err = os.WriteFile(to, content, 0o600)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	again := exec.CommandContext(t.Context(), "go", "run", "./cmd/package", "-o", second, "fetch")
 	again.Dir = copied
@@ -66,6 +84,10 @@ func TestRefusals(t *testing.T) {
 		{"-o", out},                           // no command
 		{"-o", out, "-arch", "mips", "fetch"}, // no such architecture
 		{"-o", out, "-arch", "x86_64", "no-such-command"},
+		{"-o", out, "-prebuilt", "main.go", "rust"},                    // for which architecture?
+		{"-o", out, "-arch", "x86_64", "-prebuilt", "main.go", "rust"}, // not a program
+		{"-o", out, "-arch", "x86_64", "-prebuilt", "gone", "rust"},
+		{"-o", out, "-arch", otherArch(), "-prebuilt", "/proc/self/exe", "rust"}, // for another processor
 	} {
 		if err := run(t.Context(), args); err == nil {
 			t.Errorf("%v was accepted", args)
@@ -73,5 +95,40 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("something was written all the same")
+	}
+}
+
+func otherArch() string {
+	if runtime.GOARCH == "arm64" {
+		return "x86_64"
+	}
+	return "arm64"
+}
+
+// A bootstrap that was built elsewhere is packed like one of ours.
+func TestPrebuilt(t *testing.T) {
+	out := t.TempDir()
+	arch := map[string]string{"arm64": "x86_64", "x86_64": "arm64"}[otherArch()]
+	if err := run(t.Context(), []string{"-o", out, "-arch", arch, "-prebuilt", "/proc/self/exe", "rust"}); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := zip.OpenReader(filepath.Join(out, "rust-"+arch+".zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close() //nolint:errcheck // only read from
+	packed, err := archive.Open("bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(packed); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v, want the %d of the program", len(got), err, len(want))
+	}
+	if info, err := os.Stat(filepath.Join(out, "rust", arch, "bootstrap")); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("%v, %v", info, err)
 	}
 }
