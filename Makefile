@@ -49,6 +49,10 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 	.venv/awscli/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+.PHONY: test-page
+test-page: ## look at the report's page in Chromium (needs chromium)
+	go test -count=1 -tags chromium -run Chromium ./bench/internal/report
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s
@@ -59,10 +63,10 @@ lint: ## run the linters (pinned in .ci/tools.mod)
 
 .PHONY: ci-deps
 ci-deps: ## install the Debian packages that CI needs (as root)
-	command -v qemu-aarch64-static >/dev/null || (apt-get update -qq && apt-get install -y -qq qemu-user-static)
+	command -v qemu-aarch64-static >/dev/null && command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq qemu-user-static chromium)
 
 .PHONY: ci
-ci: ci-deps build test lint test-arm64 test-awscli ## what must hold on each change
+ci: ci-deps build test lint test-arm64 test-awscli test-page ## what must hold on each change
 
 .PHONY: clean
 clean: ## remove what was built

@@ -38,6 +38,7 @@ type fleet struct {
 	seed       uint64
 	noLimits   bool
 	publicRead bool // the bucket can be read unsigned
+	spillAll   bool // bodies are kept in files, all of them
 
 	contenderFlags []string
 	networkFlag    string

@@ -61,7 +61,11 @@ func startLab(fl *fleet, log *slog.Logger) (_ *lab, err error) {
 	if l.dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", labDirPrefix, os.Getpid())); err != nil {
 		return nil, failed("see TMPDIR", "make a temporary folder: %w", err)
 	}
-	l.s3, err = objects.Start(objects.Config{Network: fl.network, Seed: fl.seed, Dir: l.dir, PublicRead: fl.publicRead, Region: labRegion, Log: log})
+	storage := objects.Config{Network: fl.network, Seed: fl.seed, Dir: l.dir, PublicRead: fl.publicRead, Region: labRegion, Log: log}
+	if fl.spillAll {
+		storage.MemoryBytes = -1
+	}
+	l.s3, err = objects.Start(storage)
 	if err != nil {
 		return nil, failed("see above", "start the embedded S3: %w", err)
 	}

@@ -114,13 +114,13 @@ type perfLab struct {
 }
 
 // open starts a lab in which everybody may read, and puts the corpus.
-func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects.Network, memories []int, spec corpus.Spec, withBaseline bool) (*perfLab, error) {
+func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects.Network, memories []int, spec corpus.Spec, change func(*fleet)) (*perfLab, error) {
 	fl := fleet{
 		memoriesMB: memories, archs: []string{hostArch()}, timeout: 15 * time.Minute, network: network,
 		networkFlag: string(network), corpus: spec, seed: pf.seed, publicRead: true,
 	}
-	if withBaseline {
-		fl.contenderFlags = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
+	if change != nil {
+		change(&fl)
 	}
 	if err := fl.parse("perf"); err != nil {
 		return nil, err
@@ -170,7 +170,9 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 
 // clients compares the clients at several memory sizes.
 func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	p, err := pf.open(ctx, stderr, objects.S3Standard, pf.memories, corpus.Default(), true)
+	p, err := pf.open(ctx, stderr, objects.S3Standard, pf.memories, corpus.Default(), func(fl *fleet) {
+		fl.contenderFlags = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
+	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
@@ -248,7 +250,7 @@ func (pf *perfFlags) floor(ctx context.Context, stdout, stderr io.Writer) (err e
 		return nil
 	}
 	spec := corpus.Default()
-	p, err := pf.open(ctx, stderr, objects.None, []int{1769}, spec, false)
+	p, err := pf.open(ctx, stderr, objects.None, []int{1769}, spec, nil)
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
@@ -295,7 +297,9 @@ func (pf *perfFlags) floor(ctx context.Context, stdout, stderr io.Writer) (err e
 func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	spec := corpus.Default()
 	spec.Count = pf.large
-	p, err := pf.open(ctx, stderr, objects.None, []int{1769}, spec, false)
+	p, err := pf.open(ctx, stderr, objects.S3Standard, []int{1769}, spec, func(fl *fleet) {
+		fl.spillAll = true // few and many alike: a body from a file comes otherwise than one from memory
+	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
@@ -308,7 +312,7 @@ func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (e
 	few.runner.Expected = trial.Expected{}
 	var many, thousand series
 	setting := trial.Setting{Target: p.runner.Targets[0], Client: store.Lean, Concurrency: pf.workers}
-	rounds := min(pf.rounds, 5)
+	rounds := min(pf.rounds, 3)
 	for round := range rounds {
 		note(stderr, "large: round %d of %d", round+1, rounds)
 		for range 3 { // as short as these are
@@ -320,7 +324,7 @@ func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (e
 			return err
 		}
 	}
-	fmt.Fprintf(stdout, "\nLarge: lean, network none, %d workers, n=%d and %d\n\n", pf.workers, len(thousand.cpu), rounds)
+	fmt.Fprintf(stdout, "\nLarge: lean, network s3-standard, %d workers, n=%d and %d\n\n", pf.workers, len(thousand.cpu), rounds)
 	fmt.Fprintf(stdout, "  1769     1000 objects %7.1f µs %5s  peak %3.0f MB\n", median(thousand.cpu), spread(thousand.cpu), thousand.memory[2])
 	fmt.Fprintf(stdout, "  1769  %7d objects %7.1f µs %5s  peak %3.0f MB  CPU an object %.2f×, memory %.2f×\n", pf.large,
 		median(many.cpu), spread(many.cpu), many.memory[len(many.memory)-1],
@@ -343,7 +347,7 @@ var autoFixed = []int{4, 8, 16, 32, 64, 96, 128, 256}
 
 func (pf *perfFlags) autoOn(ctx context.Context, stdout, stderr io.Writer, network objects.Network) (err error) {
 	memories := []int{128, 512, 1769, 3008}
-	p, err := pf.open(ctx, stderr, network, memories, corpus.Default(), false)
+	p, err := pf.open(ctx, stderr, network, memories, corpus.Default(), nil)
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}

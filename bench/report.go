@@ -23,6 +23,7 @@ var formats = []struct {
 	{"text", "for a terminal of 80 columns", report.Text},
 	{"csv", "a row a setting, every figure", report.CSV},
 	{"markdown", "for a page or a pull request", report.Markdown},
+	{"html", "one page to look at, with charts, that needs nothing else", report.HTML},
 	{"benchfmt", "a line an invocation, for benchstat", report.Benchfmt},
 	{"json", "all of it, for programs", report.JSON},
 	{"png", "a picture of the speed-up over one worker", report.SpeedupChart},
@@ -95,6 +96,7 @@ cost and the reason for each setting. docs/statistics.md says how each figure
 comes about.`,
 		Example: `  fanout report results/20261124-120000
   fanout report --weight 0.9 --region us-east-1 results/20261124-120000
+  fanout report --format html -o report.html results/20261124-120000
   fanout report --format png -o speedup.png results/20261124-120000`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

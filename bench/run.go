@@ -42,7 +42,8 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Measure settings, one result line for each invocation",
-		Long: `Measure settings and write one JSON line for each invocation.
+		Long: `Measure settings and write one JSON line for each invocation, and in the end a
+page that shows what they say.
 
 Without an AWS account: the functions' real bootstraps run on this machine, each
 held to its memory's share of CPU and memory, against an embedded S3. Those
@@ -76,7 +77,7 @@ functions there are.`,
 	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack: costs money")
 	f.StringArrayVar(&rf.functions, "function", nil, "measure this deployed function, by `ARN`: costs money; may be repeated")
 	f.StringVar(&rf.bucket, "bucket", "", "bucket for --function to read, under --prefix")
-	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" (default results/DATE-TIME)")
+	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" and "+pageName+" (default results/DATE-TIME)")
 	rf.prices.addTable(f)
 	f.BoolVarP(&rf.quiet, "quiet", "q", false, "no progress and no estimate on standard error")
 	f.BoolVar(&rf.json, "json", false, "print the report as JSON")
@@ -179,7 +180,8 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	return nil
 }
 
-// show prints what was measured, and which bound ended it.
+// show prints what was measured, and which bound ended it, and writes the
+// page.
 func (rf *runFlags) show(stdout, stderr io.Writer, g *guard, r *report.Report, path string) error {
 	if g.stopped != "" {
 		fmt.Fprintf(stderr, "stopped before %s would be passed\n", g.stopped)
@@ -187,15 +189,26 @@ func (rf *runFlags) show(stdout, stderr io.Writer, g *guard, r *report.Report, p
 	for _, name := range g.missed(r) {
 		fmt.Fprintf(stderr, "precision %s not reached: %s\n", g.precisionFlag, name)
 	}
+	write := report.Text
 	if rf.json {
-		return report.JSON(stdout, r)
+		write = report.JSON
 	}
-	if err := report.Text(stdout, r); err != nil {
+	if err := write(stdout, r); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(stdout, "results: %s\n", path)
+	page := filepath.Join(filepath.Dir(path), pageName)
+	if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r) }); err != nil {
+		return err
+	}
+	if rf.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, page)
 	return err
 }
+
+// pageName is what the page is called, beside the results.
+const pageName = "report.html"
 
 // deployed says whether functions are named that are there already.
 func (rf *runFlags) deployed() bool { return rf.stack != "" || len(rf.functions) > 0 }

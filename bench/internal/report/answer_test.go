@@ -613,7 +613,7 @@ func FuzzReport(f *testing.F) {
 		var b bytes.Buffer
 		for _, write := range []func() error{
 			func() error { return Text(&b, r) }, func() error { return Markdown(&b, r) }, func() error { return CSV(&b, r) }, func() error { return Benchfmt(&b, r) },
-			func() error { return Compare(r, r, 0.05).Text(&b) }, func() error { return Compare(r, r, 0.05).Markdown(&b) },
+			func() error { return HTML(&b, r) }, func() error { return Compare(r, r, 0.05).Text(&b) }, func() error { return Compare(r, r, 0.05).Markdown(&b) },
 		} {
 			if err := write(); err != nil {
 				t.Error(err)

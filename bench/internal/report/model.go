@@ -420,7 +420,10 @@ func (r *Report) Name(row Row) string {
 
 // Who says which code ran: the client, and contender and architecture where
 // there are several.
-func (r *Report) Who(row Row) string {
+func (r *Report) Who(row Row) string { return clip(r.who(row, 20), 20) }
+
+// who is Who, with most characters of each part.
+func (r *Report) who(row Row, most int) string {
 	var contenders, archs bool
 	for _, o := range r.Rows {
 		contenders = contenders || o.Contender != row.Contender
@@ -428,13 +431,13 @@ func (r *Report) Who(row Row) string {
 	}
 	var parts []string
 	if contenders || row.Client == "" {
-		parts = append(parts, row.Contender)
+		parts = append(parts, clip(row.Contender, most))
 	}
 	if archs {
-		parts = append(parts, row.Arch)
+		parts = append(parts, clip(row.Arch, most))
 	}
 	if row.Client != "" {
-		parts = append(parts, row.Client)
+		parts = append(parts, clip(row.Client, most))
 	}
-	return clip(strings.Join(parts, " "), 20)
+	return strings.Join(parts, " ")
 }

@@ -60,6 +60,13 @@ func run(ctx context.Context, args []string) error {
 	if *prebuilt != "" && (len(archs) != 1 || flags.NArg() != 1) {
 		return errors.New("-prebuilt: name one architecture and one command")
 	}
+	module, err := moduleFolder(ctx)
+	if err != nil {
+		return err
+	}
+	if *out, err = filepath.Abs(*out); err != nil {
+		return err
+	}
 	for _, command := range flags.Args() {
 		for _, a := range archs {
 			if goarch[a] == "" {
@@ -70,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 				if err := take(*prebuilt, a, bootstrap); err != nil {
 					return fmt.Errorf("take %s: %w", *prebuilt, err)
 				}
-			} else if err := compile(ctx, command, goarch[a], bootstrap); err != nil {
+			} else if err := compile(ctx, module, command, goarch[a], bootstrap); err != nil {
 				return err
 			}
 			archive := filepath.Join(*out, command+"-"+a+".zip")
@@ -87,16 +94,30 @@ var variants = map[string]struct{ command, tags string }{
 	"fetch-lean": {"fetch", ",nosdk"},
 }
 
-// compile builds a static bootstrap. lambda.norpc leaves out the go1.x
+// moduleFolder is where the functions' module lies.
+func moduleFolder(ctx context.Context) (string, error) {
+	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.Module.Dir}}", "fanout/functions/fetch")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module fanout/functions: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// compile builds a static bootstrap, with the versions of the module's own
+// go.mod: in the workspace, another module's needs could change what ships.
+// lambda.norpc leaves out the go1.x
 // runtime's protocol, which provided.al2023 does not speak.
-func compile(ctx context.Context, command, arch, bootstrap string) error {
+func compile(ctx context.Context, module, command, arch, bootstrap string) error {
 	v, ok := variants[command]
 	if !ok {
 		v.command = command
 	}
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc"+v.tags,
-		"-ldflags", "-s -w -buildid=", "-o", bootstrap, "fanout/functions/cmd/"+v.command)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
+		"-ldflags", "-s -w -buildid=", "-o", bootstrap, "./cmd/"+v.command)
+	build.Dir = module
+	build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build %s for %s: %w", command, arch, err)
