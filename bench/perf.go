@@ -343,7 +343,7 @@ func (pf *perfFlags) auto(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 // autoFixed are the concurrencies that auto is compared with.
-var autoFixed = []int{4, 8, 16, 32, 64, 96, 128, 256}
+var autoFixed = []int{8, 16, 32, 64, 128, 256}
 
 func (pf *perfFlags) autoOn(ctx context.Context, stdout, stderr io.Writer, network objects.Network) (err error) {
 	memories := []int{128, 512, 1769, 3008}
