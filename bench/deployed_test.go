@@ -166,10 +166,10 @@ func TestRunStack(t *testing.T) {
 // with their own clients.
 func TestRunStackContenders(t *testing.T) {
 	outputs := map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
-	c := startCloud(t, outputs, "--contender", "other="+filepath.Join(bins, "foreign"))
 	for _, mb := range []string{"256", "512"} {
 		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", labRegion, labAccount, hostArch(), mb)
 	}
+	c := startCloud(t, outputs, "--contender", "other="+filepath.Join(bins, "foreign"))
 	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
