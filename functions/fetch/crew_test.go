@@ -13,20 +13,23 @@ func TestCrew(t *testing.T) {
 		name      string
 		memoryMB  int
 		learned   int
+		warmed    bool          // INIT has opened the connections
 		firstByte time.Duration // and so the time of an object with CPU to spare
 		cpu       time.Duration // an object's
 		want      int
 	}{
-		{"128 MB: CPU is used up at once", 128, 0, 20 * time.Millisecond, 70 * time.Microsecond, 64},
-		{"128 MB, costly client", 128, 0, 20 * time.Millisecond, 300 * time.Microsecond, 64},
-		{"128 MB, far away", 128, 0, 200 * time.Millisecond, 70 * time.Microsecond, 256},
-		{"one vCPU: until the bandwidth is used up", 1769, 0, 20 * time.Millisecond, 70 * time.Microsecond, 64},
-		{"one vCPU, farther away", 1769, 0, 50 * time.Millisecond, 70 * time.Microsecond, 128},
-		{"no latency: CPU-bound", 1769, 0, 100 * time.Microsecond, 70 * time.Microsecond, 64},
-		{"what was learned is kept", 1769, 128, 100 * time.Microsecond, 70 * time.Microsecond, 128},
+		{"128 MB: CPU is used up at once", 128, 0, false, 20 * time.Millisecond, 70 * time.Microsecond, 64},
+		{"128 MB, costly client", 128, 0, false, 20 * time.Millisecond, 300 * time.Microsecond, 64},
+		{"128 MB, far away", 128, 0, false, 200 * time.Millisecond, 70 * time.Microsecond, 256},
+		{"one vCPU: until the bandwidth is used up", 1769, 0, false, 20 * time.Millisecond, 70 * time.Microsecond, 64},
+		{"one vCPU, farther away", 1769, 0, false, 50 * time.Millisecond, 70 * time.Microsecond, 128},
+		{"no latency: CPU-bound", 1769, 0, false, 100 * time.Microsecond, 70 * time.Microsecond, 64},
+		{"128 MB, connections there", 128, 0, true, 20 * time.Millisecond, 70 * time.Microsecond, 128},
+		{"one vCPU, connections there", 1769, 0, true, 20 * time.Millisecond, 70 * time.Microsecond, 64},
+		{"what was learned is kept", 1769, 128, false, 100 * time.Microsecond, 70 * time.Microsecond, 128},
 	} {
 		now, used := time.Unix(0, 0), time.Duration(0)
-		c := newCrew(tc.memoryMB, tc.learned)
+		c := newCrew(tc.memoryMB, tc.learned, tc.warmed)
 		c.now, c.cpu = func() time.Time { return now }, func() time.Duration { return used }
 		c.share = float64(tc.memoryMB) / mbPerVCPU // whatever this machine has
 		for range 20_000 {

@@ -101,7 +101,7 @@ func (h *Handler) Warm(ctx context.Context) error {
 	}
 	workers := h.cfg.Concurrency
 	if workers == 0 {
-		workers = newCrew(h.cfg.MemoryMB, 0).size()
+		workers = newCrew(h.cfg.MemoryMB, 0, true).size()
 	}
 	ctx, cancel := context.WithTimeout(ctx, warmWithin)
 	defer cancel()
@@ -133,7 +133,8 @@ func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) 
 	}
 	if j.workers == 0 {
 		place := j.client + " " + ev.Bucket
-		j.crew = newCrew(j.memoryMB, h.recall(place))
+		_, warmer := j.store.(Warmer)
+		j.crew = newCrew(j.memoryMB, h.recall(place), warmer && ev.Bucket == h.cfg.Bucket)
 		j.workers = j.crew.size()
 		defer func() { h.learn(place, j.crew.size()) }()
 	}

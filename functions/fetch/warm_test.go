@@ -27,7 +27,8 @@ func TestWarm(t *testing.T) {
 		bucket      string
 		connections int
 	}{
-		{"as many as auto starts with", Config{Client: "fake", Bucket: "b", MemoryMB: 128}, nil, "b", leastAuto},
+		{"as many as auto starts with", Config{Client: "fake", Bucket: "b", MemoryMB: 128}, nil, "b", smallShareAuto},
+		{"as many as auto starts with at one vCPU", Config{Client: "fake", Bucket: "b", MemoryMB: 1769}, nil, "b", leastAuto},
 		{"as many as the function has workers", Config{Client: "fake", Bucket: "b", Concurrency: 7}, nil, "b", 7},
 		{"no bucket known", Config{Client: "fake"}, nil, "", 0},
 		{"what fails ahead is tried again later", Config{Client: "fake", Bucket: "b"}, errors.New("refused"), "b", leastAuto},
