@@ -161,10 +161,25 @@ func (m *measurer) run(ctx context.Context, c *scorecard) error {
 	}
 	r := report.New(f, report.Options{})
 	c.rows, c.objects = r.Rows, r.Objects
+	for i := range c.rows {
+		c.rows[i].MaxMemoryMB = coldMemory(f.Results, c.rows[i].Setting)
+	}
 	for _, row := range r.Rows {
 		if row.MemoryMB == 1769 {
 			c.cold[row.Client] = row.Cold.Median
 		}
 	}
 	return nil
+}
+
+// coldMemory is the most that a process took which served this setting only:
+// Go's clients take turns in the same one, and its peak is the largest's.
+func coldMemory(results []trial.Result, s report.Setting) int {
+	most := 0
+	for _, r := range results {
+		if r.OK && r.Start == trial.Cold && r.Contender == s.Contender && r.Client == s.Client && r.MemoryMB == s.MemoryMB && r.Concurrency == s.Concurrency {
+			most = max(most, r.MaxMemoryMB)
+		}
+	}
+	return most
 }

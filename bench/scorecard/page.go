@@ -66,7 +66,9 @@ with link-time optimisation, both times. Dependencies are Go modules and Rust
 crates in the function, and what builds them. Lines are without comments and
 blank ones. The first local answer is the clean build, then INIT and the first
 answer at 1,769 MB in the sandbox. Lint is golangci-lint as .golangci.yml has it
-and clippy, pedantic, tests included.
+and clippy, pedantic, tests included. Complexity is scc's count of branching
+words: of Go's, if err != nil is one, of Rust's, ? is none, so that it compares
+versions of one language better than two languages.
 
 Steps to arm64, Go: %[1]s%[2]s%[1]s. Rust: %[1]s%[3]s%[1]s; or cargo-lambda, which brings its own linker.
 
@@ -75,7 +77,7 @@ Rust %[5]d, without an arm64 package for Go ([part 3](%[6]s)).
 
 `, "`", strings.Join(c.goSDK.arm64, "`, `"), strings.Join(c.rust.arm64, "`, `"), publishedGo, publishedRust, publishedURL)
 
-	fmt.Fprintf(&b, "## What it does\n\nOne interleaved run, %d objects, 64 at a time, network s3-standard: sandbox\ntimes, not AWS times. Medians; ± is the 95%% interval where n allows one.\n\n", c.objects)
+	fmt.Fprintf(&b, "## What it does\n\nOne interleaved run, %d objects, 64 at a time, network s3-standard: sandbox\ntimes, not AWS times. Medians; ± is the 95%% interval where n allows one.\nMemory is a process's after one invocation.\n\n", c.objects)
 	var rows [][]string
 	for _, row := range c.ordered() {
 		rows = append(rows, []string{
@@ -83,11 +85,12 @@ Rust %[5]d, without an arm64 package for Go ([part 3](%[6]s)).
 			fmt.Sprint(row.MaxMemoryMB), fmt.Sprint(row.Failed),
 		})
 	}
-	table(&b, []string{"MB", "", "n", "warm ms", "CPU µs an object", "INIT ms", "INIT + first ms", "max MB", "failed"}, rows)
+	table(&b, []string{"MB", "", "n", "warm ms", "CPU µs an object", "INIT ms", "INIT + first ms", "max MB, cold", "failed"}, rows)
 
 	fmt.Fprintf(&b, "\n### Ratios\n\nRust's median over Go's: above 1, Go is ahead.\n\n")
 	rows = nil
-	var ahead []string
+	ahead := map[string][]string{} // by whom, and in what
+	var whom []string
 	for _, row := range c.ordered() {
 		if row.Contender != "rust" {
 			continue
@@ -105,7 +108,11 @@ Rust %[5]d, without an arm64 package for Go ([part 3](%[6]s)).
 				}
 				line = append(line, fmt.Sprintf("%.2f", rust/own))
 				if rust < own {
-					ahead = append(ahead, fmt.Sprintf("%s at %d MB, %.2f of %s", m.name, row.MemoryMB, rust/own, name(other)))
+					key := fmt.Sprintf("over %s in %s", name(other), m.name)
+					if ahead[key] == nil {
+						whom = append(whom, key)
+					}
+					ahead[key] = append(ahead[key], fmt.Sprint(row.MemoryMB))
 				}
 			}
 			rows = append(rows, line)
@@ -116,7 +123,14 @@ Rust %[5]d, without an arm64 package for Go ([part 3](%[6]s)).
 		heads = append(heads, m.name)
 	}
 	table(&b, heads, rows)
-	fmt.Fprintf(&b, "\nWhere Rust is ahead: %s.\n", orNowhere(ahead))
+	slices.Sort(whom)
+	fmt.Fprintf(&b, "\nWhere Rust is ahead:\n\n")
+	for _, key := range whom {
+		fmt.Fprintf(&b, "- %s: at %s MB\n", key, strings.Join(ahead[key], ", "))
+	}
+	if whom == nil {
+		fmt.Fprintf(&b, "- nowhere\n")
+	}
 	return b.String()
 }
 
@@ -189,13 +203,6 @@ func plural(n int, what string) string {
 		return "one " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func orNowhere(places []string) string {
-	if places == nil {
-		return "nowhere"
-	}
-	return strings.Join(places, "; ")
 }
 
 func table(b *strings.Builder, heads []string, rows [][]string) {

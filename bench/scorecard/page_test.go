@@ -7,6 +7,7 @@ import (
 
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/trial"
 )
 
 func TestSplitRust(t *testing.T) {
@@ -33,6 +34,22 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// A process that other clients read in, too, says nothing of this one's memory.
+func TestColdMemory(t *testing.T) {
+	result := func(client, start string, mb int, ok bool) trial.Result {
+		return trial.Result{Contender: "go", Client: client, MemoryMB: 128, Concurrency: 64, Start: start, OK: ok, MaxMemoryMB: mb}
+	}
+	results := []trial.Result{
+		result("lean", trial.Cold, 25, true), result("lean", trial.Cold, 27, true),
+		result("lean", trial.Warm, 55, true),   // tuned has read there
+		result("tuned", trial.Cold, 50, true),  // another client
+		result("lean", trial.Cold, 128, false), // killed
+	}
+	if got := coldMemory(results, report.Setting{Contender: "go", Client: "lean", MemoryMB: 128, Concurrency: 64}); got != 27 {
+		t.Errorf("%d MB, want 27", got)
+	}
+}
+
 func TestPage(t *testing.T) {
 	row := func(contender, client string, mb int, warm, cpu float64) report.Row {
 		one := func(v float64) stats.Summary { return stats.Summarise([]float64{v}) }
@@ -53,7 +70,7 @@ func TestPage(t *testing.T) {
 		"the median build":                 "| 8.0 s (1.0 s) |",
 		"steps counted from the commands":  "| steps to an arm64 package | 0 | 0 | 2 |",
 		"a ratio above one":                "| 128 | go lean | 1.50 | 2.00 | 1.00 | – | 1.00 |",
-		"a ratio below one, and its place": "Where Rust is ahead: warm at 128 MB, 0.75 of go tuned.",
+		"a ratio below one, and its place": "Where Rust is ahead:\n\n- over go tuned in warm: at 128 MB\n",
 		"build and first answer":           "| 100.5 s |",
 		"what was published":               "Go 28,\nRust 28",
 	} {
