@@ -36,7 +36,7 @@ func SpeedupChart(w io.Writer, rep *Report) error {
 		sequential = append(sequential, r.Warm.Median*r.SpeedUp/1000)
 		concurrent = append(concurrent, r.Warm.Median/1000)
 		labels.XYs = append(labels.XYs, plotter.XY{X: at, Y: r.Warm.Median / 1000})
-		labels.Labels = append(labels.Labels, fmt.Sprintf("%.1f× faster", r.SpeedUp))
+		labels.Labels = append(labels.Labels, fmt.Sprintf("%.1f×", r.SpeedUp))
 	}
 	if len(names) == 0 {
 		return fmt.Errorf("no setting has a sequential baseline to compare with")
