@@ -62,8 +62,9 @@ lint: ## run the linters (pinned in .ci/tools.mod)
 	for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; done
 
 .PHONY: ci-deps
-ci-deps: ## install the Debian packages that CI needs (as root)
+ci-deps: ## install the Debian packages that CI needs (as root), keep its Rust builds in ~/.cache
 	command -v qemu-aarch64-static >/dev/null && command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq qemu-user-static chromium)
+	test -z "$$CI" || test -e functions/rust/target || (mkdir -p ~/.cache/fanout/rust && ln -s ~/.cache/fanout/rust functions/rust/target)
 
 .PHONY: ci
 ci: ci-deps build test lint test-arm64 test-awscli test-page ## what must hold on each change
