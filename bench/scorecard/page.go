@@ -11,8 +11,7 @@ import (
 	"fanout/functions/store"
 )
 
-// The published comparison's sum of grades, five categories, and where it says
-// so. It had no arm64 package for Go.
+// The published comparison's sums of grades, and where it says so. It had no arm64 package for Go.
 const (
 	publishedGo   = 28
 	publishedRust = 28
