@@ -54,11 +54,5 @@ func TestAWSCLI(t *testing.T) {
 	if err != nil || !bytes.Contains(answer, []byte(`"result":"30"`)) {
 		t.Errorf("answer %s, %v", answer, err)
 	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	until(t, stderr, `$`)
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	interrupt(t, cmd, stderr)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -74,11 +73,7 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 	if fl.contenders == nil {
 		fl.contenders = []contender{{goContender, ownBootstrap}}
 	}
-	log := slog.New(slog.DiscardHandler)
-	if cf.verbose {
-		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	l, err := startLab(&fl, log)
+	l, err := startLab(&fl, newLog(stderr, cf.verbose))
 	if err != nil {
 		return err
 	}

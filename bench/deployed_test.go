@@ -19,7 +19,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"fanout/bench/internal/trial"
@@ -40,15 +39,7 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 	cmd, stdout, stderr := command(t, args...)
 	until(t, stderr, `^serving until interrupted`)
 	c := &cloud{env: exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
-			t.Error(err)
-		}
-		_, _ = io.Copy(io.Discard, stderr)
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { interrupt(t, cmd, stderr) })
 	for _, mb := range []int{256, 512} {
 		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-go-%s-%d", labRegion, labAccount, hostArch(), mb)
 		c.functions = append(c.functions, arn)
@@ -72,10 +63,7 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 	t.Cleanup(formation.Close)
 	c.env["AWS_ENDPOINT_URL_CLOUDFORMATION"] = formation.URL
 	c.env["AWS_CONFIG_FILE"], c.env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull
-	c.lambda = lambda.New(lambda.Options{
-		BaseEndpoint: aws.String(c.env["AWS_ENDPOINT_URL_LAMBDA"]), Region: c.env["AWS_REGION"],
-		Credentials: credentials.NewStaticCredentialsProvider(c.env["AWS_ACCESS_KEY_ID"], c.env["AWS_SECRET_ACCESS_KEY"], ""),
-	})
+	c.lambda = lambdaOf(c.env)
 	return c
 }
 

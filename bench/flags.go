@@ -71,6 +71,11 @@ func (fl *fleet) parse(command string) error {
 	if fl.network, err = objects.ParseNetwork(fl.networkFlag); err != nil {
 		return usage(hint, "%w", err)
 	}
+	for _, mb := range fl.memoriesMB {
+		if err := trial.CheckMemory(mb); err != nil {
+			return usage(hint, "%w", err)
+		}
+	}
 	for _, a := range fl.archs {
 		if a != "x86_64" && a != "arm64" {
 			return usage(hint, "arch %q: must be x86_64 or arm64", a)

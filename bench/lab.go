@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -36,6 +37,14 @@ type lab struct {
 	s3      *objects.Server
 	lambda  *sandbox.Sandbox
 	targets []trial.Target
+}
+
+// newLog gives what the lab logs to: nothing, or everything to w.
+func newLog(w io.Writer, verbose bool) *slog.Logger {
+	if !verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // startLab starts both and makes the bucket. What it started, Close ends.

@@ -136,6 +136,28 @@ func exports(t *testing.T, lines []string) map[string]string {
 	return env
 }
 
+// lambdaOf gives a client for what a sandbox exports.
+func lambdaOf(env map[string]string) *lambda.Client {
+	return lambda.New(lambda.Options{
+		BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL_LAMBDA"]), Region: env["AWS_REGION"],
+		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
+	})
+}
+
+// interrupt ends a command that serves until then, and wants it to end well.
+func interrupt(t *testing.T, cmd *exec.Cmd, stderr io.Reader) {
+	t.Helper()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, stderr); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
 // leftovers lists what a process of ours could have left: processes whose
 // command stands in our folders, cgroups, temporary files.
 func leftovers(t *testing.T, pid int, tmp string) []string {
@@ -247,9 +269,7 @@ func TestSandboxServes(t *testing.T) {
 			t.Errorf("%s=%s is not on loopback", name, value)
 		}
 	}
-	key := credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], "")
-	api := lambda.New(lambda.Options{BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL_LAMBDA"]), Region: env["AWS_REGION"], Credentials: key})
-	out, err := api.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &function, Payload: []byte(`{"s3_bucket_name":"fanout-lab","folder":"objects/"}`)})
+	out, err := lambdaOf(env).Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &function, Payload: []byte(`{"s3_bucket_name":"fanout-lab","folder":"objects/"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,31 +291,19 @@ func TestSandboxServes(t *testing.T) {
 	}
 
 	// A wrong secret gets 403 from both.
-	wrong := credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], "wrong", "")
+	env["AWS_SECRET_ACCESS_KEY"] = "wrong"
 	local = exec.CommandContext(t.Context(), filepath.Join(bins, "bin", "local"), "-bucket", "fanout-lab")
 	for name, value := range env {
-		if name == "AWS_SECRET_ACCESS_KEY" {
-			value = "wrong"
-		}
 		local.Env = append(local.Env, name+"="+value)
 	}
 	if text, err := local.Output(); err == nil || !bytes.Contains(text, []byte(`"errorType":"AccessDenied"`)) {
 		t.Errorf("local with a wrong secret: %s, %v", text, err)
 	}
-	_, err = lambda.New(lambda.Options{BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL_LAMBDA"]), Region: env["AWS_REGION"], Credentials: wrong}).
-		ListFunctions(context.WithoutCancel(t.Context()), &lambda.ListFunctionsInput{})
+	_, err = lambdaOf(env).ListFunctions(context.WithoutCancel(t.Context()), &lambda.ListFunctionsInput{})
 	var refused smithy.APIError
 	if !errors.As(err, &refused) || refused.ErrorCode() != "InvalidSignatureException" {
 		t.Errorf("a wrong secret: %v", err)
 	}
 
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, stderr); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("interrupted: %v", err)
-	}
+	interrupt(t, cmd, stderr)
 }

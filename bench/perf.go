@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/store"
@@ -107,7 +107,7 @@ func (pf *perfFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// bench is a lab with a runner, for measuring invocation by invocation.
+// perfLab is a lab with a runner, for measuring invocation by invocation.
 type perfLab struct {
 	*lab
 	runner trial.Runner
@@ -125,11 +125,7 @@ func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects
 	if err := fl.parse("perf"); err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.DiscardHandler)
-	if pf.verbose {
-		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	l, err := startLab(&fl, log)
+	l, err := startLab(&fl, newLog(stderr, pf.verbose))
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +142,10 @@ func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects
 
 // series is what was measured of one competitor: µs of CPU an object and ms of
 // wall time, an entry a round.
-type series struct{ cpu, wall, memory []float64 }
+type series struct {
+	cpu, wall, memory []float64
+	workers           int // what the last one read with; 0: it did not say
+}
 
 // measure adds a warm invocation to a series.
 func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *series) error {
@@ -165,6 +164,9 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 	to.cpu = append(to.cpu, *r.ProcessMS*1000/float64(objects))
 	to.wall = append(to.wall, r.DurationMS)
 	to.memory = append(to.memory, float64(r.MaxMemoryMB))
+	if r.Stats != nil {
+		to.workers = r.Stats.Concurrency
+	}
 	return nil
 }
 
@@ -379,7 +381,6 @@ func (pf *perfFlags) autoOn(ctx context.Context, stdout, stderr io.Writer, netwo
 	for _, t := range p.runner.Targets {
 		concurrencies := append([]int{trial.Auto}, autoFixed...)
 		got := map[int]*series{}
-		chosen := 0
 		rng := rand.New(rand.NewPCG(pf.seed, 2))
 		for round := range pf.rounds {
 			rng.Shuffle(len(concurrencies), func(i, k int) { concurrencies[i], concurrencies[k] = concurrencies[k], concurrencies[i] })
@@ -388,17 +389,8 @@ func (pf *perfFlags) autoOn(ctx context.Context, stdout, stderr io.Writer, netwo
 				if got[c] == nil {
 					got[c] = &series{}
 				}
-				results, err := p.runner.Measure(ctx, trial.Setting{Target: t, Client: store.Lean, Concurrency: c}, trial.Warm, round)
-				if err != nil {
+				if err := p.measure(ctx, trial.Setting{Target: t, Client: store.Lean, Concurrency: c}, round, got[c]); err != nil {
 					return err
-				}
-				r := results[len(results)-1]
-				if !r.OK {
-					return failed("see --verbose", "%s: %s: %s", r.Function, r.ErrorType, r.Error)
-				}
-				got[c].wall = append(got[c].wall, r.DurationMS)
-				if c == trial.Auto {
-					chosen = r.Stats.Concurrency
 				}
 			}
 		}
@@ -412,7 +404,7 @@ func (pf *perfFlags) autoOn(ctx context.Context, stdout, stderr io.Writer, netwo
 			fmt.Fprintf(stdout, " %6.0f", m)
 		}
 		auto := median(got[trial.Auto].wall)
-		fmt.Fprintf(stdout, " %6.0f %6d  %.2f×\n", auto, chosen, auto/best)
+		fmt.Fprintf(stdout, " %6.0f %6d  %.2f×\n", auto, got[trial.Auto].workers, auto/best)
 	}
 	return nil
 }
@@ -428,17 +420,12 @@ func note(w io.Writer, format string, args ...any) {
 	fmt.Fprintln(w, text)
 }
 
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	if len(s)%2 == 1 {
-		return s[len(s)/2]
-	}
-	return (s[len(s)/2-1] + s[len(s)/2]) / 2
-}
+func median(v []float64) float64 { return stats.Summarise(v).Median }
 
 // spread is half the range over the median, as ±N%.
 func spread(v []float64) string {
-	return fmt.Sprintf("±%.0f%%", (slices.Max(v)-slices.Min(v))/2/median(v)*100)
+	s := stats.Summarise(v)
+	return fmt.Sprintf("±%.0f%%", (s.Highest-s.Lowest)/2/s.Median*100)
 }
 
 // ratio is that of the medians, and the lowest and highest of the rounds' own.

@@ -5,14 +5,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"fanout/functions/corpus"
@@ -32,14 +29,10 @@ func TestARM64AnswersRight(t *testing.T) {
 	cmd, stdout, stderr := command(t, "sandbox", "--arch", "arm64", "--memory", "1769", "--network", "none", "--objects", "100")
 	until(t, stderr, `^serving until interrupted`)
 	env := exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))
-	api := lambda.New(lambda.Options{
-		BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL_LAMBDA"]), Region: env["AWS_REGION"],
-		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
-	})
 	spec := corpus.Default()
 	spec.Count = 100
 	_, digest := spec.Expect()
-	out, err := api.Invoke(t.Context(), &lambda.InvokeInput{
+	out, err := lambdaOf(env).Invoke(t.Context(), &lambda.InvokeInput{
 		FunctionName: aws.String("fanout-go-arm64-1769"),
 		Payload:      fmt.Appendf(nil, `{"s3_bucket_name":"fanout-lab","folder":%q,"find":%q}`, spec.Prefix, spec.Needle),
 	})
@@ -53,13 +46,5 @@ func TestARM64AnswersRight(t *testing.T) {
 	if want := spec.Key(spec.NeedleObject()); answer.Result != want || answer.Stats.Digest != digest.String() {
 		t.Errorf("answered %s, want %s and digest %v", out.Payload, want, digest)
 	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, stderr); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	interrupt(t, cmd, stderr)
 }

@@ -103,10 +103,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if _, err := os.Stat(path); err == nil {
 		return usage("give another --out, or remove it", "%s is there already", path)
 	}
-	log := slog.New(slog.DiscardHandler)
-	if rf.verbose {
-		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
+	log := newLog(stderr, rf.verbose)
 	progressTo := stderr
 	if rf.quiet {
 		progressTo = io.Discard

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
-
-	"fanout/bench/internal/trial"
 )
 
 func sandboxCommand() *cobra.Command {
@@ -43,16 +40,7 @@ func serveSandbox(ctx context.Context, fl *fleet, verbose bool, stdout, stderr i
 	if err := fl.parse("sandbox"); err != nil {
 		return err
 	}
-	for _, mb := range fl.memoriesMB {
-		if mb < trial.MinMemoryMB || mb > trial.MaxMemoryMB {
-			return usage("see fanout help sandbox", "memory %d: must be %d to %d MB", mb, trial.MinMemoryMB, trial.MaxMemoryMB)
-		}
-	}
-	log := slog.New(slog.DiscardHandler)
-	if verbose {
-		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	l, err := startLab(fl, log)
+	l, err := startLab(fl, newLog(stderr, verbose))
 	if err != nil {
 		return err
 	}

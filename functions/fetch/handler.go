@@ -40,14 +40,25 @@ func ConfigFromEnv(getenv func(string) string, defaultClient string) (Config, er
 		}
 		cfg.Concurrency = n
 	}
-	if v := getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			return Config{}, fmt.Errorf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%q: must be a number of MB", v)
-		}
-		cfg.MemoryMB = n
+	var err error
+	if cfg.MemoryMB, err = MemoryFromEnv(getenv); err != nil {
+		return Config{}, err
 	}
 	return cfg, nil
+}
+
+// MemoryFromEnv reads the function's memory size, in MB, as Lambda gives it; 0
+// without an error outside Lambda.
+func MemoryFromEnv(getenv func(string) string) (int, error) {
+	v := getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+	if v == "" {
+		return 0, nil
+	}
+	mb, err := strconv.Atoi(v)
+	if err != nil || mb < 1 {
+		return 0, fmt.Errorf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%q: must be a number of MB", v)
+	}
+	return mb, nil
 }
 
 // Handler answers events. It is safe for concurrent use, though Lambda sends a

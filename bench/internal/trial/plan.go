@@ -58,8 +58,8 @@ func (p Plan) Validate() error {
 		}
 	}
 	for _, m := range p.MemoriesMB {
-		if m < MinMemoryMB || m > MaxMemoryMB {
-			return fmt.Errorf("memory %d: must be %d to %d MB", m, MinMemoryMB, MaxMemoryMB)
+		if err := CheckMemory(m); err != nil {
+			return err
 		}
 	}
 	for _, c := range p.Concurrencies {
@@ -77,6 +77,14 @@ func (p Plan) Validate() error {
 	}
 	if p.Invocations+p.Cold == 0 {
 		return errors.New("invocations 0 and cold 0: nothing to measure")
+	}
+	return nil
+}
+
+// CheckMemory refuses a memory size that Lambda does not have.
+func CheckMemory(mb int) error {
+	if mb < MinMemoryMB || mb > MaxMemoryMB {
+		return fmt.Errorf("memory %d: must be %d to %d MB", mb, MinMemoryMB, MaxMemoryMB)
 	}
 	return nil
 }

@@ -9,10 +9,11 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"fanout/functions/fetch"
 )
 
 // Config is where and as whom to read. [ConfigFromEnv] gives the process's.
@@ -83,12 +84,9 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		}
 		cfg.Roots = roots
 	}
-	if v := getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			return Config{}, fmt.Errorf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%q: must be a number of MB", v)
-		}
-		cfg.MemoryMB = n
+	var err error
+	if cfg.MemoryMB, err = fetch.MemoryFromEnv(getenv); err != nil {
+		return Config{}, err
 	}
 	return cfg, nil
 }
