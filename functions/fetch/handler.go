@@ -132,7 +132,7 @@ func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) 
 	if err != nil {
 		return Response{}, err
 	}
-	j := job{event: ev, client: h.cfg.Client, workers: h.cfg.Concurrency, memoryMB: h.cfg.MemoryMB}
+	j := job{event: ev, client: h.cfg.Client, workers: h.cfg.Concurrency, memoryMB: h.cfg.MemoryMB, queue: newQueue()}
 	if ev.Client != "" {
 		j.client = ev.Client
 	}
@@ -187,17 +187,6 @@ func (h *Handler) learn(place string, workers int) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// item is one object to read; index is its place in list order.
-type item struct {
-	index int
-	key   string
-}
-
-// queued is how many listed objects may wait for a worker: one page, so that
-// the next page is listed while this one is read, and memory stays the same
-// for any number of objects.
-const queued = 1000
-
 // job is one invocation's work.
 type job struct {
 	event    Event
@@ -206,7 +195,7 @@ type job struct {
 	crew     *crew // finds out whether to add some; nil: the number was given
 	memoryMB int
 	store    Store
-	listed   int           // objects listed so far
+	queue    *queue
 	listing  time.Duration // spent waiting for pages
 }
 
@@ -217,12 +206,11 @@ func (j *job) run(parent context.Context) (*tally, error) {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 
-	items := make(chan item, queued)
 	var listErr error
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		defer close(items)
-		if listErr = j.list(ctx, items); listErr != nil {
+		defer j.queue.end()
+		if listErr = j.list(ctx); listErr != nil {
 			abort(listErr)
 		}
 	})
@@ -235,7 +223,7 @@ func (j *job) run(parent context.Context) (*tally, error) {
 			mu.Lock()
 			tallies = append(tallies, t)
 			mu.Unlock()
-			wg.Go(func() { j.read(ctx, items, t, hire, abort) })
+			wg.Go(func() { j.read(ctx, t, hire, abort) })
 		}
 	}
 	hire(j.workers)
@@ -245,13 +233,13 @@ func (j *job) run(parent context.Context) (*tally, error) {
 	for _, t := range tallies {
 		total.merge(t)
 	}
-	if complete := listErr == nil && total.objects+total.failures == j.listed; !complete {
+	if complete := listErr == nil && total.objects+total.failures == j.queue.put; !complete {
 		return nil, j.stopped(parent, context.Cause(ctx), total)
 	}
 	if total.failures > 0 && j.event.OnError != OnErrorContinue {
 		return nil, &Error{
 			Type:    ObjectReadFailed,
-			Message: fmt.Sprintf("%d of %d objects failed; first %q", total.failures, j.listed, total.failed.key),
+			Message: fmt.Sprintf("%d of %d objects failed; first %q", total.failures, j.queue.put, total.failed.key),
 			Err:     total.failure,
 		}
 	}
@@ -274,9 +262,9 @@ func (j *job) stopped(parent context.Context, cause error, total *tally) *Error 
 		return typed
 	case errors.Is(cause, context.DeadlineExceeded):
 		return errorf(DeadlineNear, "stopped just before the time limit: %d of at least %d objects read; "+
-			"raise the timeout, the memory or the concurrency", total.objects, j.listed)
+			"raise the timeout, the memory or the concurrency", total.objects, j.queue.put)
 	case parent.Err() != nil:
-		return errorf(Canceled, "canceled: %d of at least %d objects read", total.objects, j.listed)
+		return errorf(Canceled, "canceled: %d of at least %d objects read", total.objects, j.queue.put)
 	}
 	return &Error{Type: ListFailed, Message: fmt.Sprintf("list s3://%s/%s", j.event.Bucket, j.event.Folder), Err: cause}
 }
@@ -305,32 +293,20 @@ func stopBefore(ctx context.Context, memoryMB int) (context.Context, context.Can
 	return context.WithDeadline(ctx, deadline.Add(-margin))
 }
 
-// list sends every object to read, in order.
-func (j *job) list(ctx context.Context, items chan<- item) error {
-	send := func(key string) error {
-		select {
-		case items <- item{j.listed, key}:
-			j.listed++
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+// list queues every object to read, in order.
+func (j *job) list(ctx context.Context) error {
 	if j.event.Keys != nil {
-		for _, key := range *j.event.Keys {
-			if err := send(key); err != nil {
-				return err
-			}
+		page := make([]Object, len(*j.event.Keys))
+		for i, key := range *j.event.Keys {
+			page[i].Key = key
 		}
-		return nil
+		return j.queue.add(ctx, page)
 	}
 	waiting := time.Now()
 	err := j.store.List(ctx, j.event.Bucket, j.event.Folder, func(page []Object) error {
 		j.listing += time.Since(waiting)
-		for _, o := range page {
-			if err := send(o.Key); err != nil {
-				return err
-			}
+		if err := j.queue.add(ctx, page); err != nil {
+			return err
 		}
 		waiting = time.Now()
 		return nil
@@ -342,9 +318,10 @@ func (j *job) list(ctx context.Context, items chan<- item) error {
 }
 
 // read is one worker: it takes objects until there are no more.
-func (j *job) read(ctx context.Context, items <-chan item, t *tally, hire func(n int), abort context.CancelCauseFunc) {
-	for it := range items {
-		if ctx.Err() != nil {
+func (j *job) read(ctx context.Context, t *tally, hire func(n int), abort context.CancelCauseFunc) {
+	for {
+		it, ok := j.queue.take()
+		if !ok || ctx.Err() != nil {
 			return
 		}
 		t.Reset()
