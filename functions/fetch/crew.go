@@ -8,9 +8,10 @@ import (
 
 // crew finds out how many workers to read with, where nobody said: it starts
 // with what the CPU share can feed and doubles as long as the workers wait for
-// the network rather than for CPU or bandwidth. It never shrinks: once their
-// connections are open, workers too many cost next to nothing, while a
-// handshake takes as much CPU as some ten objects.
+// the network rather than for CPU or bandwidth, or for the slowest of them in
+// spite of a full bandwidth. It never shrinks: once their connections are open,
+// workers too many cost next to nothing, while a handshake takes as much CPU as
+// some ten objects.
 type crew struct {
 	share float64 // vCPUs
 	now   func() time.Time
@@ -19,8 +20,9 @@ type crew struct {
 	mu      sync.Mutex
 	workers int
 	begun   bool
-	objects int   // read since the last look
-	bytes   int64 // of them
+	objects int           // read since the last look
+	bytes   int64         // of them
+	slowest time.Duration // to a first byte
 	at      time.Time
 	used    time.Duration
 	settled bool // bound by something that more workers do not help
@@ -49,9 +51,16 @@ const (
 	// second: 600 Mbit/s, as the sandbox models it.
 	functionBandwidth = 600e6 / 8
 
-	// leastLook spans three of the periods in which a share below one vCPU is
-	// given out; within one, CPU time comes in bursts.
-	leastLook = 60 * time.Millisecond
+	// burstyLook is how long to look before CPU is judged, of a share of nearly
+	// nothing; less of a larger one. A share is given out every 20 ms, all at
+	// once, so that a look sees up to one burst too many or too few.
+	burstyLook = 200 * time.Millisecond
+
+	// longTail is how many times as long as the mean the slowest object of a
+	// look took where more workers help although the bandwidth is used up:
+	// with all of the last objects under way early, the slowest of them is no
+	// longer waited for alone.
+	longTail = 2
 )
 
 // newCrew starts at a size learned before, or, where that is 0, at leastAuto;
@@ -71,7 +80,7 @@ func newCrew(memoryMB, learned int, warmed bool) *crew {
 }
 
 // read counts an object in, and gives how many workers to add.
-func (c *crew) read(bytes int64) (more int) {
+func (c *crew) read(bytes int64, firstByte time.Duration) (more int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.begun { // the listing before the first object is not for workers to shorten
@@ -80,19 +89,22 @@ func (c *crew) read(bytes int64) (more int) {
 	}
 	c.objects++
 	c.bytes += bytes
-	if c.settled || c.objects < c.workers {
+	c.slowest = max(c.slowest, firstByte)
+	if c.settled || c.objects < 2*c.workers { // in the first round the slowest are missing
 		return 0
 	}
 	now := c.now()
 	span := now.Sub(c.at)
-	if c.share < 1 && span < leastLook {
+	if span.Seconds() < (1-c.share)*burstyLook.Seconds() {
 		return 0
 	}
 	used := c.cpu()
 	cpuBusy := (used - c.used).Seconds() / (span.Seconds() * c.share)
 	netBusy := float64(c.bytes) / (span.Seconds() * functionBandwidth)
-	c.objects, c.bytes, c.at, c.used = 0, 0, now, used
-	if cpuBusy > busy || netBusy > busy || c.workers >= mostAuto {
+	mean := span * time.Duration(c.workers) / time.Duration(c.objects)
+	tail := c.slowest > longTail*mean
+	c.objects, c.bytes, c.slowest, c.at, c.used = 0, 0, 0, now, used
+	if cpuBusy > busy || netBusy > busy && !tail || c.workers >= mostAuto {
 		c.settled = true
 		return 0
 	}

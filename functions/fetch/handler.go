@@ -330,7 +330,7 @@ func (j *job) read(ctx context.Context, t *tally, hire func(n int), abort contex
 		if err == nil {
 			t.read(it, r)
 			if j.crew != nil {
-				hire(j.crew.read(r.Bytes))
+				hire(j.crew.read(r.Bytes, r.FirstByte))
 			}
 			continue
 		}
