@@ -20,7 +20,7 @@ perf: build ## compare the S3 clients: CPU an object, wall time, ratios (wrk too
 
 .PHONY: sweep
 sweep: build ## compare concurrency auto with fixed ones
-	bin/fanout perf --parts auto
+	bin/fanout perf --parts auto --rounds 21
 
 .PHONY: build
 build: ## build bin/fanout, bin/local and this machine's function package

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -22,6 +23,7 @@ import (
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/fetch"
 	"fanout/functions/store"
 )
 
@@ -68,7 +70,7 @@ the spread of the rounds' own ratios.`,
 	f.StringSliceVar(&pf.parts, "parts", perfParts[:3], "what to compare: "+strings.Join(perfParts, ", "))
 	f.IntVar(&pf.rounds, "rounds", 9, "invocations of each")
 	f.IntVar(&pf.workers, "concurrency", 64, "goroutines that read")
-	f.IntSliceVar(&pf.memories, "memory", []int{128, 512, 1769}, "memory sizes in MB, for clients")
+	f.IntSliceVar(&pf.memories, "memory", nil, "memory sizes in MB, for clients (128, 512 and 1769 unless given) and auto (3008 too)")
 	f.IntVar(&pf.large, "large", 100_000, "objects of the large part")
 	f.StringArrayVar(&pf.contenders, "contender", nil, "another bootstrap for the clients part, as `NAME=PATH`; may be repeated")
 	f.Uint64Var(&pf.seed, "seed", 1, "of the order and of the network's latencies")
@@ -86,6 +88,8 @@ func (pf *perfFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	switch {
 	case pf.rounds < 1 || pf.rounds > 1000:
 		return usage(hint, "rounds %d: must be 1 to 1000", pf.rounds)
+	case pf.workers < 1 || pf.workers > fetch.MaxConcurrency:
+		return usage(hint, "concurrency %d: must be 1 to %d", pf.workers, fetch.MaxConcurrency)
 	case pf.large < 1000 || pf.large > corpus.MaxCount:
 		return usage(hint, "large %d: must be 1000 to %d", pf.large, corpus.MaxCount)
 	}
@@ -105,6 +109,14 @@ func (pf *perfFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "\nSandbox figures, not AWS figures: %s. ± is half the range over the median.\n", host())
 	return nil
+}
+
+// sizes gives the memory sizes asked for, in MB, or else these.
+func (pf *perfFlags) sizes(unlessGiven ...int) []int {
+	if len(pf.memories) > 0 {
+		return pf.memories
+	}
+	return unlessGiven
 }
 
 // perfLab is a lab with a runner, for measuring invocation by invocation.
@@ -172,7 +184,8 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 
 // clients compares the clients at several memory sizes.
 func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	p, err := pf.open(ctx, stderr, objects.S3Standard, pf.memories, corpus.Default(), func(fl *fleet) {
+	memories := pf.sizes(128, 512, 1769)
+	p, err := pf.open(ctx, stderr, objects.S3Standard, memories, corpus.Default(), func(fl *fleet) {
 		fl.contenderFlags = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
 	})
 	if p != nil {
@@ -218,7 +231,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 	})
 	fmt.Fprintf(stdout, "Clients: 1,000 objects, %d workers, warm, network s3-standard, n=%d\n\n", pf.workers, pf.rounds)
 	fmt.Fprintf(stdout, "MEMORY  CLIENT        CPU/OBJECT        lean is     WALL              lean is\n")
-	for _, mb := range pf.memories {
+	for _, mb := range memories {
 		var lean *competitor
 		for _, c := range all {
 			if c.setting.Target.MemoryMB == mb && c.name == store.Lean {
@@ -312,21 +325,28 @@ func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (e
 	if err != nil {
 		return err
 	}
-	// The first thousand are the keys that begin so: object-000000 to 000999.
-	whole, few := *p, *p
-	few.runner.Header.Corpus.Prefix = spec.Prefix + "object-000"
-	few.runner.Expected = trial.Expected{}
-	var many, thousand series
 	// So few that neither is held up by the bandwidth, which would be another
 	// difference than the one asked for.
 	workers := min(pf.workers, 32)
 	setting := trial.Setting{Target: p.runner.Targets[0], Client: store.Lean, Concurrency: workers}
+	// A thousand are the keys that begin alike, as object-000000 to 000999 do, and
+	// each time the next thousand: the same ones again would still lie in the
+	// processor's cache, on their way from this machine's server.
+	whole, few := *p, *p
+	next := 0
+	measureFew := func(round int, to *series) error {
+		few.runner.Header.Corpus.Prefix = fmt.Sprintf("%sobject-%03d", spec.Prefix, next%(pf.large/1000))
+		few.runner.Expected = trial.Expected{}
+		next++
+		return few.measure(ctx, setting, round, to)
+	}
+	var many, thousand series
 	rounds := min(pf.rounds, 3)
 	// A young process has not yet collected its first garbage: its peak would
 	// tell its age.
 	note(stderr, "large: settling")
 	for range settleRuns {
-		if err := few.measure(ctx, setting, 0, &thousand); err != nil {
+		if err := measureFew(0, &thousand); err != nil {
 			return err
 		}
 	}
@@ -335,7 +355,7 @@ func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (e
 	for round := range rounds {
 		note(stderr, "large: round %d of %d", round+1, rounds)
 		for range 3 { // as short as these are
-			if err := few.measure(ctx, setting, round, &thousand); err != nil {
+			if err := measureFew(round, &thousand); err != nil {
 				return err
 			}
 		}
@@ -364,16 +384,23 @@ func (pf *perfFlags) auto(ctx context.Context, stdout, stderr io.Writer) error {
 // autoFixed are the concurrencies that auto is compared with.
 var autoFixed = []int{8, 16, 32, 64, 128, 256}
 
+// A fixed concurrency that is hopeless times as slow as the best one after
+// hopelessRounds is not tried further: it takes longest, and can't win.
+const (
+	hopeless       = 1.5
+	hopelessRounds = 3
+)
+
 func (pf *perfFlags) autoOn(ctx context.Context, stdout, stderr io.Writer, network objects.Network) (err error) {
-	memories := []int{128, 512, 1769, 3008}
-	p, err := pf.open(ctx, stderr, network, memories, corpus.Default(), nil)
+	p, err := pf.open(ctx, stderr, network, pf.sizes(128, 512, 1769, 3008), corpus.Default(), nil)
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\nAuto: lean, warm, network %s, n=%d; wall in ms\n\nMEMORY", network, pf.rounds)
+	fmt.Fprintf(stdout, "\nAuto: lean, warm, network %s, n=%d, %d where over %g times the best; wall in ms\n\nMEMORY",
+		network, pf.rounds, hopelessRounds, hopeless)
 	for _, c := range autoFixed {
 		fmt.Fprintf(stdout, " %6d", c)
 	}
@@ -381,32 +408,42 @@ func (pf *perfFlags) autoOn(ctx context.Context, stdout, stderr io.Writer, netwo
 	for _, t := range p.runner.Targets {
 		concurrencies := append([]int{trial.Auto}, autoFixed...)
 		got := map[int]*series{}
+		for _, c := range concurrencies {
+			got[c] = &series{}
+		}
 		rng := rand.New(rand.NewPCG(pf.seed, 2))
 		for round := range pf.rounds {
+			if round == hopelessRounds {
+				best := fastest(got)
+				concurrencies = slices.DeleteFunc(concurrencies, func(c int) bool {
+					return c != trial.Auto && median(got[c].wall) > hopeless*best
+				})
+			}
 			rng.Shuffle(len(concurrencies), func(i, k int) { concurrencies[i], concurrencies[k] = concurrencies[k], concurrencies[i] })
 			for _, c := range concurrencies {
 				note(stderr, "auto: network %s, %d MB, round %d of %d", network, t.MemoryMB, round+1, pf.rounds)
-				if got[c] == nil {
-					got[c] = &series{}
-				}
 				if err := p.measure(ctx, trial.Setting{Target: t, Client: store.Lean, Concurrency: c}, round, got[c]); err != nil {
 					return err
 				}
 			}
 		}
-		best := 0.0
 		fmt.Fprintf(stdout, "%6d", t.MemoryMB)
 		for _, c := range autoFixed {
-			m := median(got[c].wall)
-			if best == 0 || m < best {
-				best = m
-			}
-			fmt.Fprintf(stdout, " %6.0f", m)
+			fmt.Fprintf(stdout, " %6.0f", median(got[c].wall))
 		}
 		auto := median(got[trial.Auto].wall)
-		fmt.Fprintf(stdout, " %6.0f %6d  %.2f×\n", auto, got[trial.Auto].workers, auto/best)
+		fmt.Fprintf(stdout, " %6.0f %6d  %.2f×\n", auto, got[trial.Auto].workers, auto/fastest(got))
 	}
 	return nil
+}
+
+// fastest is the lowest median that a fixed concurrency has, in ms.
+func fastest(got map[int]*series) float64 {
+	best := math.Inf(1)
+	for _, c := range autoFixed {
+		best = min(best, median(got[c].wall))
+	}
+	return best
 }
 
 // note says what is under way, on a line of its own that the next one
