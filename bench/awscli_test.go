@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"fanout/bench/internal/trial"
 )
 
 // With the sandbox's exports the AWS CLI works as against AWS. make
@@ -28,7 +30,7 @@ func TestAWSCLI(t *testing.T) {
 	for name, value := range exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`)) {
 		env = append(env, name+"="+value)
 	}
-	function := "fanout-go-" + hostArch() + "-512"
+	function := "fanout-go-" + trial.HostArch() + "-512"
 	dir := t.TempDir()
 	for _, tc := range []struct {
 		args string

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -57,18 +56,17 @@ const (
 
 func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	fl := fleet{
-		memoriesMB: []int{checkMemoryMB, checkSmallMB}, archs: []string{hostArch()},
+		memoriesMB: []int{checkMemoryMB, checkSmallMB}, archs: []string{trial.HostArch()},
 		timeout: 2 * time.Minute, network: objects.None, corpus: corpus.Default(), seed: 1,
 	}
 	for _, text := range cf.contenders {
 		c, err := parseContender(text)
-		if err == nil && slices.ContainsFunc(fl.contenders, func(o contender) bool { return o.name == c.name }) {
-			err = fmt.Errorf("contender %q: named twice", c.name)
+		if err == nil {
+			err = fl.add(c)
 		}
 		if err != nil {
 			return usage("see fanout help check", "%w", err)
 		}
-		fl.contenders = append(fl.contenders, c)
 	}
 	if fl.contenders == nil {
 		fl.contenders = []contender{{goContender, ownBootstrap}}

@@ -41,7 +41,7 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 	c := &cloud{env: exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))}
 	t.Cleanup(func() { interrupt(t, cmd, stderr) })
 	for _, mb := range []int{256, 512} {
-		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-go-%s-%d", labRegion, labAccount, hostArch(), mb)
+		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-go-%s-%d", labRegion, labAccount, trial.HostArch(), mb)
 		c.functions = append(c.functions, arn)
 		outputs[fmt.Sprintf("Fetch%dArn", mb)] = arn
 	}
@@ -133,7 +133,7 @@ func TestRunStack(t *testing.T) {
 	}
 	cold := 0
 	for _, r := range f.Results {
-		if !r.OK || !slices.Contains(c.functions, r.Function) || r.Arch != hostArch() {
+		if !r.OK || !slices.Contains(c.functions, r.Function) || r.Arch != trial.HostArch() {
 			t.Errorf("result %+v", r)
 		}
 		if r.Start == trial.Cold {
@@ -155,7 +155,7 @@ func TestRunStack(t *testing.T) {
 func TestRunStackContenders(t *testing.T) {
 	outputs := map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
 	for _, mb := range []string{"256", "512"} {
-		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", labRegion, labAccount, hostArch(), mb)
+		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", labRegion, labAccount, trial.HostArch(), mb)
 	}
 	c := startCloud(t, outputs, "--contender", "other="+filepath.Join(bins, "foreign"))
 	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +54,7 @@ const goContender = "go"
 
 func fleetFlags(f *pflag.FlagSet, fl *fleet, memories []int) {
 	f.IntSliceVar(&fl.memoriesMB, "memory", memories, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
-	f.StringSliceVar(&fl.archs, "arch", []string{hostArch()}, "architectures: x86_64, arm64")
+	f.StringSliceVar(&fl.archs, "arch", []string{trial.HostArch()}, "architectures: x86_64, arm64")
 	f.StringArrayVar(&fl.contenderFlags, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
 	f.DurationVar(&fl.timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
 	f.StringVar(&fl.networkFlag, "network", string(objects.S3Standard), "the embedded S3's network: s3-standard, s3-express or none")
@@ -90,19 +89,26 @@ func (fl *fleet) parse(command string) error {
 	fl.contenders = []contender{{goContender, ownBootstrap}}
 	for _, text := range fl.contenderFlags {
 		c, err := parseContender(text)
+		switch {
+		case err == nil && c.name == goContender:
+			fl.contenders[0] = c
+		case err == nil:
+			err = fl.add(c)
+		}
 		if err != nil {
 			return usage(hint, "%w", err)
 		}
-		if c.name == goContender {
-			fl.contenders[0] = c
-			continue
-		}
-		if slices.ContainsFunc(fl.contenders, func(o contender) bool { return o.name == c.name }) {
-			return usage(hint, "contender %q: named twice", c.name)
-		}
-		fl.contenders = append(fl.contenders, c)
 	}
 	fl.memoriesMB, fl.archs = unique(fl.memoriesMB), unique(fl.archs)
+	return nil
+}
+
+// add takes one more contender, whose name must be its own.
+func (fl *fleet) add(c contender) error {
+	if slices.Contains(fl.names(), c.name) {
+		return fmt.Errorf("contender %q: named twice", c.name)
+	}
+	fl.contenders = append(fl.contenders, c)
 	return nil
 }
 
@@ -152,14 +158,6 @@ func unique[T comparable](values []T) []T {
 		}
 	}
 	return kept
-}
-
-// hostArch is this machine's architecture, as Lambda calls it.
-func hostArch() string {
-	if runtime.GOARCH == "arm64" {
-		return "arm64"
-	}
-	return "x86_64"
 }
 
 // ownBootstrap is where make build puts this repository's bootstrap: beside

@@ -78,7 +78,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", filepath.Join(bins, "bin")+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("BINS", bins)
-			e.Setenv("ARCH", hostArch())
+			e.Setenv("ARCH", trial.HostArch())
 			return nil
 		},
 	})
@@ -260,7 +260,7 @@ func TestSandboxServes(t *testing.T) {
 	cmd, stdout, stderr := command(t, "sandbox", "--memory", "128,512", "--objects", "300")
 	announced := until(t, stderr, `^serving until interrupted`)
 	env := exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))
-	function := "fanout-go-" + hostArch() + "-512"
+	function := "fanout-go-" + trial.HostArch() + "-512"
 	if !slices.Contains(announced, "function "+function) {
 		t.Errorf("said %q", announced)
 	}

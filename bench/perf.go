@@ -128,7 +128,7 @@ type perfLab struct {
 // open starts a lab in which everybody may read, and puts the corpus.
 func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects.Network, memories []int, spec corpus.Spec, change func(*fleet)) (*perfLab, error) {
 	fl := fleet{
-		memoriesMB: memories, archs: []string{hostArch()}, timeout: 15 * time.Minute, network: network,
+		memoriesMB: memories, archs: []string{trial.HostArch()}, timeout: 15 * time.Minute, network: network,
 		networkFlag: string(network), corpus: spec, seed: pf.seed, publicRead: true,
 	}
 	if change != nil {
@@ -332,7 +332,7 @@ func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (e
 	// A thousand are the keys that begin alike, as object-000000 to 000999 do, and
 	// each time the next thousand: the same ones again would still lie in the
 	// processor's cache, on their way from this machine's server.
-	whole, few := *p, *p
+	few := *p
 	next := 0
 	measureFew := func(round int, to *series) error {
 		few.runner.Header.Corpus.Prefix = fmt.Sprintf("%sobject-%03d", spec.Prefix, next%(pf.large/1000))
@@ -359,7 +359,7 @@ func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (e
 				return err
 			}
 		}
-		if err := whole.measure(ctx, setting, round, &many); err != nil {
+		if err := p.measure(ctx, setting, round, &many); err != nil {
 			return err
 		}
 	}

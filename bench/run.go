@@ -231,9 +231,9 @@ func (rf *runFlags) parse() (err error) {
 		}
 	} else {
 		for _, a := range rf.archs {
-			if a != hostArch() {
+			if a != trial.HostArch() {
 				return usage("fanout sandbox --arch "+a+" runs it under qemu, for its answers",
-					"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, hostArch())
+					"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, trial.HostArch())
 			}
 		}
 		if rf.bucket != "" {

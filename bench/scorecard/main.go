@@ -112,7 +112,7 @@ func measure(ctx context.Context, o options) (_ *scorecard, err error) {
 	}
 	defer func() { err = errors.Join(err, removeAll(dir)) }()
 	m := &measurer{options: o, dir: dir}
-	c := &scorecard{at: time.Now().UTC().Format("2006-01-02"), jobs: o.jobs, host: host(), cold: map[string]float64{}}
+	c := &scorecard{at: time.Now().UTC().Format("2006-01-02"), jobs: o.jobs, cold: map[string]float64{}}
 	before := load()
 	for _, step := range []struct {
 		name string
@@ -160,7 +160,7 @@ func (m *measurer) run(ctx context.Context, c *scorecard) error {
 		return err
 	}
 	r := report.New(f, report.Options{})
-	c.rows, c.objects = r.Rows, r.Objects
+	c.host, c.rows, c.objects = f.Header.Host, r.Rows, r.Objects
 	for i := range c.rows {
 		c.rows[i].MaxMemoryMB = coldMemory(f.Results, c.rows[i].Setting)
 	}

@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fanout/bench/internal/trial"
 )
 
 // rustBootstrap is where cargo puts what make rust builds.
@@ -56,6 +58,15 @@ func (m *measurer) time(ctx context.Context, dir string, env []string, name stri
 	return stdout.Bytes(), t, nil
 }
 
+// goTool runs one of CI's pinned tools in the functions' module.
+func (m *measurer) goTool(ctx context.Context, args ...string) ([]byte, error) {
+	tools, err := filepath.Abs(".ci/tools.mod")
+	if err != nil {
+		return nil, err
+	}
+	return m.exec(ctx, "functions", []string{"GOWORK=off"}, "go", append([]string{"tool", "-modfile=" + tools}, args...)...)
+}
+
 func (m *measurer) versions(ctx context.Context, c *scorecard) error {
 	c.goVersion = strings.TrimPrefix(runtime.Version(), "go")
 	out, err := m.exec(ctx, ".", nil, "rustc", "--version")
@@ -63,18 +74,6 @@ func (m *measurer) versions(ctx context.Context, c *scorecard) error {
 		c.rustVersion = fields[1]
 	}
 	return err
-}
-
-// host is the kind of machine.
-func host() string {
-	model := "unknown processor"
-	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if _, rest, ok := strings.Cut(string(info), "model name"); ok {
-			line, _, _ := strings.Cut(rest, "\n")
-			model = strings.TrimSpace(strings.TrimLeft(line, "\t :"))
-		}
-	}
-	return fmt.Sprintf("%s, %d cores, %s/%s", model, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 }
 
 // load is how many processes wanted a core in the last minute.
@@ -180,11 +179,7 @@ func (m *measurer) scc(ctx context.Context, files sources) (code, error) {
 			return code{}, err
 		}
 	}
-	tools, err := filepath.Abs(".ci/tools.mod")
-	if err != nil {
-		return code{}, err
-	}
-	out, err := m.exec(ctx, "functions", []string{"GOWORK=off"}, "go", "tool", "-modfile="+tools, "scc", "--format", "json", dir)
+	out, err := m.goTool(ctx, "scc", "--format", "json", dir)
 	if err != nil {
 		return code{}, err
 	}
@@ -285,6 +280,25 @@ func appended(path, line string) error {
 	return errors.Join(err, f.Close())
 }
 
+// builds times a clean build, and one after each of the rounds' changes, a line
+// at the end of a file.
+func (m *measurer) builds(to *side, build func() (took, error), file string, line func(round int) string) (err error) {
+	if to.clean, err = build(); err != nil {
+		return err
+	}
+	for round := range m.rounds {
+		if err := appended(file, line(round)); err != nil {
+			return err
+		}
+		t, err := build()
+		if err != nil {
+			return err
+		}
+		to.incremental = append(to.incremental, t)
+	}
+	return nil
+}
+
 // buildGo builds a copy of the module with an empty cache, and again after a
 // change of the handler.
 func (m *measurer) buildGo(ctx context.Context, c *scorecard) error {
@@ -305,19 +319,12 @@ func (m *measurer) buildGo(ctx context.Context, c *scorecard) error {
 		if err := removeAll(filepath.Join(m.dir, "gocache")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		var err error
-		if s.to.clean, err = build(); err != nil {
+		name := "scorecard" + strings.ReplaceAll(s.tags[7:], ",", "")
+		err := m.builds(s.to, build, filepath.Join(copied, "fetch", "handler.go"), func(round int) string {
+			return fmt.Sprintf("\nconst %s%d = %d\n", name, round, round)
+		})
+		if err != nil {
 			return err
-		}
-		for round := range m.rounds {
-			if err := appended(filepath.Join(copied, "fetch", "handler.go"), fmt.Sprintf("\nconst scorecard%s%d = %d\n", strings.ReplaceAll(s.tags[7:], ",", ""), round, round)); err != nil {
-				return err
-			}
-			t, err := build()
-			if err != nil {
-				return err
-			}
-			s.to.incremental = append(s.to.incremental, t)
 		}
 	}
 	return nil
@@ -337,21 +344,9 @@ func (m *measurer) buildRust(ctx context.Context, c *scorecard) error {
 	if _, err := m.exec(ctx, copied, nil, "cargo", "fetch", "--locked"); err != nil {
 		return err
 	}
-	var err error
-	if c.rust.clean, err = build(); err != nil {
-		return err
-	}
-	for round := range m.rounds {
-		if err := appended(filepath.Join(copied, "src", "fetch.rs"), fmt.Sprintf("\n#[allow(dead_code)]\nconst SCORECARD_%d: usize = %d;\n", round, round)); err != nil {
-			return err
-		}
-		t, err := build()
-		if err != nil {
-			return err
-		}
-		c.rust.incremental = append(c.rust.incremental, t)
-	}
-	return nil
+	return m.builds(&c.rust, build, filepath.Join(copied, "src", "fetch.rs"), func(round int) string {
+		return fmt.Sprintf("\n#[allow(dead_code)]\nconst SCORECARD_%d: usize = %d;\n", round, round)
+	})
 }
 
 // copyTree copies a folder, but for one entry at its top.
@@ -383,18 +378,9 @@ func copyTree(to, from, but string) error {
 	return nil
 }
 
-// archs are this machine's architecture, as Lambda calls it, and whether it is
-// arm64 itself.
-func hostArch() string {
-	if runtime.GOARCH == "arm64" {
-		return "arm64"
-	}
-	return "x86_64"
-}
-
 // packages makes all packages that can be made here.
 func (m *measurer) packages(ctx context.Context, c *scorecard) error {
-	out, arch := filepath.Join(m.dir, "build"), hostArch()
+	out, arch := filepath.Join(m.dir, "build"), trial.HostArch()
 	pack := func(arch string, args ...string) error {
 		_, err := m.exec(ctx, ".", nil, "go", append([]string{"run", "./functions/cmd/package", "-o", out, "-arch", arch}, args...)...)
 		return err
@@ -447,11 +433,7 @@ func (m *measurer) findings(ctx context.Context, c *scorecard) error {
 		return err
 	}
 	c.goSDK.format = len(strings.Fields(string(out)))
-	tools, err := filepath.Abs(".ci/tools.mod")
-	if err != nil {
-		return err
-	}
-	out, err = m.exec(ctx, "functions", []string{"GOWORK=off"}, "go", "tool", "-modfile="+tools, "golangci-lint", "run", "--output.json.path", "stdout",
+	out, err = m.goTool(ctx, "golangci-lint", "run", "--output.json.path", "stdout",
 		"--show-stats=false", "--issues-exit-code", "0", "./fetch/...", "./store/...", "./cmd/fetch/...")
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"time"
 
@@ -79,6 +80,14 @@ func (p Plan) Validate() error {
 		return errors.New("invocations 0 and cold 0: nothing to measure")
 	}
 	return nil
+}
+
+// HostArch is this machine's architecture, as Lambda calls it.
+func HostArch() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
 }
 
 // CheckMemory refuses a memory size that Lambda does not have.
