@@ -99,7 +99,7 @@ func (v *visit) init(ctx context.Context) (over bool, err error) {
 		v.initTime = p.readyAt.Sub(p.spawned)
 		p.mu.Unlock()
 		if p.group != nil {
-			if err := p.group.setCPU(p.sb.quota(p.conf.MemoryMB)); err != nil {
+			if err := p.group.SetCPU(p.sb.quota(p.conf.MemoryMB)); err != nil {
 				select {
 				case <-p.exited: // and its group with it: run will see
 				default:

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
 )
 
@@ -153,22 +153,11 @@ func TestEnvironment(t *testing.T) {
 }
 
 // groupsOf lists the groups that sandboxes of a process have made.
-func groupsOf(t *testing.T, s *Sandbox, pid int) []string {
+func groupsOf(t *testing.T, pid int) []string {
 	t.Helper()
-	var parents []string
-	switch c := s.cgroups.(type) {
-	case *cgroups1:
-		parents = c.own
-	case *cgroups2:
-		parents = []string{filepath.Dir(c.dir)}
-	}
-	var found []string
-	for _, parent := range parents {
-		dirs, err := filepath.Glob(filepath.Join(parent, fmt.Sprintf("%s%d-*", groupPrefix, pid)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = append(found, dirs...)
+	found, err := cgroup.Groups(pid)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return found
 }
@@ -198,7 +187,7 @@ func TestClose(t *testing.T) {
 		}()
 	}
 	wait(t, "both are busy", func() bool { return begun.Load() == 2 && f.idle() == 0 })
-	if len(groupsOf(t, f.Sandbox, os.Getpid())) == 0 {
+	if len(groupsOf(t, os.Getpid())) == 0 {
 		t.Error("no groups, so their removal will prove nothing")
 	}
 
@@ -221,7 +210,7 @@ func TestClose(t *testing.T) {
 	if n := ended.Load(); n != begun.Load() {
 		t.Errorf("%d of %d processes released", n, begun.Load())
 	}
-	if left := groupsOf(t, f.Sandbox, os.Getpid()); len(left) != 0 {
+	if left := groupsOf(t, os.Getpid()); len(left) != 0 {
 		t.Errorf("groups left: %v", left)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -378,10 +367,10 @@ func TestKilled(t *testing.T) {
 
 	f := startTest(t, nil)
 	f.needLimits()
-	if left := groupsOf(t, f.Sandbox, helper.Process.Pid); len(left) != 0 {
+	if left := groupsOf(t, helper.Process.Pid); len(left) != 0 {
 		t.Errorf("groups left: %v", left)
 	}
-	if len(groupsOf(t, f.Sandbox, os.Getpid())) == 0 {
+	if len(groupsOf(t, os.Getpid())) == 0 {
 		t.Error("its own groups are gone")
 	}
 }
@@ -412,54 +401,6 @@ func help(kind string) error {
 		_, rest, _ := strings.Cut(string(out.Payload), `"pid":`)
 		fmt.Println(strings.TrimRight(rest, "}"))
 		select {}
-	case "reexec":
-		return reexec([]string{"ignored", "run", "--memory", "128"})
 	}
 	return fmt.Errorf("no such helper: %q", kind)
-}
-
-func TestReexec(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		script string // of systemd-run; empty: none
-		want   []string
-		err    string
-	}{
-		// The scope gets this executable and its arguments, and is told.
-		{"works", `case "$*" in *" true") exit 0;; esac; echo "$@"; echo "$` + scopeEnv + `"`,
-			[]string{"--user --scope --quiet -p Delegate=yes -- ", " run --memory 128\n1\n"}, ""},
-		// A user bus that does not answer must not be the end of the command.
-		{"no bus", `echo "Failed to connect to bus" >&2; echo more >&2; exit 1`, nil, "exit status 1: Failed to connect to bus\n"},
-		{"missing", "", nil, "systemd-run: exec:"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if tt.script != "" {
-				if err := os.WriteFile(filepath.Join(dir, "systemd-run"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-			helper.Env = []string{helperEnv + "=reexec", "PATH=" + dir}
-			out, err := helper.CombinedOutput()
-			if (err != nil) != (tt.err != "") || !strings.Contains(string(out), tt.err) {
-				t.Errorf("%v: %s; want %q", err, out, tt.err)
-			}
-			for _, want := range tt.want {
-				if !strings.Contains(string(out), want) {
-					t.Errorf("%q: want %q in it", out, want)
-				}
-			}
-		})
-	}
-}
-
-// Not as root, and not where v1 is: the process stays what it is.
-func TestReexecNotNeeded(t *testing.T) {
-	if os.Geteuid() != 0 && scopeGroup == "" && scopeProblem == nil {
-		t.Error("a user on cgroup v2 got neither a scope nor a reason")
-	}
-	if slices.ContainsFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, scopeEnv+"=") }) {
-		t.Errorf("%s is left in the environment", scopeEnv)
-	}
 }

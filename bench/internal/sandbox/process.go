@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"fanout/bench/internal/sandbox/cgroup"
 )
 
 // reservedEnv are the names that a function's configuration may not set
@@ -85,7 +87,7 @@ type process struct {
 	fn      *function
 	conf    *settings
 	cmd     *exec.Cmd
-	group   group // nil: no limits
+	group   cgroup.Group // nil: no limits
 	server  *http.Server
 	spawned time.Time
 
@@ -178,12 +180,12 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		err = s.forker.do(p.cmd.Start)
 	} else {
 		// INIT has one vCPU at least, whatever the memory.
-		p.group, err = s.cgroups.create(int64(conf.MemoryMB)<<20, min(max(s.quota(conf.MemoryMB), 1), s.cpus))
+		p.group, err = s.cgroups.Create(int64(conf.MemoryMB)<<20, min(max(s.quota(conf.MemoryMB), 1), s.cpus))
 		if err != nil {
 			return nil, err
 		}
-		undo = append(undo, p.group.remove)
-		err = p.group.start(s.forker, p.cmd)
+		undo = append(undo, p.group.Remove)
+		err = p.group.Start(p.cmd)
 	}
 	if err != nil {
 		return nil, err
@@ -223,9 +225,9 @@ func (p *process) supervise(home string, release func()) {
 	p.final.cpu, p.final.peak = rusage(p.final.state)
 	if p.group != nil {
 		var errs [3]error
-		p.final.cpu, errs[0] = p.group.cpu()
-		p.final.peak, errs[1] = p.group.peak()
-		p.final.oom, errs[2] = p.group.oomKilled()
+		p.final.cpu, errs[0] = p.group.CPU()
+		p.final.peak, errs[1] = p.group.Peak()
+		p.final.oom, errs[2] = p.group.OOMKilled()
 		warn("read the last figures of a cgroup", errors.Join(errs[:]...))
 	}
 	rest, err := p.readLog()
@@ -239,7 +241,7 @@ func (p *process) supervise(home string, release func()) {
 
 	p.sb.forget(p)
 	if p.group != nil {
-		warn("remove a cgroup", p.group.remove())
+		warn("remove a cgroup", p.group.Remove())
 	}
 	warn("remove the folder of a process", os.RemoveAll(home))
 }
@@ -260,7 +262,7 @@ func (p *process) kill() {
 	}
 	err := killGroup(p.cmd.Process.Pid)
 	if p.group != nil {
-		err = errors.Join(err, p.group.kill())
+		err = errors.Join(err, p.group.Kill())
 	}
 	if err != nil {
 		p.sb.log.Warn("kill a process", "function", p.conf.Name, "error", err)
@@ -319,7 +321,7 @@ func (p *process) cpu() (time.Duration, error) {
 		<-p.exited // there is no such process any more
 		return p.final.cpu, nil
 	}
-	cpu, err := p.group.cpu()
+	cpu, err := p.group.CPU()
 	select {
 	case <-p.exited: // and so may be the group
 		return p.final.cpu, nil
@@ -334,7 +336,7 @@ func (p *process) peakMemory() (int64, error) {
 	pids := []int{p.cmd.Process.Pid}
 	if p.group != nil {
 		var err error
-		if pids, err = p.group.pids(); err != nil {
+		if pids, err = p.group.PIDs(); err != nil {
 			return 0, err
 		}
 	}

@@ -2,9 +2,8 @@
 // loopback over real bootstrap processes that speak the Runtime API, under the
 // CPU and memory limits Lambda would give them. [Start] it, point a Lambda
 // client at [Sandbox.URL] with the credentials of the [Config], and [Sandbox.Close]
-// it. Where cgroups need a delegated systemd scope, main calls [ReexecInScope]
-// before anything else. [ParseReport] reads the REPORT line of a log tail,
-// AWS's own or this package's.
+// it. Where cgroups need a delegated systemd scope, main calls
+// [cgroup.ReexecInScope] before anything else.
 //
 // The API is signed (SigV4), so that another user of the machine cannot
 // invoke. The Runtime API has no such thing, here as in Lambda: each process
@@ -39,6 +38,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
 )
 
@@ -179,7 +179,7 @@ type Sandbox struct {
 	url       string
 	server    *http.Server
 	forker    *forker
-	cgroups   cgroups // nil: no limits
+	cgroups   cgroup.Parent // nil: no limits
 	limits    lambda.Limits
 	cpus      float64 // what the machine has
 	initLimit time.Duration
@@ -273,7 +273,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 	s.forker = newForker()
 	s.limits = lambda.Limits{By: lambda.Unlimited, Reason: "switched off"}
 	if cfg.Limits == LimitsAuto {
-		s.cgroups, s.limits = findCgroups(s.forker, s.quota(largest))
+		s.cgroups, s.limits = cgroup.Find(s.forker.do, s.quota(largest))
 	}
 	listener, err := new(net.ListenConfig).Listen(s.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -324,7 +324,7 @@ func (s *Sandbox) Close() error {
 		s.cancel() // kills the processes: see process.supervise
 		s.wg.Wait()
 		if s.cgroups != nil {
-			errs = append(errs, s.cgroups.close())
+			errs = append(errs, s.cgroups.Close())
 		}
 		if s.forker != nil {
 			s.forker.close()

@@ -28,6 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
 )
 
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, help(kind))
 		os.Exit(1)
 	}
-	ReexecInScope(os.Args)
+	cgroup.ReexecInScope(os.Args)
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "fanout-probe-")
 		if err != nil {
@@ -386,4 +387,13 @@ func TestLogTail(t *testing.T) {
 	if strings.Contains(r.tail, "line") {
 		t.Errorf("tail after a long one: %q", r.tail)
 	}
+}
+
+func FuzzParseHWM(f *testing.F) {
+	f.Add([]byte("Name:\tprobe\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if parseHWM(data) < 0 {
+			t.Errorf("%q: negative memory", data)
+		}
+	})
 }
