@@ -47,7 +47,8 @@ func TestInvokeErrors(t *testing.T) {
 		// A name that nothing has.
 		{"unknown", lambda.InvokeInput{FunctionName: aws.String("other")}, 404, "ResourceNotFoundException"},
 		// Another account's function is not ours.
-		{"other account", lambda.InvokeInput{FunctionName: aws.String(strings.Replace(testARN, testAccount, "210987654321", 1))}, 404, "ResourceNotFoundException"},
+		{"other account", lambda.InvokeInput{FunctionName: aws.String(strings.Replace(testARN, testAccount, "210987654321", 1))}, 404,
+			"ResourceNotFoundException"},
 		// There is one version.
 		{"version", lambda.InvokeInput{FunctionName: aws.String("probe"), Qualifier: aws.String("7")}, 404, "ResourceNotFoundException"},
 		// A name that cannot be one.
@@ -55,13 +56,16 @@ func TestInvokeErrors(t *testing.T) {
 		// The event is JSON, or is refused before a process sees it.
 		{"bad JSON", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: []byte(`{"mode":`)}, 400, "InvalidRequestContentException"},
 		// One byte too many.
-		{"big payload", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: bytes.Repeat([]byte("1"), maxPayload+1)}, 413, "RequestTooLargeException"},
+		{"big payload", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: bytes.Repeat([]byte("1"), maxPayload+1)}, 413,
+			"RequestTooLargeException"},
 		// Far too many: the answer still arrives.
-		{"huge payload", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: bytes.Repeat([]byte("1"), 5*maxPayload)}, 413, "RequestTooLargeException"},
+		{"huge payload", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: bytes.Repeat([]byte("1"), 5*maxPayload)}, 413,
+			"RequestTooLargeException"},
 		// A type of invocation that Lambda has not.
 		{"bad type", lambda.InvokeInput{FunctionName: aws.String("probe"), InvocationType: "Sometimes"}, 400, "InvalidParameterValueException"},
 		// The client context is Base64 of JSON.
-		{"bad context", lambda.InvokeInput{FunctionName: aws.String("probe"), ClientContext: aws.String("e30")}, 400, "InvalidRequestContentException"},
+		{"bad context", lambda.InvokeInput{FunctionName: aws.String("probe"), ClientContext: aws.String("e30")}, 400,
+			"InvalidRequestContentException"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := f.Invoke(t.Context(), &tt.in)
@@ -151,7 +155,8 @@ func TestConfiguration(t *testing.T) {
 		now.Environment.Variables["PROBE_X"] != "y" || aws.ToString(now.RevisionId) == aws.ToString(was.RevisionId) {
 		t.Errorf("updated: %+v", now)
 	}
-	if err := lambda.NewFunctionUpdatedV2Waiter(f.Client).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("probe")}, time.Second); err != nil {
+	if err := lambda.NewFunctionUpdatedV2Waiter(f.Client).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("probe")},
+		time.Second); err != nil {
 		t.Errorf("wait for the update: %v", err)
 	}
 	r := f.invoke(`{"mode":"env"}`)
@@ -166,12 +171,15 @@ func TestConfiguration(t *testing.T) {
 		code   string
 	}{
 		// Somebody else changed it meanwhile.
-		{"revision", lambda.UpdateFunctionConfigurationInput{RevisionId: was.RevisionId, Description: aws.String("x")}, 412, "PreconditionFailedException"},
+		{"revision", lambda.UpdateFunctionConfigurationInput{RevisionId: was.RevisionId, Description: aws.String("x")}, 412,
+			"PreconditionFailedException"},
 		// Lambda's ranges.
 		{"memory", lambda.UpdateFunctionConfigurationInput{MemorySize: aws.Int32(64)}, 400, "InvalidParameterValueException"},
 		{"timeout", lambda.UpdateFunctionConfigurationInput{Timeout: aws.Int32(901)}, 400, "InvalidParameterValueException"},
 		// Names that Lambda sets itself.
-		{"environment", lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: map[string]string{"AWS_REGION": "x"}}}, 400, "InvalidParameterValueException"},
+		{"environment", lambda.UpdateFunctionConfigurationInput{
+			Environment: &types.Environment{Variables: map[string]string{"AWS_REGION": "x"}},
+		}, 400, "InvalidParameterValueException"},
 		// A change that would be lost is refused.
 		{"handler", lambda.UpdateFunctionConfigurationInput{Handler: aws.String("other")}, 400, "InvalidParameterValueException"},
 	} {
@@ -348,7 +356,8 @@ func FuzzParseAuthorization(f *testing.F) {
 }
 
 func FuzzParseName(f *testing.F) {
-	for _, s := range []string{"probe", testARN, testARN + ":1", "function:probe", testAccount + ":function:probe:$LATEST", "arn:aws:lambda:::function:x", "a:", ":"} {
+	for _, s := range []string{"probe", testARN, testARN + ":1", "function:probe", testAccount + ":function:probe:$LATEST",
+		"arn:aws:lambda:::function:x", "a:", ":"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, ref string) {

@@ -300,25 +300,32 @@ func TestEnds(t *testing.T) {
 		kindLog string // Error Type of the REPORT line
 	}{
 		// The time-out kills, with Lambda's words and the configured duration.
-		{"timeout", 512, time.Second, "", initLimit, `{"mode":"sleep"}`, "Sandbox.Timedout", `^RequestId: ` + id + ` Error: Task timed out after 1\.00 seconds$`,
+		{"timeout", 512, time.Second, "", initLimit, `{"mode":"sleep"}`, "Sandbox.Timedout",
+			`^RequestId: ` + id + ` Error: Task timed out after 1\.00 seconds$`,
 			`START RequestId: ` + id + ` Version: \$LATEST\n\S+Z ` + id + ` Task timed out after 1\.00 seconds\n\nEND`, "timeout", ""},
 		// The memory limit kills, as on Lambda.
-		{"oom", 128, 30 * time.Second, "", initLimit, `{"mode":"alloc","n":300}`, "Runtime.ExitError", `^RequestId: ` + id + ` Error: Runtime exited with error: signal: killed$`,
+		{"oom", 128, 30 * time.Second, "", initLimit, `{"mode":"alloc","n":300}`, "Runtime.ExitError",
+			`^RequestId: ` + id + ` Error: Runtime exited with error: signal: killed$`,
 			`Error: Runtime exited with error: signal: killed\nRuntime.ExitError\nEND`, "error", "Runtime.OutOfMemory"},
 		// What was written just before an exit is in the tail.
-		{"exit 1", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":1}`, "Runtime.ExitError", `Error: Runtime exited with error: exit status 1$`,
+		{"exit 1", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":1}`, "Runtime.ExitError",
+			`Error: Runtime exited with error: exit status 1$`,
 			`probe: about to exit\nRequestId: ` + id + ` Error: Runtime exited`, "error", "Runtime.ExitError"},
 		// An exit without an error is one all the same.
-		{"exit 0", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":0}`, "Runtime.ExitError", `Error: Runtime exited without providing a reason$`,
+		{"exit 0", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":0}`, "Runtime.ExitError",
+			`Error: Runtime exited without providing a reason$`,
 			`probe: about to exit`, "error", "Runtime.ExitError"},
 		// aws-lambda-go reports a panic, then exits: the report is the answer.
 		{"panic", 512, 30 * time.Second, "", initLimit, `{"mode":"panic"}`, "string", `^probe panics$`, `END`, "", ""},
 		// The function's own error goes through as it is.
-		{"error", 512, 30 * time.Second, "", initLimit, `{"mode":"error","text":"no such bucket"}`, "errorString", `^no such bucket$`, `END`, "", ""},
+		{"error", 512, 30 * time.Second, "", initLimit, `{"mode":"error","text":"no such bucket"}`, "errorString", `^no such bucket$`, `END`,
+			"", ""},
 		// The answer has a limit of its own; aws-lambda-go ends when it is told.
-		{"too big", 512, 30 * time.Second, "", initLimit, `{"mode":"big","n":7000000}`, "Function.ResponseSizeTooLarge", `6291456 bytes`, `END`, "", ""},
+		{"too big", 512, 30 * time.Second, "", initLimit, `{"mode":"big","n":7000000}`, "Function.ResponseSizeTooLarge", `6291456 bytes`,
+			`END`, "", ""},
 		// INIT that does not come to an end.
-		{"init too long", 512, 30 * time.Second, "never", 300 * time.Millisecond, `{}`, "Sandbox.Timedout", `Error: Init phase timed out after 0\.30 seconds$`,
+		{"init too long", 512, 30 * time.Second, "never", 300 * time.Millisecond, `{}`, "Sandbox.Timedout",
+			`Error: Init phase timed out after 0\.30 seconds$`,
 			`probe: in INIT\n`, "timeout", ""},
 		// INIT that ends too early.
 		{"init exits", 512, 30 * time.Second, "exit", initLimit, `{}`, "Runtime.ExitError", `Error: Runtime exited with error: exit status 3$`,
@@ -366,7 +373,8 @@ func TestLogTail(t *testing.T) {
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"log","n":2,"text":"of the first"}`)
 	id := r.report.RequestID
-	want := "probe: in INIT\nSTART RequestId: " + id + " Version: $LATEST\nline 0 of the first\nline 1 of the first\nEND RequestId: " + id + "\n" + r.report.String() + "\n"
+	want := "probe: in INIT\nSTART RequestId: " + id + " Version: $LATEST\nline 0 of the first\nline 1 of the first\n" +
+		"END RequestId: " + id + "\n" + r.report.String() + "\n"
 	if r.tail != want {
 		t.Errorf("cold tail %q,\nwant %q", r.tail, want)
 	}

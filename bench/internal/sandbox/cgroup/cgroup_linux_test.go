@@ -56,9 +56,11 @@ func TestParseMembership(t *testing.T) {
 		v2   string
 	}{
 		// v2 only, in a systemd scope.
-		{"v2", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope\n", map[string]string{}, "/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope"},
+		{"v2", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope\n", map[string]string{},
+			"/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope"},
 		// v1 with two controllers in one hierarchy, a named one, and an empty v2.
-		{"hybrid", "5:cpu,cpuacct:/a\n4:memory:/b:c\n1:name=systemd:/\n0::/\n", map[string]string{"cpu": "/a", "cpuacct": "/a", "memory": "/b:c", "name=systemd": "/"}, "/"},
+		{"hybrid", "5:cpu,cpuacct:/a\n4:memory:/b:c\n1:name=systemd:/\n0::/\n", map[string]string{"cpu": "/a", "cpuacct": "/a",
+			"memory": "/b:c", "name=systemd": "/"}, "/"},
 		{"nothing", "", map[string]string{}, ""},
 		// Lines that are none.
 		{"broken", "cpu\n3:cpu\n0::relative\n", map[string]string{}, ""},
