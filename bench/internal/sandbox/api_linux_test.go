@@ -37,6 +37,7 @@ func statusOf(t *testing.T, err error) (int, string) {
 }
 
 func TestInvokeErrors(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	for _, tt := range []struct {
 		name   string
@@ -77,6 +78,7 @@ func TestInvokeErrors(t *testing.T) {
 }
 
 func TestInvocationTypes(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	out, err := f.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("probe"), InvocationType: types.InvocationTypeDryRun})
 	if err != nil || out.StatusCode != 204 {
@@ -102,6 +104,7 @@ func TestInvocationTypes(t *testing.T) {
 
 // What the runtime is told of an invocation.
 func TestContext(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	before := time.Now()
 	out, err := f.Invoke(t.Context(), &lambda.InvokeInput{
@@ -125,6 +128,7 @@ func TestContext(t *testing.T) {
 }
 
 func TestConfiguration(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	for _, name := range []string{"probe", "probe:$LATEST", "function:probe", testAccount + ":function:probe", testARN, testARN + ":$LATEST"} {
 		got, err := f.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: &name})
@@ -198,6 +202,7 @@ func TestConfiguration(t *testing.T) {
 }
 
 func TestListFunctions(t *testing.T) {
+	t.Parallel()
 	want := []string{"a", "b", "c", "d", "probe"}
 	f := startTest(t, func(c *Config) {
 		for _, name := range []string{"c", "a", "d", "b"} {
@@ -231,6 +236,7 @@ func TestListFunctions(t *testing.T) {
 }
 
 func TestSignature(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	sign := func(r *http.Request, body string, creds aws.Credentials, service, region string, at time.Time) {
 		t.Helper()
@@ -318,6 +324,7 @@ func TestSignature(t *testing.T) {
 }
 
 func TestUnknownOperation(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	_, err := f.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String("probe")})
 	if err == nil {

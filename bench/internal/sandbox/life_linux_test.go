@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -101,6 +102,7 @@ func TestInitShare(t *testing.T) {
 }
 
 func TestClamped(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = lambda.MaxMemoryMB })
 	f.needLimits()
 	wantLimit, want := "5.788", f.Limits().String()
@@ -141,7 +143,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	want := map[string]string{
 		"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG": "en_US.UTF-8", "TZ": ":UTC",
-		"_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": filepath.Dir(probe), "LAMBDA_RUNTIME_DIR": "/var/runtime",
+		"_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": filepath.Dir(probe(t, lambda.X86)), "LAMBDA_RUNTIME_DIR": "/var/runtime",
 		"AWS_REGION": testRegion, "AWS_DEFAULT_REGION": testRegion,
 		"AWS_LAMBDA_FUNCTION_NAME": "probe", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/probe",
@@ -152,17 +154,16 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// groupsOf lists the groups that sandboxes of a process have made.
-func groupsOf(t *testing.T, pid int) []string {
-	t.Helper()
-	found, err := cgroup.Groups(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
+// existing gives the paths that are there.
+func existing(paths []string) []string {
+	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, os.ErrNotExist)
+	})
 }
 
 func TestClose(t *testing.T) {
+	t.Parallel()
 	var begun, ended atomic.Int32
 	dir := t.TempDir()
 	f := startTest(t, func(c *Config) {
@@ -187,7 +188,8 @@ func TestClose(t *testing.T) {
 		}()
 	}
 	wait(t, "both are busy", func() bool { return begun.Load() == 2 && f.idle() == 0 })
-	if len(groupsOf(t, os.Getpid())) == 0 {
+	groups := f.cgroups.Dirs()
+	if len(existing(groups)) == 0 {
 		t.Error("no groups, so their removal will prove nothing")
 	}
 
@@ -210,7 +212,7 @@ func TestClose(t *testing.T) {
 	if n := ended.Load(); n != begun.Load() {
 		t.Errorf("%d of %d processes released", n, begun.Load())
 	}
-	if left := groupsOf(t, os.Getpid()); len(left) != 0 {
+	if left := existing(groups); len(left) != 0 {
 		t.Errorf("groups left: %v", left)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -239,6 +241,7 @@ func (s *Sandbox) idle() int {
 }
 
 func TestClientGoesAway(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"echo"}`)
 	wait(t, "it is at rest", func() bool { return f.idle() == 1 })
@@ -261,6 +264,7 @@ func TestClientGoesAway(t *testing.T) {
 
 // A process that ends at rest is not used.
 func TestIdleProcessEnds(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"echo"}`)
 	if err := killGroup(r.PID); err != nil {
@@ -302,12 +306,12 @@ func TestStartErrors(t *testing.T) {
 		{"not ELF", func(c *Config) { c.Functions[0].Bootstrap = script }, "not a Linux executable", ""},
 		{"architecture", func(c *Config) { c.Functions[0].Arch = "riscv" }, "must be x86_64 or arm64", ""},
 		// A binary for the other machine would only fail when invoked.
-		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probeARM }, "built for EM_AARCH64, not for x86_64", ""},
+		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probe(t, lambda.ARM) }, "built for EM_AARCH64, not for x86_64", ""},
 		{"x86_64 as arm64", func(c *Config) { c.Functions[0].Arch = "arm64" }, "built for EM_X86_64, not for arm64", ""},
 		// No emulator on an empty PATH.
 		{"emulator", func(c *Config) {
 			if runtime.GOARCH == "amd64" {
-				c.Functions[0].Arch, c.Functions[0].Bootstrap = "arm64", probeARM
+				c.Functions[0].Arch, c.Functions[0].Bootstrap = lambda.ARM, probe(t, lambda.ARM)
 			}
 		}, "needs qemu-", "apt-get install qemu-user-static"},
 		{"dir", func(c *Config) { c.Dir = filepath.Join(dir, "none") }, "make a folder", ""},
@@ -339,8 +343,9 @@ func TestStartErrors(t *testing.T) {
 // A sandbox that is killed leaves no process, and the next one removes its
 // groups.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe, "TMPDIR="+t.TempDir())
+	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+t.TempDir())
 	out, err := helper.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -367,11 +372,12 @@ func TestKilled(t *testing.T) {
 
 	f := startTest(t, nil)
 	f.needLimits()
-	if left := groupsOf(t, helper.Process.Pid); len(left) != 0 {
-		t.Errorf("groups left: %v", left)
+	left, err := cgroup.Groups(helper.Process.Pid)
+	if err != nil || len(left) != 0 {
+		t.Errorf("groups left: %v, %v", left, err)
 	}
-	if len(groupsOf(t, os.Getpid())) == 0 {
-		t.Error("its own groups are gone")
+	if left := existing(f.cgroups.Dirs()); len(left) != len(f.cgroups.Dirs()) {
+		t.Errorf("of its own groups, %v are left", left)
 	}
 }
 
@@ -384,9 +390,8 @@ const (
 func help(kind string) error {
 	switch kind {
 	case "sandbox": // start one, print the pid of its process, stay
-		probe = os.Getenv(probeEnv)
 		s, err := Start(Config{
-			Functions:   []Function{{Name: "probe", Bootstrap: probe, Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
+			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
 			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
 		})
 		if err != nil {

@@ -32,8 +32,8 @@ import (
 	"fanout/functions/lambda"
 )
 
-// Bootstraps of testdata/probe.
-var probe, probeARM string
+// binDir holds what the tests build, each when it is first asked for.
+var binDir string
 
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(helperEnv); kind != "" {
@@ -42,23 +42,44 @@ func TestMain(m *testing.M) {
 	}
 	cgroup.ReexecInScope(os.Args)
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "fanout-probe-")
-		if err != nil {
+		var err error
+		if binDir, err = os.MkdirTemp("", "fanout-probe-"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		probe, probeARM = filepath.Join(dir, "x86_64"), filepath.Join(dir, "arm64")
-		for goarch, path := range map[string]string{"amd64": probe, "arm64": probeARM} {
-			cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "./testdata/probe")
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "build the probe: %v\n%s", err, out)
-				return 1
-			}
-		}
+		defer func() { _ = os.RemoveAll(binDir) }()
 		return m.Run()
 	}())
+}
+
+// probes build testdata/probe.
+var probes = map[string]func() (string, error){
+	lambda.X86: sync.OnceValues(func() (string, error) { return buildProbe(lambda.X86) }),
+	lambda.ARM: sync.OnceValues(func() (string, error) { return buildProbe(lambda.ARM) }),
+}
+
+func buildProbe(arch string) (string, error) {
+	m, err := lambda.MachineOf(arch)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(binDir, arch)
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "./testdata/probe")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+m.GOARCH)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the probe: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// probe is the bootstrap of testdata/probe.
+func probe(t testing.TB, arch string) string {
+	t.Helper()
+	path, err := probes[arch]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 const (
@@ -78,7 +99,7 @@ type fixture struct {
 func testConfig(t testing.TB) Config {
 	return Config{
 		Functions: []Function{{
-			Name: "probe", Bootstrap: probe, Arch: "x86_64", MemoryMB: 512, Timeout: 30 * time.Second,
+			Name: "probe", Bootstrap: probe(t, lambda.X86), Arch: lambda.X86, MemoryMB: 512, Timeout: 30 * time.Second,
 			Env: map[string]string{"AWS_EC2_METADATA_DISABLED": "true"},
 		}},
 		Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
@@ -209,8 +230,10 @@ func wait(t testing.TB, what string, done func() bool) {
 }
 
 func TestInvoke(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []LimitMode{LimitsAuto, LimitsNone} {
 		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			t.Parallel()
 			f := startTest(t, func(c *Config) { c.Limits = mode })
 			if mode == LimitsAuto {
 				f.needLimits()
@@ -261,6 +284,7 @@ func TestInvoke(t *testing.T) {
 }
 
 func TestConcurrentInvocations(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	// Each one keeps its process until both have one.
 	var mu sync.Mutex
@@ -285,6 +309,7 @@ func TestConcurrentInvocations(t *testing.T) {
 }
 
 func TestEnds(t *testing.T) {
+	t.Parallel()
 	const id = `[0-9a-f-]{36}`
 	for _, tt := range []struct {
 		name    string
@@ -335,6 +360,7 @@ func TestEnds(t *testing.T) {
 			`probe: in INIT\n`, "error", "Probe.InitError"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			f := startTestInit(t, tt.init, func(c *Config) {
 				c.Functions[0].MemoryMB, c.Functions[0].Timeout = tt.memory, tt.timeout
 				c.Functions[0].Env = map[string]string{"PROBE_INIT": tt.env}
@@ -370,6 +396,7 @@ func TestEnds(t *testing.T) {
 }
 
 func TestLogTail(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"log","n":2,"text":"of the first"}`)
 	id := r.report.RequestID

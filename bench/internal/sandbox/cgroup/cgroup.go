@@ -17,6 +17,8 @@ type Fork func(func() error) error
 type Parent interface {
 	// Create makes a group that is held to memory, in bytes, and vcpu.
 	Create(memory int64, vcpu float64) (Group, error)
+	// Dirs are its folders, one in each hierarchy.
+	Dirs() []string
 	// Close removes the parent, which must have no groups.
 	Close() error
 }

@@ -46,10 +46,18 @@ func newParent1(fork Fork, own membership, mounts map[string]mount) (*parent1, e
 	return c, nil
 }
 
+func (c *parent1) Dirs() []string {
+	var dirs []string
+	for _, base := range c.own {
+		dirs = append(dirs, filepath.Join(base, c.name))
+	}
+	return dirs
+}
+
 func (c *parent1) Close() error {
 	var errs []error
-	for _, base := range c.own {
-		errs = append(errs, removeGroup(filepath.Join(base, c.name), func() error { return nil }))
+	for _, dir := range c.Dirs() {
+		errs = append(errs, removeGroup(dir, func() error { return nil }))
 	}
 	return errors.Join(errs...)
 }

@@ -86,6 +86,8 @@ func enable(dir string, controllers []string) error {
 	return write(dir, "cgroup.subtree_control", strings.Join(missing, " "))
 }
 
+func (c *parent2) Dirs() []string { return []string{c.dir} }
+
 func (c *parent2) Close() error {
 	return removeGroup(c.dir, func() error { return nil })
 }
