@@ -17,13 +17,12 @@ const returnLimit = 5 * time.Second
 
 // outcome is what an invocation came to.
 type outcome struct {
-	body    []byte
-	failed  bool
-	tail    []byte // of the log, the last 4 KB
-	report  lambda.Report
-	cpu     time.Duration
-	vcpu    float64 // the quota in force
-	clamped bool    // it is less than the memory buys
+	body   []byte
+	failed bool
+	tail   []byte // of the log, the last 4 KB
+	report lambda.Report
+	cpu    time.Duration
+	vcpu   float64 // the quota in force
 }
 
 // errGone means that a warm process ended or got stuck before it took the
@@ -282,7 +281,6 @@ func errorType(body []byte) string {
 func (e *execution) measure(before time.Duration) error {
 	p := e.p
 	e.vcpu = p.sb.quota(p.conf.MemoryMB)
-	e.clamped = e.vcpu < float64(p.conf.MemoryMB)/lambda.VCPUMemoryMB
 	after, err := p.cpu()
 	if err != nil {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)

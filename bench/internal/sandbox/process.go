@@ -376,7 +376,7 @@ func (p *process) peakMemory() (int64, error) {
 	}
 	<-p.exited // only what has ended has no memory
 	if p.final.oom {
-		return int64(p.conf.MemoryMB) << 20, nil
+		return min(int64(p.conf.MemoryMB)<<20, p.sb.memory), nil
 	}
 	return p.final.peak, nil
 }
