@@ -171,6 +171,26 @@ func TestClampedByTheGroupAbove(t *testing.T) {
 	}
 }
 
+// A function has as many file descriptors as on Lambda, whatever this process
+// has: from its first instruction, with cgroups and without, as a script too.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "bootstrap")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nulimit -n >&2\nexec "+probe(t, lambda.X86)+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []LimitMode{LimitsAuto, LimitsNone} {
+		f := startTest(t, func(c *Config) { c.Functions[0].Bootstrap, c.Limits = script, mode })
+		r := f.invoke(`{"mode":"files"}`)
+		if want := "1024 of 1024, opened true"; r.Text != want {
+			t.Errorf("files %q: want %q", r.Text, want)
+		}
+		if !strings.HasPrefix(r.tail, "1024\n") {
+			t.Errorf("log %q: want the limit that the first instruction sees", r.tail)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "of whoever runs this")
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")

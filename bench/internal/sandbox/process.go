@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"fanout/bench/internal/sandbox/cgroup"
@@ -195,26 +196,48 @@ func (p *process) serveRuntimeAPI() (address string, stop func() error, err erro
 }
 
 // start starts the bootstrap, in a group where there are limits.
-func (p *process) start(env []string) error {
-	s, f := p.sb, p.fn
-	p.cmd = &exec.Cmd{
-		Path: f.command[0], Args: f.command, Dir: filepath.Dir(f.code.path), Env: env,
-		Stdout: p.log, Stderr: p.log, SysProcAttr: childAttr(),
-	}
+func (p *process) start(env []string) (err error) {
+	s := p.sb
 	p.spawned = time.Now()
-	if s.cgroups == nil {
-		return s.forker.do(p.cmd.Start)
+	if s.cgroups != nil {
+		// INIT has one vCPU at least, whatever the memory.
+		p.group, err = s.cgroups.Create(int64(p.conf.MemoryMB)<<20, min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, p.group.Remove())
+			}
+		}()
 	}
-	// INIT has one vCPU at least, whatever the memory.
-	var err error
-	p.group, err = s.cgroups.Create(int64(p.conf.MemoryMB)<<20, min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
-	if err != nil {
+	err = p.startIn(env, held(childAttr()), true)
+	if errors.Is(err, syscall.EPERM) { // a debugger has the child already, or nobody may trace
+		err = p.startIn(env, childAttr(), false)
+	}
+	return err
+}
+
+// startIn starts the bootstrap with attr, and gives it its limit of files:
+// before it runs, if it is held.
+func (p *process) startIn(env []string, attr *syscall.SysProcAttr, held bool) error {
+	p.cmd = &exec.Cmd{
+		Path: p.fn.command[0], Args: p.fn.command, Dir: filepath.Dir(p.fn.code.path), Env: env,
+		Stdout: p.log, Stderr: p.log, SysProcAttr: attr,
+	}
+	start := func() error { return p.sb.forker.do(p.cmd.Start) }
+	if p.group != nil {
+		start = func() error { return p.group.Start(p.cmd) }
+	}
+	if err := start(); err != nil {
 		return err
 	}
-	if err := p.group.Start(p.cmd); err != nil {
-		return errors.Join(err, p.group.Remove())
+	err := p.sb.forker.do(func() error { return letGo(p.cmd.Process.Pid, held) })
+	if err != nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
 	}
-	return nil
+	return err
 }
 
 // supervise waits for the end of the process, takes down what it left, and

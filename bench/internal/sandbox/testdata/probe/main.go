@@ -168,6 +168,20 @@ func handle(ctx context.Context, e event) (result, error) {
 		fmt.Print(e.Text)
 	case "big": // an answer of N bytes
 		r.Text = strings.Repeat("x", e.N)
+	case "files": // the limits of open files, and how many can be opened at once
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			return r, err
+		}
+		n := 0
+		for ; ; n++ {
+			f, err := os.Open("/dev/null")
+			if err != nil {
+				break
+			}
+			defer f.Close()
+		}
+		r.Text = fmt.Sprintf("%d of %d, opened %v", limit.Cur, limit.Max, n > 900 && n < 1024)
 	case "env":
 		r.Env = map[string]string{}
 		for _, kv := range os.Environ() {
