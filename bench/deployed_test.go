@@ -155,6 +155,7 @@ func TestRunStack(t *testing.T) {
 // A stack's other contenders are told by their outputs' names, and measured
 // with their own clients.
 func TestRunStackContenders(t *testing.T) {
+	build(t, "foreign")
 	outputs := map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
 	for _, mb := range []string{"256", "512"} {
 		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", labRegion, labAccount, lambda.HostArchitecture(), mb)
