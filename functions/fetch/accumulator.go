@@ -2,9 +2,9 @@ package fetch
 
 import "strconv"
 
-// tally is what one worker has read; at the end all of them are merged. It is
-// the [Sink] of the body being read.
-type tally struct {
+// accumulator adds up what one worker has read; at the end all of them are
+// merged. It is the [Sink] of the body being read.
+type accumulator struct {
 	finder *finder // nil: only count
 	crc    uint32  // of the current body
 
@@ -22,78 +22,78 @@ type tally struct {
 	failure  error
 }
 
-func newTally(find *string) *tally {
-	t := &tally{}
+func newAccumulator(find *string) *accumulator {
+	a := &accumulator{}
 	if find != nil {
-		t.finder = newFinder(*find)
+		a.finder = newFinder(*find)
 	}
-	return t
+	return a
 }
 
 // Write takes the next bytes of the current body.
-func (t *tally) Write(p []byte) (int, error) {
-	t.crc = BodyCRC(t.crc, p)
-	if t.finder != nil {
-		t.finder.write(p)
+func (a *accumulator) Write(p []byte) (int, error) {
+	a.crc = BodyCRC(a.crc, p)
+	if a.finder != nil {
+		a.finder.write(p)
 	}
 	return len(p), nil
 }
 
 // Reset begins a body.
-func (t *tally) Reset() {
-	t.crc = 0
-	if t.finder != nil {
-		t.finder.reset()
+func (a *accumulator) Reset() {
+	a.crc = 0
+	if a.finder != nil {
+		a.finder.reset()
 	}
 }
 
-// read counts the current body in.
-func (t *tally) read(it item, r Read) {
-	t.objects++
-	t.bytes += r.Bytes
-	t.digest.Add(it.key, t.crc)
-	t.firstByte.add(r.FirstByte)
-	if t.finder != nil && t.finder.found {
-		t.matchAt(it)
+// add counts the current body in.
+func (a *accumulator) add(it item, r Read) {
+	a.objects++
+	a.bytes += r.Bytes
+	a.digest.Add(it.key, a.crc)
+	a.firstByte.add(r.FirstByte)
+	if a.finder != nil && a.finder.found {
+		a.matchAt(it)
 	}
 }
 
-func (t *tally) matchAt(it item) {
-	if !t.matched || it.index < t.match.index {
-		t.matched, t.match = true, it
+func (a *accumulator) matchAt(it item) {
+	if !a.matched || it.index < a.match.index {
+		a.matched, a.match = true, it
 	}
 }
 
-func (t *tally) fail(it item, err error) {
-	if t.failures == 0 || it.index < t.failed.index {
-		t.failed, t.failure = it, err
+func (a *accumulator) fail(it item, err error) {
+	if a.failures == 0 || it.index < a.failed.index {
+		a.failed, a.failure = it, err
 	}
-	t.failures++
+	a.failures++
 }
 
-func (t *tally) merge(o *tally) {
-	t.objects += o.objects
-	t.bytes += o.bytes
-	t.retries += o.retries
-	t.digest.Merge(o.digest)
-	t.firstByte.merge(&o.firstByte)
-	if o.matched {
-		t.matchAt(o.match)
+func (a *accumulator) merge(other *accumulator) {
+	a.objects += other.objects
+	a.bytes += other.bytes
+	a.retries += other.retries
+	a.digest.Merge(other.digest)
+	a.firstByte.merge(&other.firstByte)
+	if other.matched {
+		a.matchAt(other.match)
 	}
-	if o.failures > 0 {
-		if t.failures == 0 || o.failed.index < t.failed.index {
-			t.failed, t.failure = o.failed, o.failure
+	if other.failures > 0 {
+		if a.failures == 0 || other.failed.index < a.failed.index {
+			a.failed, a.failure = other.failed, other.failure
 		}
-		t.failures += o.failures
+		a.failures += other.failures
 	}
 }
 
-func (t *tally) result(find bool) string {
+func (a *accumulator) result(find bool) string {
 	switch {
 	case !find:
-		return strconv.Itoa(t.objects)
-	case t.matched:
-		return t.match.key
+		return strconv.Itoa(a.objects)
+	case a.matched:
+		return a.match.key
 	}
 	return NotFound
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// A network model drives the crew: each look sees what so many workers would.
-func TestCrew(t *testing.T) {
+// A network model drives the controller: each window sees what so many workers would.
+func TestController(t *testing.T) {
 	const object = 25_500
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	for _, tc := range []struct {
 		name      string
 		memoryMB  int
-		learned   int
+		previous  int
 		warmed    bool          // INIT has opened the connections
 		firstByte time.Duration // and so the time of an object with CPU to spare
 		slowest   time.Duration // one first byte in a hundred
@@ -30,10 +30,10 @@ func TestCrew(t *testing.T) {
 		{"no latency: CPU-bound", 1769, 0, false, 100 * time.Microsecond, ms(100), 400 * time.Microsecond, 64},
 		{"128 MB, connections there", 128, 0, true, ms(20), ms(100), 70 * time.Microsecond, 128},
 		{"one vCPU, connections there", 1769, 0, true, ms(20), ms(20), 70 * time.Microsecond, 64},
-		{"what was learned is kept", 1769, 128, false, 100 * time.Microsecond, ms(1), 400 * time.Microsecond, 128},
+		{"what the previous invocation came to is kept", 1769, 128, false, 100 * time.Microsecond, ms(1), 400 * time.Microsecond, 128},
 	} {
 		now, used := time.Unix(0, 0), time.Duration(0)
-		c := newCrew(tc.memoryMB, tc.learned, tc.warmed)
+		c := newController(tc.memoryMB, tc.previous, tc.warmed)
 		c.now, c.cpu = func() time.Time { return now }, func() time.Duration { return used }
 		c.share = float64(tc.memoryMB) / mbPerVCPU // whatever this machine has
 		for i := range 20_000 {
@@ -45,7 +45,7 @@ func TestCrew(t *testing.T) {
 			if i%100 == 99 {
 				firstByte = tc.slowest
 			}
-			c.read(object, firstByte)
+			c.observe(object, firstByte)
 		}
 		if got := c.size(); got != tc.want {
 			t.Errorf("%s: %d workers, want %d", tc.name, got, tc.want)
