@@ -150,7 +150,7 @@ func TestHandle(t *testing.T) {
 		{name: "no match", store: &fakeStore{bodies: objects(9, noise)}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: NotFound, objects: 9},
 		{name: "null find counts", store: &fakeStore{bodies: objects(3, noise)}, event: `{"s3_bucket_name":"b","folder":null,"find":null}`, result: "3", objects: 3},
 		{name: "more workers than objects", store: &fakeStore{bodies: objects(3, noise)}, event: `{"s3_bucket_name":"b","concurrency":1024}`, result: "3", objects: 3},
-		// Nothing to read is an answer, not an error.
+		// Nothing to read is a response, not an error.
 		{name: "empty bucket", store: &fakeStore{}, event: `{"s3_bucket_name":"b"}`, result: "0"},
 		{name: "empty bucket, find", store: &fakeStore{}, event: `{"s3_bucket_name":"b","find":"x"}`, result: NotFound},
 		{name: "empty prefix reads the whole bucket", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","folder":""}`, result: "6", objects: 6},
@@ -323,17 +323,17 @@ func TestStats(t *testing.T) {
 // stats.
 func TestInvoke(t *testing.T) {
 	h := handlerOver(&fakeStore{bodies: objects(2, func(int) string { return "x" })}, fake)
-	answer, err := h.Invoke(t.Context(), []byte(`{"s3_bucket_name":"b"}`))
+	response, err := h.Invoke(t.Context(), []byte(`{"s3_bucket_name":"b"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var fields map[string]any
-	if err := json.Unmarshal(answer, &fields); err != nil {
+	if err := json.Unmarshal(response, &fields); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"lang", "detail", "result", "time", "stats"} {
 		if _, ok := fields[name]; !ok {
-			t.Errorf("no %s in %s", name, answer)
+			t.Errorf("no %s in %s", name, response)
 		}
 	}
 	_, err = h.Invoke(t.Context(), []byte(`{}`))

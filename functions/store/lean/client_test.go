@@ -110,8 +110,8 @@ type memory struct {
 
 func (m *memory) Reset() { m.Buffer.Reset(); m.resets++ }
 
-// answers plays one answer after the other; the last one repeats.
-func answers(list ...http.HandlerFunc) (http.HandlerFunc, *atomic.Int32) {
+// respond plays one response after the other; the last one repeats.
+func respond(list ...http.HandlerFunc) (http.HandlerFunc, *atomic.Int32) {
 	n := new(atomic.Int32)
 	return func(w http.ResponseWriter, r *http.Request) {
 		list[min(int(n.Add(1)), len(list))-1](w, r)
@@ -138,13 +138,13 @@ func refuses(status int, code string, headers ...string) http.HandlerFunc {
 }
 
 // raw writes bytes past net/http, and closes.
-func raw(answer string) http.HandlerFunc {
+func raw(response string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			panic(err)
 		}
-		_, _ = io.WriteString(c, answer)
+		_, _ = io.WriteString(c, response)
 		_ = c.Close()
 	}
 }
@@ -158,11 +158,11 @@ func TestGet(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct {
-		name    string // what it guards
-		answers []http.HandlerFunc
-		retries int
-		errType string // "": the body is read; "untyped": an error without a name
-		asked   int32
+		name      string // what it guards
+		responses []http.HandlerFunc
+		retries   int
+		errType   string // "": the body is read; "untyped": an error without a name
+		asked     int32
 	}{
 		{"a body", []http.HandlerFunc{says(body)}, 0, "", 1},
 		{"a chunked body", []http.HandlerFunc{chunks}, 0, "", 1},
@@ -191,7 +191,7 @@ func TestGet(t *testing.T) {
 		{"not implemented is for good", []http.HandlerFunc{refuses(501, "NotImplemented")}, 0, "NotImplemented", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			handler, asked := answers(tt.answers...)
+			handler, asked := respond(tt.responses...)
 			inBubble(t, handler, func(t *testing.T, b *bubble) {
 				var sink memory
 				r, err := b.Get(t.Context(), "bucket", "key", &sink)
@@ -236,15 +236,15 @@ func TestReuse(t *testing.T) {
 			if err != nil {
 				panic(err)
 			}
-			answer := "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
-			answer += strings.Repeat("y", readBytes-len(answer)) // what one read takes
-			_, _ = io.WriteString(c, answer+"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+			response := "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+			response += strings.Repeat("y", readBytes-len(response)) // what one read takes
+			_, _ = io.WriteString(c, response+"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
 			_, _ = io.Copy(io.Discard, c)
 		}, 2, 0},
 		{"closed by the other end, unseen", raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), 2, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			handler, _ := answers(tt.first, says("second"))
+			handler, _ := respond(tt.first, says("second"))
 			inBubble(t, handler, func(t *testing.T, b *bubble) {
 				_, _ = b.Get(t.Context(), "bucket", "key", &memory{}) // the first's error is another test's
 				synctest.Wait()
@@ -286,8 +286,8 @@ func TestStale(t *testing.T) {
 	var mu sync.Mutex
 	inBubble(t, says("x"), func(t *testing.T, b *bubble) {
 		inner := b.pool.connect
-		b.pool.connect = func(ctx context.Context, h *host, turn int) (net.Conn, error) {
-			c, err := inner(ctx, h, turn)
+		b.pool.connect = func(ctx context.Context, h *host, nth int) (net.Conn, error) {
+			c, err := inner(ctx, h, nth)
 			mu.Lock()
 			defer mu.Unlock()
 			open = append(open, c)
@@ -336,7 +336,7 @@ func TestStall(t *testing.T) {
 				_, _ = io.WriteString(c, tt.first)
 				_, _ = io.Copy(io.Discard, c) // until the client closes
 			}
-			handler, _ := answers(silent, says("the whole body"))
+			handler, _ := respond(silent, says("the whole body"))
 			inBubble(t, handler, func(t *testing.T, b *bubble) {
 				var sink memory
 				r, err := b.Get(t.Context(), "bucket", "key", &sink)
@@ -353,10 +353,10 @@ func TestStall(t *testing.T) {
 
 // TestCancel: a canceled context ends what waits, wherever it waits.
 func TestCancel(t *testing.T) {
-	for _, where := range []string{"for the head", "in the body", "in the backoff", "for a connection", "before it starts"} {
-		t.Run(where, func(t *testing.T) {
+	for _, moment := range []string{"for the head", "in the body", "in the backoff", "for a connection", "before it starts"} {
+		t.Run(moment, func(t *testing.T) {
 			handler := func(w http.ResponseWriter, r *http.Request) {
-				switch where {
+				switch moment {
 				case "in the body":
 					w.Header().Set("Content-Length", "10")
 					_ = http.NewResponseController(w).Flush()
@@ -371,7 +371,7 @@ func TestCancel(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				workers := 1
-				switch where {
+				switch moment {
 				case "for a connection":
 					workers = 2 * maxDials
 					b.pool.connect = func(ctx context.Context, _ *host, _ int) (net.Conn, error) {
@@ -411,7 +411,7 @@ func TestDials(t *testing.T) {
 	inBubble(t, says("x"), func(t *testing.T, b *bubble) {
 		inner, hold := b.pool.connect, make(chan struct{})
 		var now, most, failed atomic.Int32
-		b.pool.connect = func(ctx context.Context, h *host, turn int) (net.Conn, error) {
+		b.pool.connect = func(ctx context.Context, h *host, nth int) (net.Conn, error) {
 			if n := now.Add(1); n > most.Load() {
 				most.Store(n)
 			}
@@ -420,7 +420,7 @@ func TestDials(t *testing.T) {
 			if failed.Add(1) == 1 {
 				return nil, errors.New("refused")
 			}
-			return inner(ctx, h, turn)
+			return inner(ctx, h, nth)
 		}
 		var wg sync.WaitGroup
 		var retries atomic.Int32
@@ -450,7 +450,7 @@ func TestDials(t *testing.T) {
 
 // TestBudget: an S3 that is down is not asked ten times for every object.
 func TestBudget(t *testing.T) {
-	handler, asked := answers(refuses(503, "SlowDown"))
+	handler, asked := respond(refuses(503, "SlowDown"))
 	inBubble(t, handler, func(t *testing.T, b *bubble) {
 		const objects = 1000
 		for range objects {
@@ -486,20 +486,20 @@ func TestRegions(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var hosts, scopes []string
-			handler, _ := answers(tt.redirect, says("x"))
+			handler, _ := respond(tt.redirect, says("x"))
 			inBubble(t, func(w http.ResponseWriter, r *http.Request) {
 				hosts = append(hosts, r.Host)
 				_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=AKID/")
 				scopes = append(scopes, strings.Split(scope, "/")[1])
 				handler(w, r)
 			}, func(t *testing.T, b *bubble) {
-				b.move("bucket", place{scheme: "http", address: "bucket.s3.us-east-1.amazonaws.com:80",
+				b.move("bucket", endpoint{scheme: "http", address: "bucket.s3.us-east-1.amazonaws.com:80",
 					authority: "bucket.s3.us-east-1.amazonaws.com", region: "us-east-1", service: "s3"})
 				b.cfg.Endpoint = ""
 				inner := b.pool.connect
-				b.pool.connect = func(ctx context.Context, h *host, turn int) (net.Conn, error) {
+				b.pool.connect = func(ctx context.Context, h *host, nth int) (net.Conn, error) {
 					h.tls = nil // AWS's own places are HTTPS; the bubble's server is not
-					return inner(ctx, h, turn)
+					return inner(ctx, h, nth)
 				}
 				for i := range 2 {
 					r, err := b.Get(t.Context(), "bucket", "key", &memory{})
@@ -539,12 +539,12 @@ func (c *counted) Invalidate() { c.invalidated.Add(1) }
 // again when S3 says that they have.
 func TestCredentials(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		lasts   time.Duration
-		answers []http.HandlerFunc
-		waits   []time.Duration // before each request
-		want    string          // keys seen by the server
-		retries int
+		name      string
+		lasts     time.Duration
+		responses []http.HandlerFunc
+		waits     []time.Duration // before each request
+		want      string          // keys seen by the server
+		retries   int
 	}{
 		{"for good", 0, []http.HandlerFunc{says("x")}, []time.Duration{0, time.Hour}, "[AKID1 AKID1]", 0},
 		{"until a new day", 0, []http.HandlerFunc{says("x")}, []time.Duration{0, 25 * time.Hour}, "[AKID1 AKID2]", 0},
@@ -553,7 +553,7 @@ func TestCredentials(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			provider := &counted{lasts: tt.lasts}
-			handler, _ := answers(tt.answers...)
+			handler, _ := respond(tt.responses...)
 			var seen []string
 			inBubble(t, func(w http.ResponseWriter, r *http.Request) {
 				_, id, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")

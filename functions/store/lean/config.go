@@ -109,12 +109,12 @@ func (c Config) Validate() error {
 	case c.Credentials == nil:
 		return errors.New("no credentials provider")
 	}
-	_, err := c.endpoint()
+	_, err := c.customEndpoint()
 	return err
 }
 
-// endpoint gives the custom endpoint, nil where there is none.
-func (c Config) endpoint() (*url.URL, error) {
+// customEndpoint gives the custom endpoint, nil where there is none.
+func (c Config) customEndpoint() (*url.URL, error) {
 	if c.Endpoint == "" {
 		return nil, nil
 	}
@@ -156,8 +156,8 @@ func isLabel(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && s[0] != '-' && s[len(s)-1] != '-'
 }
 
-// place says where a bucket's requests go.
-type place struct {
+// endpoint is where a bucket's requests go.
+type endpoint struct {
 	scheme    string
 	address   string // to dial, HOST:PORT
 	authority string // Host header; the port is left out where it is the scheme's own
@@ -167,9 +167,10 @@ type place struct {
 	express   bool // needs a session
 }
 
-// place resolves a bucket's name or access point's ARN in a region.
-func (c Config) place(bucket, region string) (place, error) {
-	p := place{scheme: "https", region: region, service: "s3"}
+// resolve gives the endpoint of a bucket's name or access point's ARN in a
+// region.
+func (c Config) resolve(bucket, region string) (endpoint, error) {
+	e := endpoint{scheme: "https", region: region, service: "s3"}
 	stack, fips, domain := "", "", ".amazonaws.com"
 	if c.DualStack {
 		stack = ".dualstack"
@@ -182,25 +183,25 @@ func (c Config) place(bucket, region string) (place, error) {
 	if strings.HasPrefix(bucket, "arn:") {
 		name, account, arnRegion, err := accessPoint(bucket)
 		if err != nil {
-			return place{}, err
+			return endpoint{}, err
 		}
-		p.region = arnRegion
+		e.region = arnRegion
 		label, service, virtual = name+"-"+account, "s3-accesspoint"+fips, true
 	}
 	if zone, ok := expressZone(bucket); ok {
-		p.service, p.express, service = "s3express", true, "s3express"+fips+"-"+zone
+		e.service, e.express, service = "s3express", true, "s3express"+fips+"-"+zone
 	}
-	if strings.HasPrefix(p.region, "cn-") {
+	if strings.HasPrefix(e.region, "cn-") {
 		domain += ".cn"
 	}
-	host, port := service+stack+"."+p.region+domain, ""
-	custom, err := c.endpoint()
+	host, port := service+stack+"."+e.region+domain, ""
+	custom, err := c.customEndpoint()
 	if err != nil {
-		return place{}, err
+		return endpoint{}, err
 	}
 	if custom != nil {
-		p.scheme, host, port = custom.Scheme, custom.Hostname(), custom.Port()
-		p.prefix = strings.TrimRight(custom.EscapedPath(), "/")
+		e.scheme, host, port = custom.Scheme, custom.Hostname(), custom.Port()
+		e.prefix = strings.TrimRight(custom.EscapedPath(), "/")
 		// A name in front of an address is no name, and one in front of
 		// localhost does not resolve everywhere.
 		virtual = virtual && net.ParseIP(host) == nil && host != "localhost"
@@ -208,21 +209,21 @@ func (c Config) place(bucket, region string) (place, error) {
 	if virtual {
 		host = label + "." + host
 	} else {
-		p.prefix = string(appendPath([]byte(p.prefix+"/"), bucket))
+		e.prefix = string(appendPath([]byte(e.prefix+"/"), bucket))
 	}
-	p.authority = host
+	e.authority = host
 	if strings.Contains(host, ":") {
-		p.authority = "[" + host + "]"
+		e.authority = "[" + host + "]"
 	}
-	standard := map[string]string{"https": "443", "http": "80"}[p.scheme]
+	standard := map[string]string{"https": "443", "http": "80"}[e.scheme]
 	if port == "" {
 		port = standard
 	}
-	p.address = net.JoinHostPort(host, port)
+	e.address = net.JoinHostPort(host, port)
 	if port != standard {
-		p.authority = p.address
+		e.authority = e.address
 	}
-	return p, nil
+	return e, nil
 }
 
 // expressZone gives the Availability Zone's id of a directory bucket

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-func TestPlace(t *testing.T) {
+func TestResolve(t *testing.T) {
 	for _, tt := range []struct {
 		name   string // what it guards
 		cfg    Config
@@ -45,9 +45,9 @@ func TestPlace(t *testing.T) {
 			if tt.cfg.Region == "" {
 				tt.cfg.Region = "eu-west-1"
 			}
-			p, err := tt.cfg.place(tt.bucket, tt.cfg.Region)
-			got := strings.Join([]string{p.scheme, p.address, p.authority, p.prefix, p.region, p.service}, " ")
-			if p.express {
+			e, err := tt.cfg.resolve(tt.bucket, tt.cfg.Region)
+			got := strings.Join([]string{e.scheme, e.address, e.authority, e.prefix, e.region, e.service}, " ")
+			if e.express {
 				got += " express"
 			}
 			if tt.want == "" {
@@ -116,7 +116,7 @@ func TestValidate(t *testing.T) {
 		{"good", func(*Config) {}, ""},
 		{"a custom endpoint", func(c *Config) { c.Endpoint = "http://localhost:9000/base" }, ""},
 		{"no region", func(c *Config) { c.Region = "" }, "AWS_REGION"},
-		{"a region that leaves its place in the host", func(c *Config) { c.Region = "a.evil.example/" }, "region"},
+		{"a region that leaves its label of the host", func(c *Config) { c.Region = "a.evil.example/" }, "region"},
 		{"no credentials", func(c *Config) { c.Credentials = nil }, "credentials"},
 		{"an endpoint without a scheme", func(c *Config) { c.Endpoint = "localhost:9000" }, "endpoint"},
 		{"another scheme", func(c *Config) { c.Endpoint = "ftp://localhost" }, "endpoint"},

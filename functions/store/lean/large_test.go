@@ -271,12 +271,12 @@ func (*failing) Reset() {}
 // TestSinkFails: the sink's error comes back as it is, and nothing is tried
 // again.
 func TestSinkFails(t *testing.T) {
-	for _, tt := range []struct{ name, answer string }{
+	for _, tt := range []struct{ name, response string }{
 		{"small", "HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n" + strings.Repeat("x", 600)},
 		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n" + strings.Repeat("x", 600) + "\r\n0\r\n\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			handler, asked := answers(raw(tt.answer))
+			handler, asked := respond(raw(tt.response))
 			inBubble(t, handler, func(t *testing.T, b *bubble) {
 				if r, err := b.Get(t.Context(), "bucket", "key", &failing{100}); err != errFull || r.Retries != 0 || asked.Load() != 1 { //nolint:errorlint // it must be the very same
 					t.Errorf("%+v, %v, %d requests", r, err, asked.Load())
