@@ -143,36 +143,58 @@ func TestHandle(t *testing.T) {
 		message   string // part of it
 	}{
 		// Counting and finding, with one worker and many: the same code.
-		{name: "count", store: &fakeStore{bodies: objects(2500, noise), page: 1000}, event: `{"s3_bucket_name":"b"}`, result: "2500", objects: 2500},
-		{name: "count sequential", store: &fakeStore{bodies: objects(12, noise)}, event: `{"s3_bucket_name":"b","concurrency":1}`, result: "12", objects: 12},
-		{name: "first in list order", store: &fakeStore{bodies: objects(1000, late), page: 300}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: "p/00700", objects: 1000},
-		{name: "over chunk borders", store: &fakeStore{bodies: objects(1000, late), chunk: 3}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: "p/00700", objects: 1000},
-		{name: "no match", store: &fakeStore{bodies: objects(9, noise)}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: NotFound, objects: 9},
-		{name: "null find counts", store: &fakeStore{bodies: objects(3, noise)}, event: `{"s3_bucket_name":"b","folder":null,"find":null}`, result: "3", objects: 3},
-		{name: "more workers than objects", store: &fakeStore{bodies: objects(3, noise)}, event: `{"s3_bucket_name":"b","concurrency":1024}`, result: "3", objects: 3},
+		{name: "count", store: &fakeStore{bodies: objects(2500, noise), page: 1000}, event: `{"s3_bucket_name":"b"}`,
+			result: "2500", objects: 2500},
+		{name: "count sequential", store: &fakeStore{bodies: objects(12, noise)}, event: `{"s3_bucket_name":"b","concurrency":1}`,
+			result: "12", objects: 12},
+		{name: "first in list order", store: &fakeStore{bodies: objects(1000, late), page: 300},
+			event: `{"s3_bucket_name":"b","find":"needle"}`, result: "p/00700", objects: 1000},
+		{name: "over chunk borders", store: &fakeStore{bodies: objects(1000, late), chunk: 3},
+			event: `{"s3_bucket_name":"b","find":"needle"}`, result: "p/00700", objects: 1000},
+		{name: "no match", store: &fakeStore{bodies: objects(9, noise)}, event: `{"s3_bucket_name":"b","find":"needle"}`,
+			result: NotFound, objects: 9},
+		{name: "null find counts", store: &fakeStore{bodies: objects(3, noise)},
+			event: `{"s3_bucket_name":"b","folder":null,"find":null}`, result: "3", objects: 3},
+		{name: "more workers than objects", store: &fakeStore{bodies: objects(3, noise)},
+			event: `{"s3_bucket_name":"b","concurrency":1024}`, result: "3", objects: 3},
 		// Nothing to read is a response, not an error.
 		{name: "empty bucket", store: &fakeStore{}, event: `{"s3_bucket_name":"b"}`, result: "0"},
 		{name: "empty bucket, find", store: &fakeStore{}, event: `{"s3_bucket_name":"b","find":"x"}`, result: NotFound},
-		{name: "empty prefix reads the whole bucket", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","folder":""}`, result: "6", objects: 6},
+		{name: "empty prefix reads the whole bucket", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","folder":""}`,
+			result: "6", objects: 6},
 		{name: "prefix without objects", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","folder":"nope/"}`, result: "0"},
 		// Keys are taken as they are.
 		{name: "odd keys", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: "é/ü", objects: 6},
-		{name: "given keys", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":["a+b","/lead"]}`, result: "2", objects: 2},
-		{name: "given keys, order of the event", store: &fakeStore{bodies: objects(1000, late)}, event: `{"s3_bucket_name":"b","find":"needle","keys":["p/00001","p/00900","p/00800"]}`, result: "p/00900", objects: 3},
+		{name: "given keys", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":["a+b","/lead"]}`, result: "2",
+			objects: 2},
+		{name: "given keys, order of the event", store: &fakeStore{bodies: objects(1000, late)},
+			event: `{"s3_bucket_name":"b","find":"needle","keys":["p/00001","p/00900","p/00800"]}`, result: "p/00900", objects: 3},
 		{name: "no keys given", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":[]}`, result: "0"},
 		// A failed object never disappears.
-		{name: "one fails", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone}}, event: `{"s3_bucket_name":"b"}`, errorType: ObjectReadFailed, message: `1 of 100 objects failed; first "p/00042": gone`},
-		{name: "first failure by list order", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone, "p/00007": gone}}, event: `{"s3_bucket_name":"b"}`, errorType: ObjectReadFailed, message: `2 of 100 objects failed; first "p/00007"`},
-		{name: "continue counts it", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone}}, event: `{"s3_bucket_name":"b","on_error":"continue"}`, result: "99", objects: 99, errors: 1},
-		{name: "missing key", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":["nope"]}`, errorType: ObjectReadFailed, message: `first "nope"`},
-		{name: "bucket gone while reading", store: &fakeStore{bodies: odd, fail: map[string]error{"a b": &Error{Type: NoSuchBucket, Message: "b is gone"}}}, event: `{"s3_bucket_name":"b","on_error":"continue"}`, errorType: NoSuchBucket, message: "b is gone"},
+		{name: "one fails", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone}},
+			event: `{"s3_bucket_name":"b"}`, errorType: ObjectReadFailed, message: `1 of 100 objects failed; first "p/00042": gone`},
+		{name: "first failure by list order", store: &fakeStore{bodies: objects(100, noise),
+			fail: map[string]error{"p/00042": gone, "p/00007": gone}}, event: `{"s3_bucket_name":"b"}`, errorType: ObjectReadFailed,
+			message: `2 of 100 objects failed; first "p/00007"`},
+		{name: "continue counts it", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone}},
+			event: `{"s3_bucket_name":"b","on_error":"continue"}`, result: "99", objects: 99, errors: 1},
+		{name: "missing key", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":["nope"]}`,
+			errorType: ObjectReadFailed, message: `first "nope"`},
+		{name: "bucket gone while reading", store: &fakeStore{bodies: odd,
+			fail: map[string]error{"a b": &Error{Type: NoSuchBucket, Message: "b is gone"}}},
+			event: `{"s3_bucket_name":"b","on_error":"continue"}`, errorType: NoSuchBucket, message: "b is gone"},
 		// A failed listing ends the invocation under its own name.
-		{name: "no bucket", store: &fakeStore{listErr: &Error{Type: NoSuchBucket, Message: "list b"}}, event: `{"s3_bucket_name":"b"}`, errorType: NoSuchBucket, message: "list b"},
-		{name: "denied", store: &fakeStore{listErr: &Error{Type: AccessDenied, Message: "list b"}}, event: `{"s3_bucket_name":"b"}`, errorType: AccessDenied},
-		{name: "list fails", store: &fakeStore{listErr: gone}, event: `{"s3_bucket_name":"b","folder":"p"}`, errorType: ListFailed, message: "list s3://b/p: gone"},
-		{name: "list slowed down", store: &fakeStore{listErr: &Error{Type: SlowDown, Message: "slow"}}, event: `{"s3_bucket_name":"b"}`, errorType: ListFailed, message: "slow"},
+		{name: "no bucket", store: &fakeStore{listErr: &Error{Type: NoSuchBucket, Message: "list b"}},
+			event: `{"s3_bucket_name":"b"}`, errorType: NoSuchBucket, message: "list b"},
+		{name: "denied", store: &fakeStore{listErr: &Error{Type: AccessDenied, Message: "list b"}}, event: `{"s3_bucket_name":"b"}`,
+			errorType: AccessDenied},
+		{name: "list fails", store: &fakeStore{listErr: gone}, event: `{"s3_bucket_name":"b","folder":"p"}`, errorType: ListFailed,
+			message: "list s3://b/p: gone"},
+		{name: "list slowed down", store: &fakeStore{listErr: &Error{Type: SlowDown, Message: "slow"}},
+			event: `{"s3_bucket_name":"b"}`, errorType: ListFailed, message: "slow"},
 		// Bad events are refused by name.
-		{name: "unknown client", store: &fakeStore{}, event: `{"s3_bucket_name":"b","client":"nope"}`, errorType: InvalidEvent, message: "nope"},
+		{name: "unknown client", store: &fakeStore{}, event: `{"s3_bucket_name":"b","client":"nope"}`, errorType: InvalidEvent,
+			message: "nope"},
 		{name: "bad event", store: &fakeStore{}, event: `{`, errorType: InvalidEvent},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -188,7 +210,8 @@ func TestHandle(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got.Result != tc.result || got.Stats.Objects != tc.objects || got.Stats.Errors != tc.errors {
-				t.Errorf("result %q, %d objects, %d errors; want %q, %d, %d", got.Result, got.Stats.Objects, got.Stats.Errors, tc.result, tc.objects, tc.errors)
+				t.Errorf("result %q, %d objects, %d errors; want %q, %d, %d", got.Result, got.Stats.Objects, got.Stats.Errors,
+					tc.result, tc.objects, tc.errors)
 			}
 			if want := tc.objects + 2*tc.errors; got.Stats.Retries != want {
 				t.Errorf("%d retries, want %d", got.Stats.Retries, want)
@@ -210,7 +233,8 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &fakeStore{bodies: objects(500, func(int) string { return "x" }), delay: time.Second}
-			got, err := handlerOver(s, Config{Client: "fake", Concurrency: tc.cfg}).Handle(t.Context(), []byte(`{"s3_bucket_name":"b"`+tc.event+`}`))
+			got, err := handlerOver(s, Config{Client: "fake", Concurrency: tc.cfg}).Handle(t.Context(),
+				[]byte(`{"s3_bucket_name":"b"`+tc.event+`}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -243,7 +267,8 @@ func TestDeadline(t *testing.T) {
 		message   string
 		by        time.Duration // the answer's latest time
 	}{
-		{"stops before it and says how far it came", 1769, 10 * time.Second, DeadlineNear, "9 of at least 100 objects read", 9 * time.Second},
+		{"stops before it and says how far it came", 1769, 10 * time.Second, DeadlineNear, "9 of at least 100 objects read",
+			9 * time.Second},
 		{"a short limit still leaves time to answer", 1769, time.Second, DeadlineNear, "0 of at least 100", 800 * time.Millisecond},
 		{"a small share needs longer to wind up", 128, 3 * time.Second, DeadlineNear, "1 of at least 100", 1650 * time.Millisecond},
 		{"never more than half", 128, time.Second, DeadlineNear, "0 of at least 100", 500 * time.Millisecond},

@@ -29,7 +29,7 @@ const (
 const Default = Lean
 
 var (
-	openers  = map[string]func(context.Context) (fetch.Store, error){Lean: openLean}
+	openers      = map[string]func(context.Context) (fetch.Store, error){Lean: openLean}
 	sharedConfig func(context.Context) (aws.Config, error)
 )
 

@@ -167,7 +167,8 @@ func TestGet(t *testing.T) {
 		{"a body", []http.HandlerFunc{says(body)}, 0, "", 1},
 		{"a chunked body", []http.HandlerFunc{chunks}, 0, "", 1},
 		{"a body that ends with the connection", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\n\r\n" + body)}, 0, "", 1},
-		{"an interim answer first", []http.HandlerFunc{raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + body)}, 0, "", 1},
+		{"an interim answer first",
+			[]http.HandlerFunc{raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + body)}, 0, "", 1},
 		{"500, then the body", []http.HandlerFunc{refuses(500, "InternalError"), says(body)}, 1, "", 2},
 		{"SlowDown twice, then the body", []http.HandlerFunc{refuses(503, "SlowDown"), refuses(503, "SlowDown"), says(body)}, 2, "", 3},
 		{"503 without a document", []http.HandlerFunc{refuses(503, ""), says(body)}, 1, "", 2},
@@ -177,10 +178,12 @@ func TestGet(t *testing.T) {
 		{"no HTTP", []http.HandlerFunc{raw("nonsense\r\n\r\n"), says(body)}, 1, "", 2},
 		{"an endless head", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 2*maxHeadBytes)), says(body)}, 1, "", 2},
 		{"a short body", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nthe wh"), says(body)}, 1, "", 2},
-		{"a short chunked body", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ne\r\nthe wh"), says(body)}, 1, "", 2},
+		{"a short chunked body", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ne\r\nthe wh"),
+			says(body)}, 1, "", 2},
 		{"more than the length", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + body + "HTTP/1.1")}, 0, "", 1},
 		{"SlowDown for good", []http.HandlerFunc{refuses(503, "SlowDown")}, maxTries - 1, fetch.SlowDown, maxTries},
-		{"short for good", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nthe wh")}, maxTries - 1, fetch.ShortBody, maxTries},
+		{"short for good", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nthe wh")}, maxTries - 1,
+			fetch.ShortBody, maxTries},
 		{"no answer for good", []http.HandlerFunc{raw("")}, maxTries - 1, "untyped", maxTries},
 		{"no such key", []http.HandlerFunc{refuses(404, "NoSuchKey")}, 0, fetch.NoSuchKey, 1},
 		{"no such bucket", []http.HandlerFunc{refuses(404, "NoSuchBucket")}, 0, fetch.NoSuchBucket, 1},
@@ -474,14 +477,21 @@ func TestRegions(t *testing.T) {
 		region   string // what it is signed for
 		errType  string
 	}{
-		{"301 with a region", refuses(301, "PermanentRedirect", "x-amz-bucket-region", "eu-west-1"), "bucket.s3.eu-west-1.amazonaws.com", "eu-west-1", ""},
-		{"301 without a document", refuses(301, "", "x-amz-bucket-region", "eu-west-1"), "bucket.s3.eu-west-1.amazonaws.com", "eu-west-1", ""},
-		{"400 with a region", refuses(400, "AuthorizationHeaderMalformed", "x-amz-bucket-region", "eu-west-1"), "bucket.s3.eu-west-1.amazonaws.com", "eu-west-1", ""},
-		{"307 to another endpoint", refuses(307, "TemporaryRedirect", "Location", "http://bucket.s3-us-west-2.amazonaws.com/key"), "bucket.s3-us-west-2.amazonaws.com", "us-east-1", ""},
-		{"307 out of AWS is not followed", refuses(307, "TemporaryRedirect", "Location", "http://bucket.example.com/key"), "", "", "TemporaryRedirect"},
-		{"nor to another bucket's host", refuses(307, "TemporaryRedirect", "Location", "http://other.s3-us-west-2.amazonaws.com/key"), "", "", "TemporaryRedirect"},
+		{"301 with a region", refuses(301, "PermanentRedirect", "x-amz-bucket-region", "eu-west-1"),
+			"bucket.s3.eu-west-1.amazonaws.com", "eu-west-1", ""},
+		{"301 without a document", refuses(301, "", "x-amz-bucket-region", "eu-west-1"), "bucket.s3.eu-west-1.amazonaws.com",
+			"eu-west-1", ""},
+		{"400 with a region", refuses(400, "AuthorizationHeaderMalformed", "x-amz-bucket-region", "eu-west-1"),
+			"bucket.s3.eu-west-1.amazonaws.com", "eu-west-1", ""},
+		{"307 to another endpoint", refuses(307, "TemporaryRedirect", "Location", "http://bucket.s3-us-west-2.amazonaws.com/key"),
+			"bucket.s3-us-west-2.amazonaws.com", "us-east-1", ""},
+		{"307 out of AWS is not followed", refuses(307, "TemporaryRedirect", "Location", "http://bucket.example.com/key"), "", "",
+			"TemporaryRedirect"},
+		{"nor to another bucket's host", refuses(307, "TemporaryRedirect", "Location",
+			"http://other.s3-us-west-2.amazonaws.com/key"), "", "", "TemporaryRedirect"},
 		{"301 to nowhere", refuses(301, "PermanentRedirect"), "", "", "PermanentRedirect"},
-		{"a region that is no host's part", refuses(301, "PermanentRedirect", "x-amz-bucket-region", "evil.example/"), "", "", "PermanentRedirect"},
+		{"a region that is no host's part", refuses(301, "PermanentRedirect", "x-amz-bucket-region", "evil.example/"), "", "",
+			"PermanentRedirect"},
 		{"301 to the same region", refuses(301, "PermanentRedirect", "x-amz-bucket-region", "us-east-1"), "", "", "PermanentRedirect"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -548,7 +558,8 @@ func TestCredentials(t *testing.T) {
 	}{
 		{"for good", 0, []http.HandlerFunc{says("x")}, []time.Duration{0, time.Hour}, "[AKID1 AKID1]", 0},
 		{"until a new day", 0, []http.HandlerFunc{says("x")}, []time.Duration{0, 25 * time.Hour}, "[AKID1 AKID2]", 0},
-		{"until shortly before they expire", time.Hour, []http.HandlerFunc{says("x")}, []time.Duration{0, 58 * time.Minute, 90 * time.Second}, "[AKID1 AKID1 AKID2]", 0},
+		{"until shortly before they expire", time.Hour, []http.HandlerFunc{says("x")},
+			[]time.Duration{0, 58 * time.Minute, 90 * time.Second}, "[AKID1 AKID1 AKID2]", 0},
 		{"expired, says S3", 0, []http.HandlerFunc{refuses(400, "ExpiredToken"), says("x")}, []time.Duration{0}, "[AKID1 AKID2]", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -597,19 +608,24 @@ func TestExpress(t *testing.T) {
 		}
 		if r.URL.RawQuery == "session=" {
 			n := sessions.Add(1)
-			if r.URL.Path != "/"+bucket+"/" || r.Header.Get("x-amz-create-session-mode") != "ReadOnly" || !strings.Contains(auth, "Credential=AKID/") {
+			if r.URL.Path != "/"+bucket+"/" || r.Header.Get("x-amz-create-session-mode") != "ReadOnly" || !strings.Contains(auth,
+				"Credential=AKID/") {
 				t.Errorf("session: %s %v", r.URL, r.Header)
 			}
 			if n == 1 {
 				refuses(503, "SlowDown")(w, r)
 				return
 			}
-			_, _ = fmt.Fprintf(w, "<CreateSessionResult><Credentials><AccessKeyId>SESSION%d</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>token%d</SessionToken><Expiration>%s</Expiration></Credentials></CreateSessionResult>",
+			_,
+				_ = fmt.Fprintf(w,
+				"<CreateSessionResult><Credentials><AccessKeyId>SESSION%d</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"+
+					"<SessionToken>token%d</SessionToken><Expiration>%s</Expiration></Credentials></CreateSessionResult>",
 				n, n, time.Now().Add(5*time.Minute).UTC().Format(time.RFC3339))
 			return
 		}
 		n := sessions.Load()
-		if r.Header.Get("x-amz-s3session-token") != fmt.Sprintf("token%d", n) || !strings.Contains(auth, fmt.Sprintf("Credential=SESSION%d/", n)) || r.Header.Get("x-amz-security-token") != "" {
+		if r.Header.Get("x-amz-s3session-token") != fmt.Sprintf("token%d", n) || !strings.Contains(auth,
+			fmt.Sprintf("Credential=SESSION%d/", n)) || r.Header.Get("x-amz-security-token") != "" {
 			t.Errorf("%s: %v", r.URL, r.Header)
 		}
 		says("x")(w, r)
@@ -652,7 +668,10 @@ func TestList(t *testing.T) {
 		if r.URL.Query().Get("continuation-token") != "" {
 			next = ""
 		}
-		_, _ = fmt.Fprintf(w, "<ListBucketResult><EncodingType>url</EncodingType>%s<Contents><Key>k+%d</Key><Size>1</Size></Contents></ListBucketResult>", next, len(queries))
+		_,
+			_ = fmt.Fprintf(w,
+			"<ListBucketResult><EncodingType>url</EncodingType>%s<Contents><Key>k+%d</Key><Size>1</Size></Contents>"+
+				"</ListBucketResult>", next, len(queries))
 	}
 	inBubble(t, handler, func(t *testing.T, b *bubble) {
 		var keys []string

@@ -182,7 +182,8 @@ func (b *bucketClient) getOnce(ctx context.Context, r request, from, to, total i
 		}
 		return 0, err
 	}
-	if want := fmt.Sprintf("bytes %d-%d/%d", from, to-1, total); c.head.status != 206 || !bytes.EqualFold(c.head.contentRange, []byte(want)) {
+	if want := fmt.Sprintf("bytes %d-%d/%d", from, to-1, total); c.head.status != 206 || !bytes.EqualFold(c.head.contentRange,
+		[]byte(want)) {
 		got := strings.Clone(string(c.head.contentRange))
 		c.failed = true
 		b.host.put(c)
