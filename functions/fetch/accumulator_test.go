@@ -1,6 +1,10 @@
 package fetch
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -42,6 +46,59 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// Whichever worker's numbers come first, the earliest object in list order is the
+// one that is named, and nothing is dropped.
+func TestMerge(t *testing.T) {
+	needle, late, early := "needle", errors.New("late"), errors.New("early")
+	first, second := newAccumulator(&needle), newAccumulator(&needle)
+	for _, step := range []struct {
+		to    *accumulator
+		index int
+		fails error
+	}{
+		{first, 3, late}, {first, 5, late}, {first, 9, nil}, {second, 2, early}, {second, 8, nil}, {second, 4, late},
+	} {
+		it := item{step.index, fmt.Sprint(step.index)}
+		if step.fails != nil {
+			step.to.fail(it, step.fails)
+			continue
+		}
+		step.to.Reset()
+		_, _ = step.to.Write([]byte(needle)) // cannot fail
+		step.to.add(it, Read{Bytes: 6, FirstByte: time.Millisecond})
+	}
+	for _, order := range [][]*accumulator{{first, second}, {second, first}} {
+		total := newAccumulator(nil)
+		for _, a := range order {
+			total.merge(a)
+		}
+		if total.objects != 2 || total.bytes != 12 || total.failures != 4 || total.firstByte.n != 2 ||
+			total.match.key != "8" || total.failed.key != "2" || !errors.Is(total.failure, early) || total.result(true) != "8" {
+			t.Errorf("%+v", total)
+		}
+	}
+}
+
+// What the process has used is what the kernel says.
+func TestUsage(t *testing.T) {
+	used := func() time.Duration {
+		var ru syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(ru.Utime.Nano()) + time.Duration(ru.Stime.Nano())
+	}
+	before := used()
+	got := cpuTime()
+	if after := used(); got < before || got > after || got == 0 {
+		t.Errorf("%v of CPU time, want %v to %v", got, before, after)
+	}
+	touched := bytes.Repeat([]byte{1}, 64<<20)
+	if peak := maxRSS(); peak < int64(len(touched)) || peak > 1<<36 {
+		t.Errorf("a peak of %d bytes with %d in use", peak, len(touched))
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	var l latencies
 	for us := 1; us <= 100_000; us++ { // uniform: 1 µs to 100 ms
@@ -54,6 +111,10 @@ func TestQuantile(t *testing.T) {
 	}
 	for _, d := range []time.Duration{-1, 0, 24 * time.Hour * 365 * 100} { // out of range: kept, not a panic
 		l.add(d)
+	}
+	var middle latencies
+	if middle.add(time.Millisecond); *middle.quantileMS(0.5, 1) != 1 { // of the bucket from 0.992 to 1.008 ms
+		t.Errorf("1 ms came back as %v ms", *middle.quantileMS(0.5, 1))
 	}
 	var small latencies
 	small.add(3 * time.Microsecond)

@@ -27,6 +27,8 @@ type fakeStore struct {
 	most     atomic.Int32 // most bodies read at once
 	firstGet chan struct{}
 	gets     atomic.Int32
+	quick    string // the key that has no delay
+	lateErr  error  // of the listing, behind its last page
 }
 
 func (s *fakeStore) Connections() int64 { return 7 }
@@ -59,7 +61,7 @@ func (s *fakeStore) List(ctx context.Context, _, prefix string, page func([]Obje
 			}
 		}
 	}
-	return nil
+	return s.lateErr
 }
 
 func (s *fakeStore) Get(ctx context.Context, _, key string, sink Sink) (Read, error) {
@@ -73,7 +75,7 @@ func (s *fakeStore) Get(ctx context.Context, _, key string, sink Sink) (Read, er
 	if s.gets.Add(1) == 1 && s.firstGet != nil {
 		close(s.firstGet)
 	}
-	if s.delay > 0 {
+	if s.delay > 0 && key != s.quick {
 		select {
 		case <-time.After(s.delay):
 		case <-ctx.Done():
@@ -105,7 +107,7 @@ func (s *fakeStore) Get(ctx context.Context, _, key string, sink Sink) (Read, er
 
 func handlerOver(s Store, cfg Config) *Handler {
 	return New(cfg, func(_ context.Context, client string) (Store, error) {
-		if client != "fake" {
+		if client != "fake" && client != "fake2" {
 			return nil, &Error{Type: InvalidEvent, Message: "client " + client}
 		}
 		return s, nil
@@ -298,6 +300,93 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// TestInterrupted: an object whose read was interrupted has not failed, even if
+// every object had been begun, and none may be left out of a result without a
+// word.
+func TestInterrupted(t *testing.T) {
+	const few = `{"s3_bucket_name":"b","concurrency":3,"keys":["p/00000","p/00001","p/00002"]`
+	for _, tc := range []struct {
+		name      string
+		event     string
+		cancel    bool // instead of the time limit
+		errorType string
+	}{
+		{"time limit", few + `}`, false, DeadlineNear},
+		{"time limit, failures allowed", few + `,"on_error":"continue"}`, false, DeadlineNear},
+		{"canceled", few + `}`, true, Canceled},
+		{"canceled, failures allowed", few + `,"on_error":"continue"}`, true, Canceled},
+		{"listed", `{"s3_bucket_name":"b","concurrency":3,"on_error":"continue"}`, false, DeadlineNear},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &fakeStore{bodies: objects(3, func(int) string { return "x" }), delay: time.Hour}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if tc.cancel {
+					time.AfterFunc(time.Second, cancel)
+				}
+				got, err := handlerOver(s, fake).Handle(ctx, []byte(tc.event))
+				var typed *Error
+				if !errors.As(err, &typed) || typed.Type != tc.errorType || !strings.Contains(err.Error(), "0 of at least 3 objects") {
+					t.Errorf("%+v, error %v, want %s", got.Stats, err, tc.errorType)
+				}
+			})
+		})
+	}
+}
+
+// TestListingTime: list_ms is the time spent waiting for pages, not that in
+// which pages wait for workers.
+func TestListingTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowLister{fakeStore{bodies: objects(40, func(int) string { return "x" }), page: 10, delay: time.Second}}
+		got, err := handlerOver(s, fake).Handle(t.Context(), []byte(`{"s3_bucket_name":"b","concurrency":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Stats.ListMS != 1000 || got.Time != 40.25 {
+			t.Errorf("%v ms of listing in %v s, want 1000 in 40.25", got.Stats.ListMS, got.Time)
+		}
+	})
+}
+
+// slowLister takes a quarter of a second for each page.
+type slowLister struct{ fakeStore }
+
+func (s *slowLister) List(ctx context.Context, bucket, prefix string, page func([]Object) error) error {
+	return s.fakeStore.List(ctx, bucket, prefix, func(objects []Object) error {
+		time.Sleep(250 * time.Millisecond) // the bubble's clock
+		return page(objects)
+	})
+}
+
+// TestAbort: a bucket that is gone ends the workers that still read, and a
+// listing that fails ends them, too.
+func TestAbort(t *testing.T) {
+	gone := &Error{Type: NoSuchBucket, Message: "b is gone"}
+	for _, tc := range []struct {
+		name      string
+		store     *fakeStore
+		errorType string
+	}{
+		{"the bucket", &fakeStore{bodies: objects(3, func(int) string { return "x" }), delay: time.Hour,
+			fail: map[string]error{"p/00001": gone}, quick: "p/00001"}, NoSuchBucket},
+		{"the listing", &fakeStore{bodies: objects(3, func(int) string { return "x" }), delay: time.Hour,
+			lateErr: errors.New("cut")}, ListFailed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				_, err := handlerOver(tc.store, fake).Handle(t.Context(), []byte(`{"s3_bucket_name":"b","on_error":"continue"}`))
+				var typed *Error
+				if !errors.As(err, &typed) || typed.Type != tc.errorType || time.Since(start) != 0 {
+					t.Errorf("error %v after %v, want %s at once", err, time.Since(start), tc.errorType)
+				}
+			})
+		})
+	}
+}
+
 func TestCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeStore{bodies: objects(100, func(int) string { return "x" }), delay: time.Hour}
@@ -318,9 +407,13 @@ func TestStats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := cpuTime()
 	second, err := h.Handle(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s := second.Stats; s.CPUMS < 0 || s.CPUMS > milliseconds(cpuTime()-before) || s.MaxRSSMB > float64(maxRSS())/(1<<20) {
+		t.Errorf("%v ms of CPU time, more than the process used meanwhile, or a peak of %v MB", s.CPUMS, s.MaxRSSMB)
 	}
 	if !first.Stats.Cold || second.Stats.Cold {
 		t.Error("only the first invocation is cold")
@@ -366,6 +459,12 @@ func TestInvoke(t *testing.T) {
 	if !errors.As(err, &wire) || wire.Type != InvalidEvent || !strings.Contains(wire.Message, "s3_bucket_name") {
 		t.Errorf("error %#v", err)
 	}
+	// An error without a type has one for Lambda all the same.
+	h = New(fake, func(context.Context, string) (Store, error) { return nil, errors.New("no credentials") })
+	_, err = h.Invoke(t.Context(), []byte(`{"s3_bucket_name":"b"}`))
+	if !errors.As(err, &wire) || wire.Type != "Error" || wire.Message != "no credentials" {
+		t.Errorf("error %#v", err)
+	}
 }
 
 // A client that cannot be opened is tried again at the next event.
@@ -396,10 +495,14 @@ func TestConfigFromEnv(t *testing.T) {
 		{"", "", "", Config{Client: "d"}, true}, // nothing set: not in Lambda
 		{"auto", "stock", "128", Config{Client: "stock", MemoryMB: 128}, true},
 		{"64", "", "", Config{Concurrency: 64, Client: "d"}, true},
-		{"0", "", "", Config{}, false},    // out of range
-		{"1025", "", "", Config{}, false}, // out of range
+		{"1", "", "1", Config{Concurrency: 1, Client: "d", MemoryMB: 1}, true}, // the least
+		{"1024", "", "", Config{Concurrency: 1024, Client: "d"}, true},         // the most
+		{"0", "", "", Config{}, false},                                         // out of range
+		{"1025", "", "", Config{}, false},                                      // out of range
 		{"many", "", "", Config{}, false},
 		{"", "", "lots", Config{}, false},
+		{"", "", "0", Config{}, false},
+		{"", "", "-1", Config{}, false},
 	} {
 		got, err := ConfigFromEnv(func(name string) string {
 			return map[string]string{
