@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"fanout/functions/lambda"
 )
 
 // controller is the adaptive concurrency of one invocation, used if neither
@@ -47,10 +49,6 @@ const (
 	// only wait for something else.
 	busy = 0.85
 
-	// functionBandwidth is what one function's network gives, in bytes a
-	// second: 600 Mbit/s, as the sandbox models it.
-	functionBandwidth = 600e6 / 8
-
 	// burstyWindow is how long to observe before CPU is judged, with a share of
 	// nearly nothing; less with a larger one. A share is given out every 20 ms,
 	// all at once, so that a window holds up to one burst too many or too few.
@@ -69,7 +67,7 @@ const (
 func newController(memoryMB, previous int, warmed bool) *controller {
 	c := &controller{share: float64(runtime.GOMAXPROCS(0)), now: time.Now, cpu: cpuTime, workers: previous}
 	if memoryMB > 0 {
-		c.share = min(c.share, float64(memoryMB)/mbPerVCPU)
+		c.share = min(c.share, lambda.VCPU(memoryMB))
 	}
 	if c.workers == 0 {
 		c.workers = leastAuto
@@ -101,7 +99,7 @@ func (c *controller) observe(bytes int64, firstByte time.Duration) (more int) {
 	}
 	used := c.cpu()
 	cpuBusy := (used - c.cpuThen).Seconds() / (span.Seconds() * c.share)
-	netBusy := float64(c.bytes) / (span.Seconds() * functionBandwidth)
+	netBusy := float64(c.bytes) / (span.Seconds() * lambda.BandwidthBytesPerS)
 	mean := span * time.Duration(c.workers) / time.Duration(c.objects)
 	tail := c.slowest > longTail*mean
 	c.objects, c.bytes, c.slowest, c.began, c.cpuThen = 0, 0, 0, now, used

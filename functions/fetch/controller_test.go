@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fanout/functions/lambda"
 )
 
 // A network model drives the controller: each window sees what so many workers would.
@@ -37,11 +39,11 @@ func TestController(t *testing.T) {
 		now, used := time.Unix(0, 0), time.Duration(0)
 		c := newController(tc.memoryMB, tc.previous, tc.warmed)
 		c.now, c.cpu = func() time.Time { return now }, func() time.Duration { return used }
-		c.share = float64(tc.memoryMB) / mbPerVCPU // whatever this machine has
+		c.share = lambda.VCPU(tc.memoryMB) // whatever this machine has
 		for i := range 20_000 {
 			// An object each: as fast as latency, CPU and bandwidth allow.
 			step := max(tc.firstByte/time.Duration(c.size()),
-				time.Duration(float64(tc.cpu)/c.share), time.Duration(object/functionBandwidth*float64(time.Second)))
+				time.Duration(float64(tc.cpu)/c.share), time.Duration(object/lambda.BandwidthBytesPerS*float64(time.Second)))
 			now, used = now.Add(step), used+tc.cpu
 			firstByte := tc.firstByte
 			if i%100 == 99 {

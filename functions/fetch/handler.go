@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"fanout/functions/lambda"
 )
 
 // Config is what a function is deployed with; an event can override both.
@@ -269,10 +271,6 @@ func (j *job) stopped(parent context.Context, cause error, total *accumulator) *
 	return &Error{Type: ListFailed, Message: fmt.Sprintf("list s3://%s/%s", j.event.Bucket, j.event.Folder), Err: cause}
 }
 
-// mbPerVCPU is the memory size that comes with one vCPU; below it the share is
-// linear (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
-const mbPerVCPU = 1769
-
 // stopBefore gives a context that ends early enough before ctx's deadline to
 // still answer: a tenth of what is left, at most 1 s, but never less than it
 // takes to wind up the workers on this memory's share of a CPU (100 ms of CPU
@@ -286,7 +284,7 @@ func stopBefore(ctx context.Context, memoryMB int) (context.Context, context.Can
 	}
 	windUp := 200 * time.Millisecond
 	if memoryMB > 0 {
-		windUp = max(windUp, min(100*time.Millisecond*mbPerVCPU/time.Duration(memoryMB), 1500*time.Millisecond))
+		windUp = max(windUp, min(100*time.Millisecond*lambda.VCPUMemoryMB/time.Duration(memoryMB), 1500*time.Millisecond))
 	}
 	left := time.Until(deadline)
 	margin := min(max(min(left/10, time.Second), windUp), left/2)
