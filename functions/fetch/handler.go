@@ -19,7 +19,8 @@ import (
 	"fanout/functions/lambda"
 )
 
-// Config is what a function is deployed with; an event can override both.
+// Config is what a function is deployed with; an event can override Concurrency
+// and Client.
 type Config struct {
 	Concurrency int    // goroutines; 0: auto
 	Client      string // name of the store to read with

@@ -4,7 +4,7 @@
 // It has its own HTTP/1.1 exchange over crypto/tls and its own SigV4 signer:
 // a request costs one write and a few reads on the caller's goroutine, no
 // goroutine or timer of its own, and, once its connection is warm, no
-// allocation. It knows GetObject, ListObjectsV2 and CreateSession, in any
+// allocation but the one that crypto/tls makes. It knows GetObject, ListObjectsV2 and CreateSession, in any
 // region, virtual-hosted or path style, on custom endpoints, access points and
 // directory buckets. It does not use a proxy.
 package lean
