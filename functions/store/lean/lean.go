@@ -164,6 +164,9 @@ func (c *Client) redirect(b *bucketClient, refused *responseError) bool {
 		if err != nil || e.region != refused.region { // an ARN says the region itself
 			return false
 		}
+		if partitionOf(refused.region).name != partitionOf(b.region).name { // where these credentials are unknown
+			return false
+		}
 		c.move(b.bucket, e)
 		return true
 	}
@@ -175,22 +178,16 @@ func (c *Client) redirect(b *bucketClient, refused *responseError) bool {
 }
 
 // follow gives the endpoint that a Location header names. Only the host may
-// differ, and only within AWS's domain: the request that goes there carries a
-// session token.
+// differ, and only within the partition's domain: the request that goes there
+// carries a session token.
 func follow(from endpoint, location string) (endpoint, bool) {
 	u, err := url.Parse(location)
 	if err != nil || u.Scheme != from.scheme || u.Host == "" || u.Host == from.authority || u.User != nil {
 		return endpoint{}, false
 	}
 	old, _, err := net.SplitHostPort(from.address)
-	if err != nil {
-		return endpoint{}, false
-	}
-	inside := false
-	for _, domain := range []string{".amazonaws.com", ".amazonaws.com.cn"} {
-		inside = inside || strings.HasSuffix(u.Hostname(), domain) && strings.HasSuffix(old, domain)
-	}
-	if !inside || u.Port() != "" {
+	suffix := "." + partitionOf(from.region).suffix
+	if err != nil || !strings.HasSuffix(u.Hostname(), suffix) || !strings.HasSuffix(old, suffix) || u.Port() != "" {
 		return endpoint{}, false
 	}
 	// Path style stays so, virtual-hosted too: the bucket's name must be in
