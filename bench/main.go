@@ -14,14 +14,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/sandbox"
+	"fanout/bench/internal/sandbox/cgroup"
 )
 
 // version is set by the build.
 var version = "dev"
 
 func main() {
-	sandbox.ReexecInScope(os.Args)
+	cgroup.ReexecInScope(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

@@ -1,16 +1,52 @@
-package sandbox
+package cgroup
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// What the test binary does when it is started as a helper.
+const helperEnv = "CGROUP_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	switch kind := os.Getenv(helperEnv); kind {
+	case "":
+	case "end":
+		os.Exit(0)
+	case "stay": // until it is killed
+		_ = syscall.Pause()
+	case "reexec":
+		fmt.Fprintln(os.Stderr, reexec([]string{"ignored", "run", "--memory", "128"}))
+		os.Exit(1)
+	default:
+		fmt.Fprintf(os.Stderr, "no such helper: %q\n", kind)
+		os.Exit(1)
+	}
+	ReexecInScope(os.Args)
+	os.Exit(m.Run())
+}
+
+// helper is a command that runs this binary as one.
+func helper(t *testing.T, kind string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	cmd.Env = []string{helperEnv + "=" + kind}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+// direct is a [Fork] on the calling thread.
+func direct(fn func() error) error { return fn() }
 
 func TestParseMembership(t *testing.T) {
 	for _, tt := range []struct {
@@ -20,9 +56,11 @@ func TestParseMembership(t *testing.T) {
 		v2   string
 	}{
 		// v2 only, in a systemd scope.
-		{"v2", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope\n", map[string]string{}, "/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope"},
+		{"v2", "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope\n", map[string]string{},
+			"/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope"},
 		// v1 with two controllers in one hierarchy, a named one, and an empty v2.
-		{"hybrid", "5:cpu,cpuacct:/a\n4:memory:/b:c\n1:name=systemd:/\n0::/\n", map[string]string{"cpu": "/a", "cpuacct": "/a", "memory": "/b:c", "name=systemd": "/"}, "/"},
+		{"hybrid", "5:cpu,cpuacct:/a\n4:memory:/b:c\n1:name=systemd:/\n0::/\n", map[string]string{"cpu": "/a", "cpuacct": "/a",
+			"memory": "/b:c", "name=systemd": "/"}, "/"},
 		{"nothing", "", map[string]string{}, ""},
 		// Lines that are none.
 		{"broken", "cpu\n3:cpu\n0::relative\n", map[string]string{}, ""},
@@ -67,7 +105,6 @@ func TestParseMounts(t *testing.T) {
 func FuzzParseProc(f *testing.F) {
 	f.Add([]byte("5:cpu,cpuacct:/a\n0::/\n"))
 	f.Add([]byte("30 22 0:26 / /sys rw - cgroup2 cgroup2 rw\n"))
-	f.Add([]byte("VmHWM:\t    1234 kB\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := parseMembership(data)
 		v1, v2, _ := parseMounts(data)
@@ -79,9 +116,6 @@ func FuzzParseProc(f *testing.F) {
 				_ = mount.dir(group)
 			}
 			_ = v2.dir(group)
-		}
-		if parseHWM(data) < 0 {
-			t.Errorf("%q: negative memory", data)
 		}
 	})
 }
@@ -138,35 +172,35 @@ func TestGroup2Files(t *testing.T) {
 		"memory.events": "low 0\noom 2\noom_kill 1\noom_group_kill 0\n",
 		"cgroup.procs":  "12\n34\n",
 	})
-	g := &group2{dir}
-	if err := g.setCPU(128.0 / 1769); err != nil {
+	g := &group2{dir: dir}
+	if err := g.SetCPU(128.0 / 1769); err != nil {
 		t.Error(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "cpu.max")); err != nil || string(got) != "1447 20000" {
 		t.Errorf("cpu.max %q, %v", got, err)
 	}
-	if got, err := g.cpu(); err != nil || got != 1234567*time.Microsecond {
+	if got, err := g.CPU(); err != nil || got != 1234567*time.Microsecond {
 		t.Errorf("cpu %v, %v", got, err)
 	}
-	if got, err := g.peak(); err != nil || got != 40<<20 {
+	if got, err := g.Peak(); err != nil || got != 40<<20 {
 		t.Errorf("peak %d, %v", got, err)
 	}
-	if got, err := g.oomKilled(); err != nil || !got {
+	if got, err := g.OOMKilled(); err != nil || !got {
 		t.Errorf("oom %v, %v", got, err)
 	}
-	if got, err := g.pids(); err != nil || len(got) != 2 || got[1] != 34 {
+	if got, err := g.PIDs(); err != nil || len(got) != 2 || got[1] != 34 {
 		t.Errorf("pids %v, %v", got, err)
 	}
 	// Before Linux 5.19.
 	if err := os.Rename(filepath.Join(dir, "memory.peak"), filepath.Join(dir, "memory.current")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := g.peak(); err != nil || got != 40<<20 {
+	if got, err := g.Peak(); err != nil || got != 40<<20 {
 		t.Errorf("peak without memory.peak %d, %v", got, err)
 	}
 
-	c := &cgroups2{dir: dir}
-	made, err := c.create(128<<20, 1)
+	c := &parent2{dir: dir}
+	made, err := c.Create(128<<20, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,27 +230,23 @@ func TestGroup2Birth(t *testing.T) {
 	if scopeGroup != "" {
 		base = v2.dir(scopeGroup)
 	}
-	c, err := newCgroups2(base, nil)
+	c, err := newParent2(direct, base, nil)
 	if err != nil {
 		t.Fatalf("this test needs to write cgroup v2: run it as root, or with systemd-run and a user bus: %v; own group %s", err, self)
 	}
-	g := &group2{filepath.Join(c.dir, "1")}
+	g := &group2{direct, filepath.Join(c.dir, "1")}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f := newForker()
-	defer f.close()
-	cmd := exec.CommandContext(t.Context(), probe)
-	cmd.Env = []string{"PROBE_INIT=never"}
-	cmd.SysProcAttr = childAttr()
-	if err := g.start(f, cmd); err != nil {
+	cmd := helper(t, "stay")
+	if err := g.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	in, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/cgroup")
 	if want := strings.TrimPrefix(g.dir, v2.point); err != nil || v2.dir(parseMembership(in).v2) != g.dir {
 		t.Errorf("born in %s, %v; want %s", in, err, want)
 	}
-	if pids, err := g.pids(); err != nil || len(pids) != 1 || pids[0] != cmd.Process.Pid {
+	if pids, err := g.PIDs(); err != nil || len(pids) != 1 || pids[0] != cmd.Process.Pid {
 		t.Errorf("pids %v, %v", pids, err)
 	}
 
@@ -230,14 +260,14 @@ func TestGroup2Birth(t *testing.T) {
 		t.Errorf("make room: %v", roomErr)
 	}
 
-	if err := g.kill(); err != nil { // of the whole tree
+	if err := g.Kill(); err != nil { // of the whole tree
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err == nil {
 		t.Error("it ended well")
 	}
-	main := &group2{filepath.Join(g.dir, "main")}
-	if err := errors.Join(main.remove(), g.remove(), c.close()); err != nil {
+	main := &group2{direct, filepath.Join(g.dir, "main")}
+	if err := errors.Join(main.Remove(), g.Remove(), c.Close()); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(c.dir); !errors.Is(err, os.ErrNotExist) {
@@ -248,9 +278,10 @@ func TestGroup2Birth(t *testing.T) {
 // Only what nobody owns any more is swept away.
 func TestSweep(t *testing.T) {
 	base := t.TempDir()
-	ended := exec.CommandContext(t.Context(), probe)
-	ended.Env = []string{"PROBE_INIT=exit"}
-	_ = ended.Run() // status 3
+	ended := helper(t, "end")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
 	dead := filepath.Join(base, groupPrefix+strconv.Itoa(ended.Process.Pid)+"-1")
 	alive := filepath.Join(base, groupPrefix+strconv.Itoa(os.Getpid())+"-1")
 	other := filepath.Join(base, groupPrefix+"x-1")
@@ -264,5 +295,51 @@ func TestSweep(t *testing.T) {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s: %v; want it there: %v", dir, err, want)
 		}
+	}
+}
+
+func TestReexec(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		script string // of systemd-run; empty: none
+		want   []string
+		err    string
+	}{
+		// The scope gets this executable and its arguments, and is told.
+		{"works", `case "$*" in *" true") exit 0;; esac; echo "$@"; echo "$` + scopeEnv + `"`,
+			[]string{"--user --scope --quiet -p Delegate=yes -- ", " run --memory 128\n1\n"}, ""},
+		// A user bus that does not answer must not be the end of the command.
+		{"no bus", `echo "Failed to connect to bus" >&2; echo more >&2; exit 1`, nil, "exit status 1: Failed to connect to bus\n"},
+		{"missing", "", nil, "systemd-run: exec:"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if tt.script != "" {
+				if err := os.WriteFile(filepath.Join(dir, "systemd-run"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := helper(t, "reexec")
+			cmd.Env = append(cmd.Env, "PATH="+dir)
+			out, err := cmd.CombinedOutput()
+			if (err != nil) != (tt.err != "") || !strings.Contains(string(out), tt.err) {
+				t.Errorf("%v: %s; want %q", err, out, tt.err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("%q: want %q in it", out, want)
+				}
+			}
+		})
+	}
+}
+
+// Not as root, and not where v1 is: the process stays what it is.
+func TestReexecNotNeeded(t *testing.T) {
+	if os.Geteuid() != 0 && scopeGroup == "" && scopeProblem == nil {
+		t.Error("a user on cgroup v2 got neither a scope nor a reason")
+	}
+	if slices.ContainsFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, scopeEnv+"=") }) {
+		t.Errorf("%s is left in the environment", scopeEnv)
 	}
 }

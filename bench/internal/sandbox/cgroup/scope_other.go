@@ -1,6 +1,6 @@
 //go:build !linux
 
-package sandbox
+package cgroup
 
 // ReexecInScope does nothing: there are cgroups on Linux only.
 func ReexecInScope([]string) {}
