@@ -65,7 +65,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["X-Amz-Id-2"] = []string{id}
 	h["Server"] = []string{"AmazonS3"}
 
-	caller, refusal := s.keys.verify(r, arrived)
+	caller, _, refusal := s.callers.verify(r, arrived)
 	if refusal == errAnonymous && s.public != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		caller, refusal = s.public, nil
 	}

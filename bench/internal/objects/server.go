@@ -35,6 +35,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/rclone/gofakes3"
 	"golang.org/x/time/rate"
+
+	"fanout/bench/internal/sigv4"
 )
 
 // DefaultMemoryBytes is how much of the bodies stays in memory where a Config
@@ -69,7 +71,7 @@ type Server struct {
 	url      string
 	dir      string // all that the server writes
 	log      *slog.Logger
-	keys     keyring
+	callers  *callers
 	public   *caller // who reads unsigned; nil: nobody may
 	store    *store
 	dice     *dice
@@ -109,13 +111,13 @@ func Start(cfg Config) (_ *Server, err error) {
 		return nil, fmt.Errorf("make a folder for the embedded S3: %w", err)
 	}
 	s := &Server{
-		model:  cfg.Network.Model(),
-		region: cfg.Region,
-		dir:    dir,
-		log:    cfg.Log,
-		keys:   keyring{region: cfg.Region, byID: make(map[string]*caller)},
-		store:  newStore(dir, cfg.MemoryBytes),
-		served: make(chan error, 1),
+		model:   cfg.Network.Model(),
+		region:  cfg.Region,
+		dir:     dir,
+		log:     cfg.Log,
+		callers: newCallers(cfg.Region),
+		store:   newStore(dir, cfg.MemoryBytes),
+		served:  make(chan error, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -233,14 +235,11 @@ func (s *Server) CAFile() string { return filepath.Join(s.dir, "ca.pem") }
 // AddKey lets a caller in. Each has the network's whole bandwidth to itself.
 // An id that is there already gets the new secret.
 func (s *Server) AddKey(id, secret string) {
-	c := s.newCaller(id, secret)
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	s.keys.byID[id] = c
+	s.callers.set(id, s.newCaller(id, secret))
 }
 
 func (s *Server) newCaller(id, secret string) *caller {
-	c := &caller{id: id, secret: secret}
+	c := &caller{key: sigv4.Key{ID: id, Secret: secret}}
 	if s.model.Bandwidth > 0 {
 		c.bandwidth = rate.NewLimiter(rate.Limit(s.model.Bandwidth), burstBytes)
 	}
@@ -249,9 +248,7 @@ func (s *Server) newCaller(id, secret string) *caller {
 
 // RemoveKey locks a caller out; one that is not there is no error.
 func (s *Server) RemoveKey(id string) {
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	delete(s.keys.byID, id)
+	s.callers.set(id, nil)
 }
 
 // CreateBucket makes an empty bucket without versioning.
