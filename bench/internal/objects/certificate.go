@@ -15,19 +15,25 @@ import (
 )
 
 // certificates makes an authority and a certificate for this machine, both
-// good for a day, and returns the authority's as PEM.
+// good for a day, and returns the authority's as PEM. They are such as strict
+// readers want them (RFC 5280; Python's since 3.13): the leaf names its
+// authority's key.
 func certificates(now time.Time) (authority []byte, leaf tls.Certificate, err error) {
 	from, to := now.Add(-time.Hour), now.Add(24*time.Hour)
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "fanout sandbox"},
-		NotBefore: from, NotAfter: to,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, leaf, fmt.Errorf("make a key: %w", err)
 	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "fanout sandbox"},
+		NotBefore: from, NotAfter: to,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	caDER, err := x509.CreateCertificate(rand.Reader, template, template, &caKey.PublicKey, caKey)
+	if err != nil {
+		return nil, leaf, fmt.Errorf("make a certificate: %w", err)
+	}
+	ca, err := x509.ParseCertificate(caDER) // unlike the template, it has the key's identifier
 	if err != nil {
 		return nil, leaf, fmt.Errorf("make a certificate: %w", err)
 	}
@@ -44,5 +50,6 @@ func certificates(now time.Time) (authority []byte, leaf tls.Certificate, err er
 	if err != nil {
 		return nil, leaf, fmt.Errorf("make a certificate: %w", err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	authority = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})
+	return authority, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
