@@ -50,7 +50,7 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
 	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
-	f.StringVar(&lf.network, "network", string(objects.S3Standard), "the embedded S3's network: s3-standard, s3-express or none")
+	f.StringVar(&lf.network, "network", string(objects.S3Standard), "the embedded S3's network: "+strings.Join(objects.Networks(), ", "))
 	f.Uint64Var(&lf.Seed, "seed", 1, "of the order of invocations and of the network's latencies")
 	f.BoolVar(&lf.NoLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
 	corpusFlags(f, &lf.Corpus)
