@@ -15,6 +15,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -78,13 +79,13 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	show := newProgress(stderr)
-	defer show.close()
+	show := term.NewProgress(stderr)
+	defer show.End()
 	if err := l.prepare(ctx, &fl, show); err != nil {
 		return err
 	}
 	fixtures, err := putFixtures(ctx, l, fl.corpus)
-	show.close()
+	show.End()
 	if err != nil {
 		if ctx.Err() != nil {
 			return hint.Failed("nothing was checked yet", "interrupted")

@@ -22,6 +22,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -143,7 +144,7 @@ func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects
 	if err != nil {
 		return nil, err
 	}
-	show := newProgress(stderr)
+	show := term.NewProgress(stderr)
 	if err := l.prepare(ctx, &fl, show); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -452,7 +453,7 @@ func fastest(got map[int]*series) float64 {
 // replaces on a terminal.
 func note(w io.Writer, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if isTerminal(w) {
+	if term.Is(w) {
 		fmt.Fprintf(w, "\r\x1b[K%s", text)
 		return
 	}

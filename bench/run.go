@@ -16,6 +16,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -104,16 +105,19 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if _, err := os.Stat(path); err == nil {
 		return hint.Usage("give another --out, or remove it", "%s is there already", path)
 	}
-	log := newLog(stderr, rf.verbose)
 	progressTo := stderr
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := newProgress(progressTo)
-	defer show.close()
+	show := term.NewProgress(progressTo)
+	defer show.End()
+	log := newLog(show, rf.verbose)
+	if rf.quiet {
+		log = newLog(stderr, rf.verbose)
+	}
 	runner := trial.Runner{
 		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC()},
-		Progress: show.step,
+		Progress: show.Step,
 	}
 	if rf.deployed() {
 		err = rf.connect(ctx, &runner)
@@ -152,7 +156,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if runErr == nil {
 		runErr = runner.Run(ctx)
 	}
-	show.close()
+	show.End()
 	if err := file.Close(); err != nil {
 		return hint.Failed("see the disk's free space", "write results: %w", err)
 	}
@@ -256,7 +260,7 @@ func (rf *runFlags) parse() (err error) {
 }
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress, log *slog.Logger) (*lab, error) {
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress, log *slog.Logger) (*lab, error) {
 	l, err := startLab(&rf.fleet, log)
 	if err != nil {
 		return nil, err
@@ -273,10 +277,10 @@ func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *pr
 }
 
 // prepare puts the corpus.
-func (l *lab) prepare(ctx context.Context, fl *fleet, show *progress) error {
-	show.begin("seeding", fl.corpus.Count)
-	defer show.end()
-	if err := l.seed(ctx, fl, show.count); err != nil {
+func (l *lab) prepare(ctx context.Context, fl *fleet, show *term.Progress) error {
+	show.Begin("seeding", fl.corpus.Count)
+	defer show.End()
+	if err := l.seed(ctx, fl, show.Count); err != nil {
 		if ctx.Err() != nil {
 			return hint.Failed("nothing was measured yet", "interrupted")
 		}

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"fanout/bench/internal/term"
 )
 
 func sandboxCommand() *cobra.Command {
@@ -45,8 +47,8 @@ func serveSandbox(ctx context.Context, fl *fleet, verbose bool, stdout, stderr i
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	show := newProgress(stderr)
-	defer show.close()
+	show := term.NewProgress(stderr)
+	defer show.End()
 	if err := l.prepare(ctx, fl, show); err != nil {
 		return err
 	}
