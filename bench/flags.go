@@ -18,6 +18,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -99,14 +100,14 @@ func (lf *labFlags) names() []string {
 }
 
 // startLab starts a lab and puts its corpus, while show says how far that is.
-func startLab(ctx context.Context, cfg lab.Config, show *progress) (*lab.Lab, error) {
+func startLab(ctx context.Context, cfg lab.Config, show *term.Progress) (*lab.Lab, error) {
 	l, err := lab.Start(cfg)
 	if err != nil {
 		return nil, err
 	}
-	show.begin("seeding", cfg.Corpus.Count)
-	defer show.end()
-	if err := l.Seed(ctx, show.count); err != nil {
+	show.Begin("seeding", cfg.Corpus.Count)
+	defer show.End()
+	if err := l.Seed(ctx, show.Count); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

@@ -15,6 +15,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/sandbox/cgroup"
+	"fanout/bench/internal/term"
 )
 
 // version is set by the build.
@@ -44,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			status = hint.StatusUsage
 		}
 	}
-	fmt.Fprintf(stderr, "error: %v\nhint: %s\n", err, next)
+	fmt.Fprintf(stderr, "error: %s\nhint: %s\n", term.CleanLines(err.Error()), term.CleanLines(next))
 	return status
 }
 
