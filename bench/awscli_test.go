@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
 )
 
 // With the sandbox's exports the AWS CLI works as against AWS. make
@@ -30,7 +31,7 @@ func TestAWSCLI(t *testing.T) {
 	for name, value := range exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`)) {
 		env = append(env, name+"="+value)
 	}
-	function := "fanout-go-" + trial.HostArch() + "-512"
+	function := "fanout-go-" + lambda.HostArchitecture() + "-512"
 	dir := t.TempDir()
 	for _, tc := range []struct {
 		args string

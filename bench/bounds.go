@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
@@ -41,14 +42,14 @@ func (b *boundFlags) add(f *pflag.FlagSet) {
 }
 
 func (b *boundFlags) parse() (err error) {
-	const hint = "see fanout help run"
+	const help = "see fanout help run"
 	if b.precisionFlag != "" {
 		if b.precision, err = parsePercent(b.precisionFlag); err != nil || b.precision == 0 {
-			return usage(hint, "precision %q: must be a share such as 5%%", b.precisionFlag)
+			return hint.Usage(help, "precision %q: must be a share such as 5%%", b.precisionFlag)
 		}
 	}
 	if b.dollars, b.within, err = parseBudget(b.budgetFlag); err != nil {
-		return usage(hint, "%w", err)
+		return hint.Usage(help, "%w", err)
 	}
 	return nil
 }
@@ -75,16 +76,6 @@ func parseBudget(text string) (dollars float64, within time.Duration, err error)
 	return dollars, within, nil
 }
 
-// settingKey identifies a setting; trial.Setting has a list in it.
-type settingKey struct {
-	function, client string
-	concurrency      int
-}
-
-func keyOf(s trial.Setting) settingKey {
-	return settingKey{s.Target.Function, s.Client, s.Concurrency}
-}
-
 // guard holds a run to its bounds. It is a [trial.Guard].
 type guard struct {
 	boundFlags
@@ -94,13 +85,13 @@ type guard struct {
 
 	began   time.Time
 	spent   float64 // dollars
-	warm    map[settingKey][]float64
-	last    map[settingKey]time.Duration // round trip
-	stopped string                       // by which bound; empty: by none
+	warm    map[trial.Key][]float64
+	last    map[trial.Key]time.Duration // round trip
+	stopped string                      // by which bound; empty: by none
 }
 
 func newGuard(b boundFlags, o report.Options, runner *trial.Runner) (*guard, error) {
-	g := &guard{boundFlags: b, runner: runner, now: time.Now, warm: map[settingKey][]float64{}, last: map[settingKey]time.Duration{}}
+	g := &guard{boundFlags: b, runner: runner, now: time.Now, warm: map[trial.Key][]float64{}, last: map[trial.Key]time.Duration{}}
 	region := runner.Header.Region
 	if region == "" {
 		region = report.DefaultRegion
@@ -109,7 +100,7 @@ func newGuard(b boundFlags, o report.Options, runner *trial.Runner) (*guard, err
 	if err == nil {
 		g.prices = &p
 	} else if b.dollars > 0 {
-		return nil, usage("bound the run by time: --budget 20m", "budget: %w", err)
+		return nil, hint.Usage("bound the run by time: --budget 20m", "budget: %w", err)
 	}
 	g.began = g.now()
 	return g, nil
@@ -133,7 +124,7 @@ func (g *guard) usd(s trial.Setting, billedMS float64) float64 {
 
 // next forecasts an invocation from the last one of its setting.
 func (g *guard) next(s trial.Setting) time.Duration {
-	if last, ok := g.last[keyOf(s)]; ok {
+	if last, ok := g.last[s.Key()]; ok {
 		return last
 	}
 	return g.runner.Guess(s)
@@ -150,7 +141,7 @@ func (g *guard) Before(s trial.Setting, start string) trial.Decision {
 	case g.dollars > 0 && g.spent+g.usd(s, float64(next.Milliseconds())) > g.dollars:
 		g.stopped = fmt.Sprintf("the budget's $%g", g.dollars)
 		return trial.Stop
-	case g.precision > 0 && start == trial.Warm && stats.Summarise(g.warm[keyOf(s)]).Precision() <= g.precision:
+	case g.precision > 0 && start == trial.Warm && stats.Summarise(g.warm[s.Key()]).Precision() <= g.precision:
 		return trial.Skip
 	}
 	return trial.Go
@@ -161,7 +152,7 @@ func (g *guard) Invoked(s trial.Setting, billedMS float64) { g.spent += g.usd(s,
 
 // Measured adds a line to what is known.
 func (g *guard) Measured(s trial.Setting, r trial.Result) {
-	k := keyOf(s)
+	k := s.Key()
 	g.last[k] = time.Duration(r.RoundtripMS * float64(time.Millisecond))
 	if r.OK && r.Start == trial.Warm {
 		g.warm[k] = append(g.warm[k], r.DurationMS)
@@ -203,7 +194,7 @@ func (g *guard) confirm(ctx context.Context, in io.Reader, stderr io.Writer) err
 		return nil
 	}
 	if f, ok := in.(*os.File); ok && !term.IsTerminal(int(f.Fd())) {
-		return usage("give --yes, or a --budget and --yes", "nobody to ask whether to spend money: standard input is no terminal")
+		return hint.Usage("give --yes, or a --budget and --yes", "nobody to ask whether to spend money: standard input is no terminal")
 	}
 	fmt.Fprint(stderr, "Go on? [y/N] ")
 	answer := make(chan string, 1)
@@ -213,10 +204,10 @@ func (g *guard) confirm(ctx context.Context, in io.Reader, stderr io.Writer) err
 	}()
 	select {
 	case <-ctx.Done():
-		return failed("nothing was measured yet", "interrupted")
+		return hint.Failed("nothing was measured yet", "interrupted")
 	case a := <-answer:
 		if a != "y" && a != "yes" {
-			return failed("nothing was spent; a smaller plan or a --budget costs less", "not confirmed")
+			return hint.Failed("nothing was spent; a smaller plan or a --budget costs less", "not confirmed")
 		}
 	}
 	return nil

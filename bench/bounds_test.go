@@ -19,9 +19,11 @@ import (
 	"unicode/utf8"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 func TestParseBudget(t *testing.T) {
@@ -104,7 +106,7 @@ func planned(backend string) (*trial.Runner, [2]trial.Setting) {
 			Clients: []string{"lean"}, Concurrencies: []int{64}, Invocations: 10, Cold: 1, Seed: 1,
 		}},
 		Targets: []trial.Target{
-			{Function: "a", Contender: "go", MemoryMB: 1024, Arch: "x86_64"}, {Function: "b", Contender: "go", MemoryMB: 2048, Arch: "arm64"},
+			{Function: "a", Contender: "go", MemoryMB: 1024, Arch: lambda.X86}, {Function: "b", Contender: "go", MemoryMB: 2048, Arch: "arm64"},
 		},
 		Expected: trial.Expected{Objects: 1000, Bytes: 25_500_000},
 	}
@@ -162,7 +164,7 @@ func TestGuardPrecision(t *testing.T) {
 	for range 9 {
 		g.Measured(s[1], failed)
 	}
-	if n := len(g.warm[keyOf(s[1])]); n != 6 {
+	if n := len(g.warm[s[1].Key()]); n != 6 {
 		t.Errorf("%d values: failures were counted", n)
 	}
 	none, _ := newTestGuard(t, boundFlags{}, r)
@@ -276,8 +278,8 @@ func TestConfirm(t *testing.T) {
 	defer func() { _ = errors.Join(in.Close(), out.Close()) }()
 	r, _ := planned(trial.AWS)
 	g, _ := newTestGuard(t, boundFlags{}, r)
-	var p *problem
-	if err := g.confirm(t.Context(), in, io.Discard); !errors.As(err, &p) || p.status != exitUsage || !strings.Contains(p.hint, "--yes") {
+	var p *hint.Error
+	if err := g.confirm(t.Context(), in, io.Discard); !errors.As(err, &p) || p.Status != hint.StatusUsage || !strings.Contains(p.Next, "--yes") {
 		t.Errorf("a pipe: %v", err)
 	}
 	// Ctrl-C ends the question.

@@ -13,9 +13,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 // checkFlags is what fanout check was asked for.
@@ -56,7 +58,7 @@ const (
 
 func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	fl := fleet{
-		memoriesMB: []int{checkMemoryMB, checkSmallMB}, archs: []string{trial.HostArch()},
+		memoriesMB: []int{checkMemoryMB, checkSmallMB}, archs: []string{lambda.HostArchitecture()},
 		timeout: 2 * time.Minute, network: objects.None, corpus: corpus.Default(), seed: 1,
 	}
 	for _, text := range cf.contenders {
@@ -65,7 +67,7 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 			err = fl.add(c)
 		}
 		if err != nil {
-			return usage("see fanout help check", "%w", err)
+			return hint.Usage("see fanout help check", "%w", err)
 		}
 	}
 	if fl.contenders == nil {
@@ -85,25 +87,25 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 	show.close()
 	if err != nil {
 		if ctx.Err() != nil {
-			return failed("nothing was checked yet", "interrupted")
+			return hint.Failed("nothing was checked yet", "interrupted")
 		}
-		return failed("see TMPDIR's free space", "put the objects to check with: %w", err)
+		return hint.Failed("see TMPDIR's free space", "put the objects to check with: %w", err)
 	}
 	var bad []string
 	for _, c := range fl.contenders {
 		failures, err := checkContender(ctx, l, fixtures, c.name, stdout)
 		if ctx.Err() != nil {
-			return failed("run it again: it keeps nothing", "interrupted")
+			return hint.Failed("run it again: it keeps nothing", "interrupted")
 		}
 		if err != nil {
-			return failed("see --verbose", "check %s: %w", c.name, err)
+			return hint.Failed("see --verbose", "check %s: %w", c.name, err)
 		}
 		if failures > 0 {
 			bad = append(bad, fmt.Sprintf("%s fails %d", c.name, failures))
 		}
 	}
 	if bad != nil {
-		return failed("the contract is in docs/architecture.md, under Event and answer", "contract: %s of the cases", bad)
+		return hint.Failed("the contract is in docs/architecture.md, under Event and answer", "contract: %s of the cases", bad)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 )
 
@@ -27,7 +28,7 @@ plan. docs/ci.md has a workflow that uses it.`,
   fanout compare --threshold 10% --format markdown results/main results/branch >comment.md`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usage("see fanout help compare", "compare: give two results folders or files, not %d", len(args))
+				return hint.Usage("see fanout help compare", "compare: give two results folders or files, not %d", len(args))
 			}
 			return nil
 		},
@@ -43,16 +44,16 @@ plan. docs/ci.md has a workflow that uses it.`,
 }
 
 func runCompare(stdout, stderr io.Writer, args []string, threshold, format string, force bool) error {
-	hint := "see fanout help compare"
+	help := "see fanout help compare"
 	least, err := parsePercent(threshold)
 	if err != nil {
-		return usage(hint, "threshold %w", err)
+		return hint.Usage(help, "threshold %w", err)
 	}
 	write := map[string]func(*report.Comparison, io.Writer) error{
 		"text": (*report.Comparison).Text, "markdown": (*report.Comparison).Markdown,
 	}[format]
 	if write == nil {
-		return usage(hint, "format %q: must be text or markdown", format)
+		return hint.Usage(help, "format %q: must be text or markdown", format)
 	}
 	var runs [2]*report.Report
 	for i, path := range args {
@@ -62,7 +63,7 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 	}
 	if err := report.Mismatch(runs[0].Header, runs[1].Header); err != nil {
 		if !force {
-			return usage("measure both alike, or give --force if you know why they may be compared", "%w", err)
+			return hint.Usage("measure both alike, or give --force if you know why they may be compared", "%w", err)
 		}
 		fmt.Fprintf(stderr, "warning: %v\n", err)
 	}
@@ -71,7 +72,7 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 		return fmt.Errorf("write the comparison: %w", err)
 	}
 	if err := c.Err(); err != nil {
-		return failed("fanout report on each shows why; a machine that was busy shows as a drift", "%w", err)
+		return hint.Failed("fanout report on each shows why; a machine that was busy shows as a drift", "%w", err)
 	}
 	return nil
 }

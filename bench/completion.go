@@ -8,6 +8,7 @@ import (
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
+	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
 
@@ -19,7 +20,7 @@ func addCompletions(root *cobra.Command) {
 		values := map[string][]string{
 			"network":       networks,
 			"client":        store.Names,
-			"arch":          {"x86_64", "arm64"},
+			"arch":          lambda.Architectures,
 			"storage-class": {string(cost.Standard), string(cost.Express)},
 			"concurrency":   {"auto", "1", "16", "64", "256"},
 			"memory":        {"128", "256", "512", "1024", "1769", "3008"},

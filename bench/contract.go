@@ -12,13 +12,13 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"fanout/bench/internal/objects"
-	"fanout/bench/internal/sandbox"
 	"fanout/bench/internal/trial"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
 
 // contractCase is one thing that a contender must do.
@@ -293,7 +293,7 @@ func timeLimit(ctx context.Context, k *checker) error {
 // checker puts one contender through the cases.
 type checker struct {
 	lab             *lab
-	lambda          *lambda.Client
+	lambda          *awslambda.Client
 	fixtures        *fixtures
 	function, small string // at checkMemoryMB and checkSmallMB
 	limited         bool
@@ -340,7 +340,7 @@ type reply struct {
 	}
 	payload []byte
 	failure *fetch.Error // the function's
-	report  sandbox.Report
+	report  lambda.Report
 }
 
 func (k *checker) invoke(ctx context.Context, function string, ev fetch.Event) (reply, error) {
@@ -352,14 +352,14 @@ func (k *checker) invoke(ctx context.Context, function string, ev fetch.Event) (
 }
 
 func (k *checker) send(ctx context.Context, function string, payload []byte) (reply, error) {
-	out, err := k.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: &function, Payload: payload, LogType: types.LogTypeTail})
+	out, err := k.lambda.Invoke(ctx, &awslambda.InvokeInput{FunctionName: &function, Payload: payload, LogType: types.LogTypeTail})
 	if err != nil {
 		return reply{}, fmt.Errorf("invoke %s: %w", function, err)
 	}
 	got := reply{payload: out.Payload}
 	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
 	if err == nil {
-		got.report, err = sandbox.ParseReport(string(tail))
+		got.report, err = lambda.ParseReport(string(tail))
 	}
 	if err != nil {
 		return reply{}, fmt.Errorf("invoke %s: log tail: %w", function, err)
@@ -457,7 +457,7 @@ func (k *checker) withFaults(f objects.Faults, do func() error) error {
 
 // setTimeout changes the function's time limit; its next start is cold.
 func (k *checker) setTimeout(ctx context.Context, seconds int32) error {
-	_, err := k.lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: &k.function, Timeout: &seconds})
+	_, err := k.lambda.UpdateFunctionConfiguration(ctx, &awslambda.UpdateFunctionConfigurationInput{FunctionName: &k.function, Timeout: &seconds})
 	if err != nil {
 		return fmt.Errorf("set the time limit of %s: %w", k.function, err)
 	}

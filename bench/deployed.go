@@ -11,10 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 // functionARN is a Lambda function's, without a version.
@@ -22,22 +24,22 @@ var functionARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12
 
 // parseDeployed checks the flags that name deployed functions.
 func (rf *runFlags) parseDeployed() error {
-	const hint = "see fanout help run"
+	const help = "see fanout help run"
 	switch {
 	case rf.stack != "" && len(rf.functions) > 0:
-		return usage(hint, "--stack and --function exclude each other")
+		return hint.Usage(help, "--stack and --function exclude each other")
 	case rf.stack != "" && rf.bucket != "":
-		return usage(hint, "--bucket goes with --function: a stack knows its own")
+		return hint.Usage(help, "--bucket goes with --function: a stack knows its own")
 	case len(rf.functions) > 0 && rf.bucket == "":
-		return usage(hint, "--function needs --bucket")
+		return hint.Usage(help, "--function needs --bucket")
 	case len(rf.contenderFlags) > 0:
-		return usage(hint, "--contender runs in the sandbox: leave out --stack and --function")
+		return hint.Usage(help, "--contender runs in the sandbox: leave out --stack and --function")
 	case rf.given("network"):
-		return usage(hint, "--network is the sandbox's: deployed functions have their own")
+		return hint.Usage(help, "--network is the sandbox's: deployed functions have their own")
 	}
 	for _, f := range rf.functions {
 		if !functionARN.MatchString(f) {
-			return usage(hint, "function %q: must be a function's ARN, without a version", f)
+			return hint.Usage(help, "function %q: must be a function's ARN, without a version", f)
 		}
 	}
 	rf.functions = unique(rf.functions)
@@ -71,7 +73,7 @@ type stackOutputs struct {
 func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+		return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
 	}
 	var named []deployedFunction
 	for _, arn := range rf.functions {
@@ -83,7 +85,7 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
 			return err
 		}
 	}
-	client := lambda.NewFromConfig(cfg)
+	client := awslambda.NewFromConfig(cfg)
 	targets, err := describeFunctions(ctx, client, found.functions)
 	if err != nil {
 		return err
@@ -93,7 +95,7 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
 		return rf.given("memory") && !slices.Contains(rf.memoriesMB, t.MemoryMB) || rf.given("arch") && !slices.Contains(rf.archs, t.Arch)
 	})
 	if len(targets) == 0 {
-		return failed("leave out --memory and --arch to measure all of them", "none of the %d functions has the memory size and architecture asked for", all)
+		return hint.Failed("leave out --memory and --arch to measure all of them", "none of the %d functions has the memory size and architecture asked for", all)
 	}
 	rf.plan.MemoriesMB, rf.plan.Architectures, rf.plan.Contenders = nil, nil, nil
 	for _, t := range targets {
@@ -128,10 +130,10 @@ func describeStack(ctx context.Context, client *cloudformation.Client, name stri
 	var s stackOutputs
 	out, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if err != nil {
-		return s, failed("deploy it first: npx aws-cdk deploy; see AWS_PROFILE and AWS_REGION, too", "describe stack %s: %w", name, err)
+		return s, hint.Failed("deploy it first: npx aws-cdk deploy; see AWS_PROFILE and AWS_REGION, too", "describe stack %s: %w", name, err)
 	}
 	if len(out.Stacks) != 1 {
-		return s, failed("give the stack's name or ARN", "describe stack %s: %d stacks", name, len(out.Stacks))
+		return s, hint.Failed("give the stack's name or ARN", "describe stack %s: %d stacks", name, len(out.Stacks))
 	}
 	for _, o := range out.Stacks[0].Outputs {
 		value := aws.ToString(o.OutputValue)
@@ -143,35 +145,35 @@ func describeStack(ctx context.Context, client *cloudformation.Client, name stri
 		case key == "Objects":
 			s.objects = &corpus.Spec{}
 			if err := json.Unmarshal([]byte(value), s.objects); err != nil {
-				return s, failed("deploy it again with this version", "stack %s: output Objects: %w", name, err)
+				return s, hint.Failed("deploy it again with this version", "stack %s: output Objects: %w", name, err)
 			}
 			if err := s.objects.Validate(); err != nil {
-				return s, failed("deploy it again with this version", "stack %s: output Objects: %w", name, err)
+				return s, hint.Failed("deploy it again with this version", "stack %s: output Objects: %w", name, err)
 			}
 		case strings.HasSuffix(key, "Arn") && functionARN.MatchString(value):
 			s.functions = append(s.functions, deployedFunction{value, contenderOf(key)})
 		}
 	}
 	if s.bucket == "" || len(s.functions) == 0 {
-		return s, failed("name a stack that this repository's CDK app made", "stack %s has no outputs Bucket and …Arn", name)
+		return s, hint.Failed("name a stack that this repository's CDK app made", "stack %s has no outputs Bucket and …Arn", name)
 	}
 	return s, nil
 }
 
 // describeFunctions reads memory and architecture from each function's own
 // configuration.
-func describeFunctions(ctx context.Context, client *lambda.Client, functions []deployedFunction) ([]trial.Target, error) {
+func describeFunctions(ctx context.Context, client *awslambda.Client, functions []deployedFunction) ([]trial.Target, error) {
 	targets := make([]trial.Target, 0, len(functions))
 	for _, function := range functions {
 		arn := function.arn
-		f, err := client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &arn})
+		f, err := client.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &arn})
 		if err != nil {
-			return nil, failed("see AWS_PROFILE and AWS_REGION: the function must be in that region", "look at function %s: %w", arn, err)
+			return nil, hint.Failed("see AWS_PROFILE and AWS_REGION: the function must be in that region", "look at function %s: %w", arn, err)
 		}
 		if f.MemorySize == nil {
 			return nil, fmt.Errorf("look at function %s: it has no memory size", arn)
 		}
-		t := trial.Target{Function: arn, Contender: function.contender, MemoryMB: int(*f.MemorySize), Arch: "x86_64"}
+		t := trial.Target{Function: arn, Contender: function.contender, MemoryMB: int(*f.MemorySize), Arch: lambda.X86}
 		if len(f.Architectures) > 0 {
 			t.Arch = string(f.Architectures[0])
 		}

@@ -19,17 +19,19 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 // cloud is a fanout sandbox with a CloudFormation beside it that knows one
 // stack: what the CDK app would have deployed.
 type cloud struct {
 	env       map[string]string
-	lambda    *lambda.Client
+	lambda    *awslambda.Client
 	functions []string // ARNs
 }
 
@@ -41,7 +43,7 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 	c := &cloud{env: exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))}
 	t.Cleanup(func() { interrupt(t, cmd, stderr) })
 	for _, mb := range []int{256, 512} {
-		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-go-%s-%d", labRegion, labAccount, trial.HostArch(), mb)
+		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-go-%s-%d", labRegion, labAccount, lambda.HostArchitecture(), mb)
 		c.functions = append(c.functions, arn)
 		outputs[fmt.Sprintf("Fetch%dArn", mb)] = arn
 	}
@@ -82,7 +84,7 @@ func (c *cloud) fanout(t *testing.T, args ...string) *exec.Cmd {
 // describe gives a function its description.
 func (c *cloud) describe(t *testing.T, function, description string) {
 	t.Helper()
-	if _, err := c.lambda.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{
+	if _, err := c.lambda.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
 		FunctionName: &function, Description: &description,
 	}); err != nil {
 		t.Fatal(err)
@@ -91,7 +93,7 @@ func (c *cloud) describe(t *testing.T, function, description string) {
 
 func (c *cloud) description(t *testing.T, function string) string {
 	t.Helper()
-	f, err := c.lambda.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &function})
+	f, err := c.lambda.GetFunctionConfiguration(t.Context(), &awslambda.GetFunctionConfigurationInput{FunctionName: &function})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +135,7 @@ func TestRunStack(t *testing.T) {
 	}
 	cold := 0
 	for _, r := range f.Results {
-		if !r.OK || !slices.Contains(c.functions, r.Function) || r.Arch != trial.HostArch() {
+		if !r.OK || !slices.Contains(c.functions, r.Function) || r.Arch != lambda.HostArchitecture() {
 			t.Errorf("result %+v", r)
 		}
 		if r.Start == trial.Cold {
@@ -155,7 +157,7 @@ func TestRunStack(t *testing.T) {
 func TestRunStackContenders(t *testing.T) {
 	outputs := map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
 	for _, mb := range []string{"256", "512"} {
-		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", labRegion, labAccount, trial.HostArch(), mb)
+		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", labRegion, labAccount, lambda.HostArchitecture(), mb)
 	}
 	c := startCloud(t, outputs, "--contender", "other="+filepath.Join(bins, "foreign"))
 	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
@@ -217,7 +219,7 @@ func TestRunStackInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed || !bytes.Contains(rest, []byte("error: interrupted")) {
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != hint.StatusFailed || !bytes.Contains(rest, []byte("error: interrupted")) {
 		t.Errorf("ended with %v, said %s", err, rest)
 	}
 	for _, f := range c.functions {
@@ -250,17 +252,17 @@ func TestRunDeployedRefusals(t *testing.T) {
 		status  int
 		message string
 	}{
-		{[]string{"--stack", "Nope"}, exitFailed, "error: describe stack Nope: "},
-		{[]string{"--stack", "Fanout"}, exitFailed, "error: stack Fanout: output Objects: objects -1: "},
-		{[]string{"--stack", "Fanout", "--function", arn, "--bucket", "b"}, exitUsage, "error: --stack and --function exclude each other"},
-		{[]string{"--stack", "Fanout", "--bucket", "b"}, exitUsage, "error: --bucket goes with --function"},
-		{[]string{"--stack", "Fanout", "--network", "none"}, exitUsage, "error: --network is the sandbox's"},
-		{[]string{"--stack", "Fanout", "--contender", "x=y"}, exitUsage, "error: --contender runs in the sandbox"},
-		{[]string{"--bucket", "b"}, exitUsage, "error: --bucket goes with --function"},
-		{[]string{"--function", arn}, exitUsage, "error: --function needs --bucket"},
-		{[]string{"--function", arn + ":1", "--bucket", "b"}, exitUsage, "must be a function's ARN, without a version"},
-		{[]string{"--function", arn + "x", "--bucket", "b"}, exitFailed, "error: look at function " + arn + "x: "},
-		{[]string{"--function", arn, "--bucket", "b", "--memory", "128"}, exitFailed, "error: none of the 1 functions has"},
+		{[]string{"--stack", "Nope"}, hint.StatusFailed, "error: describe stack Nope: "},
+		{[]string{"--stack", "Fanout"}, hint.StatusFailed, "error: stack Fanout: output Objects: objects -1: "},
+		{[]string{"--stack", "Fanout", "--function", arn, "--bucket", "b"}, hint.StatusUsage, "error: --stack and --function exclude each other"},
+		{[]string{"--stack", "Fanout", "--bucket", "b"}, hint.StatusUsage, "error: --bucket goes with --function"},
+		{[]string{"--stack", "Fanout", "--network", "none"}, hint.StatusUsage, "error: --network is the sandbox's"},
+		{[]string{"--stack", "Fanout", "--contender", "x=y"}, hint.StatusUsage, "error: --contender runs in the sandbox"},
+		{[]string{"--bucket", "b"}, hint.StatusUsage, "error: --bucket goes with --function"},
+		{[]string{"--function", arn}, hint.StatusUsage, "error: --function needs --bucket"},
+		{[]string{"--function", arn + ":1", "--bucket", "b"}, hint.StatusUsage, "must be a function's ARN, without a version"},
+		{[]string{"--function", arn + "x", "--bucket", "b"}, hint.StatusFailed, "error: look at function " + arn + "x: "},
+		{[]string{"--function", arn, "--bucket", "b", "--memory", "128"}, hint.StatusFailed, "error: none of the 1 functions has"},
 	} {
 		cmd := c.fanout(t, append([]string{"run"}, tc.args...)...)
 		out, err := cmd.CombinedOutput()

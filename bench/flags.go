@@ -10,9 +10,11 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 // corpusFlags adds the flags that describe the seed objects.
@@ -54,7 +56,7 @@ const goContender = "go"
 
 func fleetFlags(f *pflag.FlagSet, fl *fleet, memories []int) {
 	f.IntSliceVar(&fl.memoriesMB, "memory", memories, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
-	f.StringSliceVar(&fl.archs, "arch", []string{trial.HostArch()}, "architectures: x86_64, arm64")
+	f.StringSliceVar(&fl.archs, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
 	f.StringArrayVar(&fl.contenderFlags, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
 	f.DurationVar(&fl.timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
 	f.StringVar(&fl.networkFlag, "network", string(objects.S3Standard), "the embedded S3's network: s3-standard, s3-express or none")
@@ -65,26 +67,26 @@ func fleetFlags(f *pflag.FlagSet, fl *fleet, memories []int) {
 
 // parse checks what the flags said, before anything is created.
 func (fl *fleet) parse(command string) error {
-	hint := "see fanout help " + command
+	help := "see fanout help " + command
 	var err error
 	if fl.network, err = objects.ParseNetwork(fl.networkFlag); err != nil {
-		return usage(hint, "%w", err)
+		return hint.Usage(help, "%w", err)
 	}
 	for _, mb := range fl.memoriesMB {
-		if err := trial.CheckMemory(mb); err != nil {
-			return usage(hint, "%w", err)
+		if err := lambda.CheckMemory(mb); err != nil {
+			return hint.Usage(help, "%w", err)
 		}
 	}
 	for _, a := range fl.archs {
-		if a != "x86_64" && a != "arm64" {
-			return usage(hint, "arch %q: must be x86_64 or arm64", a)
+		if err := lambda.CheckArchitecture(a); err != nil {
+			return hint.Usage(help, "%w", err)
 		}
 	}
 	if fl.timeout < time.Second || fl.timeout > 15*time.Minute || fl.timeout%time.Second != 0 {
-		return usage(hint, "timeout %v: must be 1s to 15m, in whole seconds", fl.timeout)
+		return hint.Usage(help, "timeout %v: must be 1s to 15m, in whole seconds", fl.timeout)
 	}
 	if err := fl.corpus.Validate(); err != nil {
-		return usage(hint, "%w", err)
+		return hint.Usage(help, "%w", err)
 	}
 	fl.contenders = []contender{{goContender, ownBootstrap}}
 	for _, text := range fl.contenderFlags {
@@ -96,7 +98,7 @@ func (fl *fleet) parse(command string) error {
 			err = fl.add(c)
 		}
 		if err != nil {
-			return usage(hint, "%w", err)
+			return hint.Usage(help, "%w", err)
 		}
 	}
 	fl.memoriesMB, fl.archs = unique(fl.memoriesMB), unique(fl.archs)

@@ -15,8 +15,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/sandbox"
 	"fanout/bench/internal/trial"
@@ -52,11 +53,11 @@ func startLab(fl *fleet, log *slog.Logger) (_ *lab, err error) {
 	for _, c := range fl.contenders {
 		for _, arch := range fl.archs {
 			if _, err := os.Stat(c.path(arch)); err != nil {
-				hint := "check the path after " + c.name + "="
+				help := "check the path after " + c.name + "="
 				if c.name == goContender {
-					hint = "build it first: make build (for the other architecture: make package)"
+					help = "build it first: make build (for the other architecture: make package)"
 				}
-				return nil, failed(hint, "contender %s: %w", c.name, err)
+				return nil, hint.Failed(help, "contender %s: %w", c.name, err)
 			}
 		}
 	}
@@ -68,7 +69,7 @@ func startLab(fl *fleet, log *slog.Logger) (_ *lab, err error) {
 		}
 	}()
 	if l.dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", labDirPrefix, os.Getpid())); err != nil {
-		return nil, failed("see TMPDIR", "make a temporary folder: %w", err)
+		return nil, hint.Failed("see TMPDIR", "make a temporary folder: %w", err)
 	}
 	storage := objects.Config{Network: fl.network, Seed: fl.seed, Dir: l.dir, PublicRead: fl.publicRead, Region: labRegion, Log: log}
 	if fl.spillAll {
@@ -76,7 +77,7 @@ func startLab(fl *fleet, log *slog.Logger) (_ *lab, err error) {
 	}
 	l.s3, err = objects.Start(storage)
 	if err != nil {
-		return nil, failed("see above", "start the embedded S3: %w", err)
+		return nil, hint.Failed("see above", "start the embedded S3: %w", err)
 	}
 	l.s3.AddKey(l.key.AccessKeyID, l.key.SecretAccessKey)
 	if err := l.s3.CreateBucket(labBucket); err != nil {
@@ -139,8 +140,8 @@ func (l *lab) exports() map[string]string {
 }
 
 // client speaks to the sandbox as it would to AWS.
-func (l *lab) client() *lambda.Client {
-	return lambda.New(lambda.Options{
+func (l *lab) client() *awslambda.Client {
+	return awslambda.New(awslambda.Options{
 		BaseEndpoint: aws.String(l.lambda.URL()),
 		Region:       labRegion,
 		Credentials:  credentials.NewStaticCredentialsProvider(l.key.AccessKeyID, l.key.SecretAccessKey, ""),

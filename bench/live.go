@@ -20,7 +20,7 @@ import (
 type live struct {
 	out    io.Writer
 	height int // rows at most
-	rows   map[settingKey]*liveRow
+	rows   map[trial.Key]*liveRow
 	count  int // of results
 	drawn  int // lines on the screen
 }
@@ -37,7 +37,7 @@ type liveRow struct {
 const aroundLive = 4
 
 func newLive(out io.Writer) *live {
-	l := &live{out: out, height: 20, rows: map[settingKey]*liveRow{}}
+	l := &live{out: out, height: 20, rows: map[trial.Key]*liveRow{}}
 	if f, ok := out.(*os.File); ok {
 		if _, height, err := term.GetSize(int(f.Fd())); err == nil {
 			l.height = max(height-aroundLive, 1)
@@ -49,10 +49,10 @@ func newLive(out io.Writer) *live {
 // add takes a result and draws the table anew; the cursor stands at the start
 // of the line below it, before and after.
 func (l *live) add(s trial.Setting, r trial.Result) {
-	row := l.rows[keyOf(s)]
+	row := l.rows[s.Key()]
 	if row == nil {
 		row = &liveRow{setting: s}
-		l.rows[keyOf(s)] = row
+		l.rows[s.Key()] = row
 	}
 	l.count++
 	row.changed = l.count
@@ -90,9 +90,7 @@ func (l *live) visible() []*liveRow {
 	slices.SortFunc(rows, func(a, b *liveRow) int { return cmp.Compare(b.changed, a.changed) })
 	rows = rows[:min(len(rows), l.height)]
 	slices.SortFunc(rows, func(a, b *liveRow) int {
-		s, t := a.setting.Target, b.setting.Target
-		return cmp.Or(cmp.Compare(s.Contender, t.Contender), cmp.Compare(s.Arch, t.Arch), cmp.Compare(s.MemoryMB, t.MemoryMB),
-			cmp.Compare(a.setting.Client, b.setting.Client), cmp.Compare(uint(a.setting.Concurrency-1), uint(b.setting.Concurrency-1)), cmp.Compare(s.Function, t.Function))
+		return a.setting.Key().Compare(b.setting.Key())
 	})
 	return rows
 }
@@ -115,9 +113,9 @@ func (r *liveRow) String() string {
 		}
 		return c
 	}, r.failed)
-	text := []rune(fmt.Sprintf("  %-28.28s n %3d  warm %9s %-5s cold %9s %s", settingName(r.setting), len(r.warm), warm, precision, cold, failed))
+	text := []rune(fmt.Sprintf("  %-28.28s n %3d  warm %9s %-5s cold %9s %s", r.setting.Key().Short(), len(r.warm), warm, precision, cold, failed))
 	if len(r.warm) == 0 && failed != "" {
-		text = []rune(fmt.Sprintf("  %-28.28s n   0  %s", settingName(r.setting), failed))
+		text = []rune(fmt.Sprintf("  %-28.28s n   0  %s", r.setting.Key().Short(), failed))
 	}
 	return string(text[:min(len(text), 79)])
 }

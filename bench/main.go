@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/sandbox"
 )
 
@@ -34,21 +35,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	var p *problem
-	if !errors.As(err, &p) {
-		p = &problem{err, "see fanout help", exitFailed}
-		if root.Flags().NArg() > 0 && len(args) > 0 { // cobra's own: an unknown subcommand or argument
-			if c, _, findErr := root.Find(args); findErr != nil || c == root {
-				p.status = exitUsage
-			}
-		}
-		var hinting interface{ Hint() string }
-		if errors.As(err, &hinting) {
-			p.hint = hinting.Hint()
+	next, status := hint.Of(err, "see fanout help")
+	var known *hint.Error
+	if !errors.As(err, &known) && root.Flags().NArg() > 0 && len(args) > 0 { // cobra's own: an unknown subcommand or argument
+		if c, _, findErr := root.Find(args); findErr != nil || c == root {
+			status = hint.StatusUsage
 		}
 	}
-	fmt.Fprintf(stderr, "error: %v\nhint: %s\n", p.err, p.hint)
-	return p.status
+	fmt.Fprintf(stderr, "error: %v\nhint: %s\n", err, next)
+	return status
 }
 
 // rootCommand is the command with all of its subcommands.
@@ -64,43 +59,17 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &problem{err, "see fanout help " + c.Name(), exitUsage}
+		return hint.Usage("see fanout help "+c.Name(), "%w", err)
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
 	addCompletions(root)
 	return root
 }
 
-// Exit statuses.
-const (
-	exitFailed = 1
-	exitUsage  = 2
-)
-
-// problem is an error with what to do next.
-type problem struct {
-	err    error
-	hint   string
-	status int
-}
-
-func (p *problem) Error() string { return p.err.Error() }
-func (p *problem) Unwrap() error { return p.err }
-
-// usage is wrong usage, found before anything was created.
-func usage(hint string, format string, args ...any) error {
-	return &problem{fmt.Errorf(format, args...), hint, exitUsage}
-}
-
-// failed is a run that failed.
-func failed(hint string, format string, args ...any) error {
-	return &problem{fmt.Errorf(format, args...), hint, exitFailed}
-}
-
 // noArguments refuses arguments, as wrong usage.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usage("see fanout help "+c.Name(), "%s: unexpected argument %q", c.Name(), args[0])
+		return hint.Usage("see fanout help "+c.Name(), "%s: unexpected argument %q", c.Name(), args[0])
 	}
 	return nil
 }

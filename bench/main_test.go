@@ -19,12 +19,14 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/smithy-go"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/trial"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
 
 // bins is a folder laid out as make build leaves the repository, so that the
@@ -78,7 +80,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", filepath.Join(bins, "bin")+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("BINS", bins)
-			e.Setenv("ARCH", trial.HostArch())
+			e.Setenv("ARCH", lambda.HostArchitecture())
 			return nil
 		},
 	})
@@ -137,8 +139,8 @@ func exports(t *testing.T, lines []string) map[string]string {
 }
 
 // lambdaOf gives a client for what a sandbox exports.
-func lambdaOf(env map[string]string) *lambda.Client {
-	return lambda.New(lambda.Options{
+func lambdaOf(env map[string]string) *awslambda.Client {
+	return awslambda.New(awslambda.Options{
 		BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL_LAMBDA"]), Region: env["AWS_REGION"],
 		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
 	})
@@ -207,8 +209,8 @@ func TestInterrupt(t *testing.T) {
 				t.Fatal(err)
 			}
 			var exit *exec.ExitError
-			if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
-				t.Errorf("ended with %v, want exit status %d", err, exitFailed)
+			if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != hint.StatusFailed {
+				t.Errorf("ended with %v, want exit status %d", err, hint.StatusFailed)
 			}
 			f, err := trial.ReadPath(filepath.Join(cmd.Dir, "r"))
 			if err != nil || len(f.Results) < 2 {
@@ -260,7 +262,7 @@ func TestSandboxServes(t *testing.T) {
 	cmd, stdout, stderr := command(t, "sandbox", "--memory", "128,512", "--objects", "300")
 	announced := until(t, stderr, `^serving until interrupted`)
 	env := exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))
-	function := "fanout-go-" + trial.HostArch() + "-512"
+	function := "fanout-go-" + lambda.HostArchitecture() + "-512"
 	if !slices.Contains(announced, "function "+function) {
 		t.Errorf("said %q", announced)
 	}
@@ -269,7 +271,7 @@ func TestSandboxServes(t *testing.T) {
 			t.Errorf("%s=%s is not on loopback", name, value)
 		}
 	}
-	out, err := lambdaOf(env).Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &function, Payload: []byte(`{"s3_bucket_name":"fanout-lab","folder":"objects/"}`)})
+	out, err := lambdaOf(env).Invoke(t.Context(), &awslambda.InvokeInput{FunctionName: &function, Payload: []byte(`{"s3_bucket_name":"fanout-lab","folder":"objects/"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +301,7 @@ func TestSandboxServes(t *testing.T) {
 	if text, err := local.Output(); err == nil || !bytes.Contains(text, []byte(`"errorType":"AccessDenied"`)) {
 		t.Errorf("local with a wrong secret: %s, %v", text, err)
 	}
-	_, err = lambdaOf(env).ListFunctions(context.WithoutCancel(t.Context()), &lambda.ListFunctionsInput{})
+	_, err = lambdaOf(env).ListFunctions(context.WithoutCancel(t.Context()), &awslambda.ListFunctionsInput{})
 	var refused smithy.APIError
 	if !errors.As(err, &refused) || refused.ErrorCode() != "InvalidSignatureException" {
 		t.Errorf("a wrong secret: %v", err)

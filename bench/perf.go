@@ -19,11 +19,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
 
@@ -79,19 +81,19 @@ the spread of the rounds' own ratios.`,
 }
 
 func (pf *perfFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
-	const hint = "see fanout help perf"
+	const help = "see fanout help perf"
 	for _, part := range pf.parts {
 		if !slices.Contains(perfParts, part) {
-			return usage(hint, "part %q: must be one of %s", part, strings.Join(perfParts, ", "))
+			return hint.Usage(help, "part %q: must be one of %s", part, strings.Join(perfParts, ", "))
 		}
 	}
 	switch {
 	case pf.rounds < 1 || pf.rounds > 1000:
-		return usage(hint, "rounds %d: must be 1 to 1000", pf.rounds)
+		return hint.Usage(help, "rounds %d: must be 1 to 1000", pf.rounds)
 	case pf.workers < 1 || pf.workers > fetch.MaxConcurrency:
-		return usage(hint, "concurrency %d: must be 1 to %d", pf.workers, fetch.MaxConcurrency)
+		return hint.Usage(help, "concurrency %d: must be 1 to %d", pf.workers, fetch.MaxConcurrency)
 	case pf.large < 1000 || pf.large > corpus.MaxCount:
-		return usage(hint, "large %d: must be 1000 to %d", pf.large, corpus.MaxCount)
+		return hint.Usage(help, "large %d: must be 1000 to %d", pf.large, corpus.MaxCount)
 	}
 	for _, part := range []struct {
 		name string
@@ -102,7 +104,7 @@ func (pf *perfFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 		if err := part.run(ctx, stdout, stderr); err != nil {
 			if ctx.Err() != nil {
-				return failed("run it again: it keeps nothing", "interrupted")
+				return hint.Failed("run it again: it keeps nothing", "interrupted")
 			}
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
@@ -128,7 +130,7 @@ type perfLab struct {
 // open starts a lab in which everybody may read, and puts the corpus.
 func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects.Network, memories []int, spec corpus.Spec, change func(*fleet)) (*perfLab, error) {
 	fl := fleet{
-		memoriesMB: memories, archs: []string{trial.HostArch()}, timeout: 15 * time.Minute, network: network,
+		memoriesMB: memories, archs: []string{lambda.HostArchitecture()}, timeout: 15 * time.Minute, network: network,
 		networkFlag: string(network), corpus: spec, seed: pf.seed, publicRead: true,
 	}
 	if change != nil {
@@ -167,7 +169,7 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 	}
 	r := results[len(results)-1]
 	if !r.OK {
-		return failed("see --verbose", "%s, %d MB: %s: %s", r.Function, r.MemoryMB, r.ErrorType, r.Error)
+		return hint.Failed("see --verbose", "%s, %d MB: %s: %s", r.Function, r.MemoryMB, r.ErrorType, r.Error)
 	}
 	if r.ProcessMS == nil {
 		return errors.New("the sandbox said nothing of CPU time")

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/hint"
 )
 
 // pricesFlags is what fanout prices was asked for.
@@ -46,13 +47,13 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 	table := cost.Builtin
 	switch ask := pf.aws || pf.endpoint != ""; {
 	case pf.aws && pf.endpoint != "":
-		return usage("see fanout help prices", "--aws and --endpoint exclude each other")
+		return hint.Usage("see fanout help prices", "--aws and --endpoint exclude each other")
 	case ask && pf.region == "":
-		return usage("see fanout help prices", "no region: give --region")
+		return hint.Usage("see fanout help prices", "no region: give --region")
 	case ask:
 		cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(cost.APIRegion))
 		if err != nil {
-			return failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+			return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
 		}
 		api := pricing.NewFromConfig(cfg, func(o *pricing.Options) {
 			if pf.endpoint != "" {
@@ -61,7 +62,7 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 		})
 		p, err := cost.Fetch(ctx, api, pf.region)
 		if err != nil {
-			return failed("see your credentials' right to pricing:GetProducts, and the region's name", "ask the price list: %w", err)
+			return hint.Failed("see your credentials' right to pricing:GetProducts, and the region's name", "ask the price list: %w", err)
 		}
 		table = cost.Table{
 			Date:    time.Now().UTC().Format(time.DateOnly),
@@ -80,7 +81,7 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 	}
 	f, err := os.Create(pf.out)
 	if err != nil {
-		return failed("give another -o", "write the prices: %w", err)
+		return hint.Failed("give another -o", "write the prices: %w", err)
 	}
 	if err := table.Write(f); err != nil {
 		_ = f.Close() // the first error is the one to tell

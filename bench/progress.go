@@ -159,20 +159,7 @@ func (p *progress) left(s trial.Step) string {
 	return fmt.Sprintf(", about %v left", left.Round(time.Second))
 }
 
-func describe(s trial.Step) string { return settingName(s.Setting) + " " + s.Start }
-
-func settingName(s trial.Setting) string {
-	text := fmt.Sprintf("%s %d MB", s.Target.Contender, s.Target.MemoryMB)
-	if s.Client != "" {
-		text += " " + s.Client
-		if s.Concurrency == trial.Auto {
-			text += " auto"
-		} else {
-			text += fmt.Sprintf(" ×%d", s.Concurrency)
-		}
-	}
-	return text
-}
+func describe(s trial.Step) string { return s.Setting.Key().Short() + " " + s.Start }
 
 func outcome(r trial.Result) string {
 	switch {

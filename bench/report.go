@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/trial"
 )
@@ -58,23 +59,23 @@ func (p *priceFlags) addTable(f *pflag.FlagSet) {
 
 // options checks the flags and reads the prices.
 func (p *priceFlags) options(command string) (report.Options, error) {
-	hint := "see fanout help " + command
+	help := "see fanout help " + command
 	if !(p.weight > 0 && p.weight <= 1) {
-		return report.Options{}, usage(hint, "weight %v: must be above 0 and at most 1", p.weight)
+		return report.Options{}, hint.Usage(help, "weight %v: must be above 0 and at most 1", p.weight)
 	}
 	class := cost.StorageClass(p.class)
 	if p.class != "" && class != cost.Standard && class != cost.Express {
-		return report.Options{}, usage(hint, "storage-class %q: must be %s or %s", p.class, cost.Standard, cost.Express)
+		return report.Options{}, hint.Usage(help, "storage-class %q: must be %s or %s", p.class, cost.Standard, cost.Express)
 	}
 	o := report.Options{Region: p.region, Class: class, Weight: p.weight, Prices: cost.Builtin}
 	if p.prices != "" {
 		f, err := os.Open(p.prices)
 		if err != nil {
-			return o, failed("fanout prices writes such a file", "read prices: %w", err)
+			return o, hint.Failed("fanout prices writes such a file", "read prices: %w", err)
 		}
 		defer f.Close() //nolint:errcheck // only read from
 		if o.Prices, err = cost.ReadTable(f); err != nil {
-			return o, failed("fanout prices writes such a file", "%s: %w", p.prices, err)
+			return o, hint.Failed("fanout prices writes such a file", "%s: %w", p.prices, err)
 		}
 	}
 	if p.region != "" {
@@ -100,14 +101,14 @@ comes about.`,
   fanout report --format png -o speedup.png results/20261124-120000`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usage("see fanout help report", "report: give one results folder or file, not %d", len(args))
+				return hint.Usage("see fanout help report", "report: give one results folder or file, not %d", len(args))
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			i := slices.Index(formatNames(), format)
 			if i < 0 {
-				return usage("see fanout help report", "format %q: must be one of %s", format, strings.Join(formatNames(), ", "))
+				return hint.Usage("see fanout help report", "format %q: must be one of %s", format, strings.Join(formatNames(), ", "))
 			}
 			options, err := prices.options("report")
 			if err != nil {
@@ -138,7 +139,7 @@ comes about.`,
 func readReport(path string, o report.Options) (*report.Report, error) {
 	results, err := trial.ReadPath(path)
 	if err != nil {
-		return nil, failed("name a folder that fanout run wrote, or its "+trial.FileName, "%w", err)
+		return nil, hint.Failed("name a folder that fanout run wrote, or its "+trial.FileName, "%w", err)
 	}
 	return report.New(results, o), nil
 }
@@ -146,7 +147,7 @@ func readReport(path string, o report.Options) (*report.Report, error) {
 func writeFile(path string, write func(io.Writer) error) error {
 	f, err := os.Create(path)
 	if err != nil {
-		return failed("give another -o", "write the report: %w", err)
+		return hint.Failed("give another -o", "write the report: %w", err)
 	}
 	if err := write(f); err != nil {
 		_ = f.Close() // the first error is the one to tell

@@ -8,15 +8,16 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
 
@@ -101,7 +102,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	}
 	path := filepath.Join(rf.out, trial.FileName)
 	if _, err := os.Stat(path); err == nil {
-		return usage("give another --out, or remove it", "%s is there already", path)
+		return hint.Usage("give another --out, or remove it", "%s is there already", path)
 	}
 	log := newLog(stderr, rf.verbose)
 	progressTo := stderr
@@ -125,10 +126,10 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	if _, reason, unlimited := strings.Cut(runner.Header.Limits, "none: "); unlimited {
-		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", reason)
+	if l := runner.Header.Limits; l.None() {
+		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", l.Reason)
 	}
-	if strings.HasSuffix(runner.Bucket, "--x-s3") { // a directory bucket's name ends so
+	if _, express := lambda.DirectoryBucket(runner.Bucket); express {
 		runner.Header.Class = string(cost.Express)
 	}
 	g, err := newGuard(rf.bounds, options, &runner)
@@ -140,11 +141,11 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	if err := os.MkdirAll(rf.out, 0o755); err != nil {
-		return failed("give another --out", "make the results' folder: %w", err)
+		return hint.Failed("give another --out", "make the results' folder: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		return failed("give another --out", "write results: %w", err)
+		return hint.Failed("give another --out", "write results: %w", err)
 	}
 	runner.Out, runner.Guard = file, g
 	runErr := runner.Probe(ctx)
@@ -153,16 +154,16 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	}
 	show.close()
 	if err := file.Close(); err != nil {
-		return failed("see the disk's free space", "write results: %w", err)
+		return hint.Failed("see the disk's free space", "write results: %w", err)
 	}
-	hint := "fanout report " + rf.out + " shows what was measured until then"
+	help := "fanout report " + rf.out + " shows what was measured until then"
 	switch {
 	case errors.Is(runErr, context.Canceled):
-		return failed(hint, "interrupted")
+		return hint.Failed(help, "interrupted")
 	case runErr != nil && ctx.Err() != nil: // and something could not be undone
-		return failed(hint, "interrupted: %w", runErr)
+		return hint.Failed(help, "interrupted: %w", runErr)
 	case runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer):
-		return failed(hint, "%w", runErr)
+		return hint.Failed(help, "%w", runErr)
 	}
 	results, err := trial.ReadPath(path)
 	if err != nil {
@@ -172,7 +173,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	if runErr != nil {
-		return failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
+		return hint.Failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
 	}
 	return nil
 }
@@ -215,7 +216,7 @@ func (rf *runFlags) parse() (err error) {
 	if err := rf.fleet.parse("run"); err != nil {
 		return err
 	}
-	const hint = "see fanout help run"
+	const help = "see fanout help run"
 	if err := rf.bounds.parse(); err != nil {
 		return err
 	}
@@ -223,7 +224,7 @@ func (rf *runFlags) parse() (err error) {
 		rf.plan.Invocations = precisionInvocations
 	}
 	if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
-		return usage(hint, "%w", err)
+		return hint.Usage(help, "%w", err)
 	}
 	if rf.deployed() {
 		if err := rf.parseDeployed(); err != nil {
@@ -231,25 +232,25 @@ func (rf *runFlags) parse() (err error) {
 		}
 	} else {
 		for _, a := range rf.archs {
-			if a != trial.HostArch() {
-				return usage("fanout sandbox --arch "+a+" runs it under qemu, for its answers",
-					"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, trial.HostArch())
+			if a != lambda.HostArchitecture() {
+				return hint.Usage("fanout sandbox --arch "+a+" runs it under qemu, for its answers",
+					"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, lambda.HostArchitecture())
 			}
 		}
 		if rf.bucket != "" {
-			return usage(hint, "--bucket goes with --function")
+			return hint.Usage(help, "--bucket goes with --function")
 		}
 	}
 	rf.plan.Clients = unique(rf.plan.Clients)
 	for _, name := range rf.plan.Clients {
 		if !store.Known(name) {
-			return usage(hint, "client %q: must be one of %v", name, store.Names)
+			return hint.Usage(help, "client %q: must be one of %v", name, store.Names)
 		}
 	}
 	rf.plan.MemoriesMB, rf.plan.Architectures = rf.memoriesMB, rf.archs
 	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.seed
 	if err := rf.plan.Validate(); err != nil {
-		return usage(hint, "%w", err)
+		return hint.Usage(help, "%w", err)
 	}
 	return nil
 }
@@ -265,12 +266,8 @@ func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *pr
 	}
 	runner.Lambda, runner.Targets, runner.Bucket = l.client(), l.targets, labBucket
 	runner.Expected = trial.Expect(rf.corpus, rf.plan.Count)
-	limits := l.lambda.Limits()
 	h := &runner.Header
-	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.network), limits.Kind
-	if limits.Reason != "" {
-		h.Limits += ": " + limits.Reason
-	}
+	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.network), l.lambda.Limits()
 	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.corpus, runner.Expected.Bytes
 	return l, nil
 }
@@ -281,9 +278,9 @@ func (l *lab) prepare(ctx context.Context, fl *fleet, show *progress) error {
 	defer show.end()
 	if err := l.seed(ctx, fl, show.count); err != nil {
 		if ctx.Err() != nil {
-			return failed("nothing was measured yet", "interrupted")
+			return hint.Failed("nothing was measured yet", "interrupted")
 		}
-		return failed("see TMPDIR's free space", "seed the bucket: %w", err)
+		return hint.Failed("see TMPDIR's free space", "seed the bucket: %w", err)
 	}
 	return nil
 }

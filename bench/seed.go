@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/hint"
 	"fanout/functions/corpus"
 )
 
@@ -45,22 +46,22 @@ remove everything under the prefix instead, all versions.`,
 }
 
 func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
-	const hint = "see fanout help seed"
+	const help = "see fanout help seed"
 	explicit := sf.endpoint != "" || os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
 	switch {
 	case sf.bucket == "":
-		return usage(hint, "no bucket: give --bucket")
+		return hint.Usage(help, "no bucket: give --bucket")
 	case sf.aws && sf.endpoint != "":
-		return usage(hint, "--aws and --endpoint exclude each other")
+		return hint.Usage(help, "--aws and --endpoint exclude each other")
 	case !sf.aws && !explicit:
-		return usage("--aws says that AWS itself is meant", "no endpoint: give --endpoint, AWS_ENDPOINT_URL_S3 or --aws")
+		return hint.Usage("--aws says that AWS itself is meant", "no endpoint: give --endpoint, AWS_ENDPOINT_URL_S3 or --aws")
 	}
 	if err := sf.spec.Validate(); err != nil {
-		return usage(hint, "%w", err)
+		return hint.Usage(help, "%w", err)
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+		return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if sf.endpoint != "" {
@@ -73,7 +74,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if sf.empty {
 		n, err := corpus.Empty(ctx, client, sf.bucket, sf.spec.Prefix, nil)
 		if err != nil {
-			return failed("run it again: it goes on where it stopped", "empty the bucket, %d removed so far: %w", n, err)
+			return hint.Failed("run it again: it goes on where it stopped", "empty the bucket, %d removed so far: %w", n, err)
 		}
 		fmt.Fprintf(stdout, "removed %d objects and versions from s3://%s/%s\n", n, sf.bucket, sf.spec.Prefix)
 		return nil
@@ -82,7 +83,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	r, err := sf.spec.Put(ctx, client, sf.bucket, show.count)
 	show.end()
 	if err != nil {
-		return failed("run it again: it goes on where it stopped", "put the corpus: %w", err)
+		return hint.Failed("run it again: it goes on where it stopped", "put the corpus: %w", err)
 	}
 	fmt.Fprintf(stdout, "s3://%s/%s: %d objects put, %d kept, %d removed\n", sf.bucket, sf.spec.Prefix, r.Put, r.Kept, r.Removed)
 	return nil

@@ -162,7 +162,7 @@ func (m *measurer) run(ctx context.Context, c *scorecard) error {
 	r := report.New(f, report.Options{})
 	c.host, c.rows, c.objects = f.Header.Host, r.Rows, r.Objects
 	for i := range c.rows {
-		c.rows[i].MaxMemoryMB = coldMemory(f.Results, c.rows[i].Setting)
+		c.rows[i].MaxMemoryMB = coldMemory(f.Results, c.rows[i].Key)
 	}
 	for _, row := range r.Rows {
 		if row.MemoryMB == 1769 {
@@ -174,10 +174,10 @@ func (m *measurer) run(ctx context.Context, c *scorecard) error {
 
 // coldMemory is the most that a process took which served this setting only:
 // Go's clients take turns in the same one, and its peak is the largest's.
-func coldMemory(results []trial.Result, s report.Setting) int {
+func coldMemory(results []trial.Result, k trial.Key) int {
 	most := 0
 	for _, r := range results {
-		if r.OK && r.Start == trial.Cold && r.Contender == s.Contender && r.Client == s.Client && r.MemoryMB == s.MemoryMB && r.Concurrency == s.Concurrency {
+		if r.OK && r.Start == trial.Cold && r.Key() == k {
 			most = max(most, r.MaxMemoryMB)
 		}
 	}

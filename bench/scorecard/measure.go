@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
 )
 
 // rustBootstrap is where cargo puts what make rust builds.
@@ -380,7 +380,7 @@ func copyTree(to, from, but string) error {
 
 // packages makes all packages that can be made here.
 func (m *measurer) packages(ctx context.Context, c *scorecard) error {
-	out, arch := filepath.Join(m.dir, "build"), trial.HostArch()
+	out, arch := filepath.Join(m.dir, "build"), lambda.HostArchitecture()
 	pack := func(arch string, args ...string) error {
 		_, err := m.exec(ctx, ".", nil, "go", append([]string{"run", "./functions/cmd/package", "-o", out, "-arch", arch}, args...)...)
 		return err

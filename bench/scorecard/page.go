@@ -8,7 +8,7 @@ import (
 
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
-	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
 
@@ -41,7 +41,7 @@ builds say little, their CPU times more.
 	three := func(what string, of func(side) string) []string {
 		return []string{what, of(c.goSDK), of(c.goLean), of(c.rust)}
 	}
-	host := trial.HostArch()
+	host := lambda.HostArchitecture()
 	table(&b, []string{"", "Go, SDK", "Go, lean", "Rust"}, [][]string{
 		three("handler: lines of code", func(s side) string { return fmt.Sprint(s.handler.Lines) }),
 		three("handler: complexity (scc)", func(s side) string { return fmt.Sprint(s.handler.Complexity) }),

@@ -45,7 +45,7 @@ func TestColdMemory(t *testing.T) {
 		result("tuned", trial.Cold, 50, true),  // another client
 		result("lean", trial.Cold, 128, false), // killed
 	}
-	if got := coldMemory(results, report.Setting{Contender: "go", Client: "lean", MemoryMB: 128, Concurrency: 64}); got != 27 {
+	if got := coldMemory(results, trial.Key{Contender: "go", Client: "lean", MemoryMB: 128, Concurrency: 64}); got != 27 {
 		t.Errorf("%d MB, want 27", got)
 	}
 }
@@ -54,7 +54,7 @@ func TestPage(t *testing.T) {
 	row := func(contender, client string, mb int, warm, cpu float64) report.Row {
 		one := func(v float64) stats.Summary { return stats.Summarise([]float64{v}) }
 		return report.Row{
-			Setting: report.Setting{Contender: contender, Client: client, MemoryMB: mb},
+			Setting: report.Setting{Key: trial.Key{Contender: contender, Client: client, MemoryMB: mb}},
 			Warm:    one(warm), CPUPerObject: one(cpu), Init: one(10), MaxMemoryMB: 30,
 		}
 	}

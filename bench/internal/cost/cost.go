@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fanout/functions/lambda"
 )
 
 // StorageClass is the S3 storage class of the objects read.
@@ -105,8 +107,8 @@ func (t Table) validate() error {
 func (p Prices) validate() error {
 	figures := map[string]float64{"lambda_usd_per_million_requests": p.MillionRequests}
 	for arch, usd := range p.GBSecond {
-		if arch != "x86_64" && arch != "arm64" {
-			return fmt.Errorf("architecture %q: must be x86_64 or arm64", arch)
+		if err := lambda.CheckArchitecture(arch); err != nil {
+			return err
 		}
 		figures["lambda_usd_per_gb_second of "+arch] = usd
 	}

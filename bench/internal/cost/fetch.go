@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/pricing"
 	"github.com/aws/aws-sdk-go-v2/service/pricing/types"
+
+	"fanout/functions/lambda"
 )
 
 // APIRegion is where the Price List API is served from, whatever region is
@@ -29,8 +31,8 @@ type wanted struct {
 }
 
 var wantedPrices = []wanted{
-	{"AWSLambda", "AWS-Lambda-Duration", nil, 1, func(p *Prices, usd float64) { p.GBSecond["x86_64"] = usd }},
-	{"AWSLambda", "AWS-Lambda-Duration-ARM", nil, 1, func(p *Prices, usd float64) { p.GBSecond["arm64"] = usd }},
+	{"AWSLambda", "AWS-Lambda-Duration", nil, 1, func(p *Prices, usd float64) { p.GBSecond[lambda.X86] = usd }},
+	{"AWSLambda", "AWS-Lambda-Duration-ARM", nil, 1, func(p *Prices, usd float64) { p.GBSecond[lambda.ARM] = usd }},
 	{"AWSLambda", "AWS-Lambda-Requests", nil, 1e6, func(p *Prices, usd float64) { p.MillionRequests = usd }},
 	{"AmazonS3", "S3-API-Tier1", regexp.MustCompile(`^([A-Z]{2,4}[0-9]?-)?Requests-Tier1$`), 1000, func(p *Prices, usd float64) { p.setStandard(func(s *S3Prices) { s.ThousandLISTs = usd }) }},
 	{"AmazonS3", "S3-API-Tier2", regexp.MustCompile(`^([A-Z]{2,4}[0-9]?-)?Requests-Tier2$`), 1000, func(p *Prices, usd float64) { p.setStandard(func(s *S3Prices) { s.ThousandGETs = usd }) }},

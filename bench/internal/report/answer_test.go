@@ -24,6 +24,7 @@ import (
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
 
 // usedBy is what one synthetic invocation used.
@@ -38,7 +39,7 @@ type usedBy struct {
 func (u usedBy) result(i int) trial.Result {
 	r := trial.Result{
 		Contender: u.contender, MemoryMB: u.memory, Arch: "x86_64", Client: u.client, Concurrency: u.workers, Start: trial.Warm, Seq: i,
-		OK: true, DurationMS: u.ms, BilledMS: math.Ceil(u.ms), MaxMemoryMB: u.maxMB, ProcessMS: &u.cpu, Limits: u.limits,
+		OK: true, DurationMS: u.ms, BilledMS: math.Ceil(u.ms), MaxMemoryMB: u.maxMB, ProcessMS: &u.cpu, Limits: lambda.ParseLimits(u.limits),
 		Stats: &fetch.Stats{
 			Objects: 1000, Bytes: 25_500_000, Retries: u.retries, ListMS: u.list, TTFBP50MS: &u.p50, TTFBP99MS: &u.p99, Concurrency: u.workers,
 		},
@@ -55,7 +56,7 @@ func (u usedBy) result(i int) trial.Result {
 
 func header() trial.Header {
 	return trial.Header{
-		Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: "cgroup-v1",
+		Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: lambda.Limits{By: lambda.CgroupV1},
 		Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Unix(0, 0).UTC(),
 		Plan: trial.Plan{MemoriesMB: []int{128, 1769}, Architectures: []string{"x86_64"}, Clients: []string{"stock"}, Concurrencies: []int{4, 64}, Contenders: []string{"go"}},
 	}
@@ -119,7 +120,7 @@ func TestVerdictUnlimited(t *testing.T) {
 	f := trial.File{Header: header(), Results: []trial.Result{
 		usedBy{memory: 128, workers: 64, client: "stock", ms: 500, cpu: 365, p50: 20, p99: 100, list: 20, maxMB: 127}.result(0),
 	}}
-	f.Header.Limits = "none: no permission"
+	f.Header.Limits = lambda.ParseLimits("none: no permission")
 	if v := New(f, Options{}).Rows[0].Verdict; v.CPU.Known || v.Memory.Known || v.Kind == CPUBound || v.Kind == MemoryBound {
 		t.Errorf("%+v", v)
 	}
@@ -442,7 +443,7 @@ func build(rng *rand.Rand, n int, slower func(memory, workers int) float64) *Rep
 			for _, res := range sample(rng, usedBy{ms: (200 + 3e5/float64(memory)) * slower(memory, workers)}, n, sigma) {
 				ms = append(ms, res.DurationMS)
 			}
-			s := Setting{Contender: "go", MemoryMB: memory, Arch: "x86_64", Client: "lean", Concurrency: workers}
+			s := Setting{Key: trial.Key{Contender: "go", MemoryMB: memory, Arch: "x86_64", Client: "lean", Concurrency: workers}}
 			r.Rows = append(r.Rows, Row{Setting: s, Warm: stats.Summarise(ms), Invocations: n})
 		}
 	}
@@ -583,7 +584,7 @@ func TestMismatch(t *testing.T) {
 		{"another backend", func(h *trial.Header) { h.Backend = trial.AWS }, "backend: sandbox, aws"},
 		{"another machine", func(h *trial.Header) { h.Host = "Other CPU" }, "machine: "},
 		{"another network", func(h *trial.Header) { h.Network = "none" }, "network: "},
-		{"without limits", func(h *trial.Header) { h.Limits = "none: no permission" }, "limits: "},
+		{"without limits", func(h *trial.Header) { h.Limits = lambda.ParseLimits("none: no permission") }, "limits: "},
 		{"other objects", func(h *trial.Header) { h.Corpus.Seed++ }, "corpus: "},
 		{"other sizes", func(h *trial.Header) { h.Plan.MemoriesMB = []int{128} }, "memories: [128 1769], [128]"},
 		{"other clients", func(h *trial.Header) { h.Plan.Clients = []string{"lean"} }, "clients: "},

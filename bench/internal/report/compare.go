@@ -150,7 +150,7 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 
 // fullName names all of a setting: two reports may leave out different parts.
 func (r *Report) fullName(row Row) string {
-	return clip(fmt.Sprintf("%s %s %s ×%s %d MB", row.Contender, row.Arch, word(row.Client), row.askedFor(), row.MemoryMB), 60)
+	return clip(fmt.Sprintf("%s %s %s ×%s %d MB", row.Contender, row.Arch, word(row.Client), row.Key.Workers(), row.MemoryMB), 60)
 }
 
 func (c *Comparison) times(name, metric string, old, new stats.Summary) {

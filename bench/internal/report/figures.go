@@ -107,10 +107,6 @@ func (c *charts) name(row Row) string {
 	return fmt.Sprintf("%d MB %s, %s", row.MemoryMB, c.who(row), workers(row))
 }
 
-// inFlight is how many read at a time, as asked for, or else as chosen; 0 where
-// unknown.
-func inFlight(row Row) int { return cmp.Or(row.Concurrency, row.Chosen) }
-
 // workers reads «1 worker» or «auto 64 workers».
 func workers(row Row) string {
 	if row.Workers() == "1" {
@@ -302,7 +298,7 @@ func (c *charts) frontier() figure {
 					p.Add(points(draw.GlyphStyle{Color: ink, Radius: 7.5, Shape: ring{}}, at(i)))
 				}
 				if goals := picked[i]; len(goals) > 0 {
-					labels.labels = append(labels.labels, pointLabel{at(i), fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, inFlight(row))})
+					labels.labels = append(labels.labels, pointLabel{at(i), fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.InFlight())})
 				}
 			}
 			p.Add(labels)
@@ -480,7 +476,7 @@ func (c *charts) lines(d *drawing, p *plot.Plot, rows []int, at func(Row) plotte
 // memory size.
 func (c *charts) speedUp() figure {
 	f := figure{ID: "speedup", Title: "Speed-up over one worker", Head: []string{"memory MB", "client", "workers", "warm ms", "speed-up"}}
-	rows := c.where(func(row Row) bool { return drawable(row.SpeedUp) && inFlight(row) > 0 })
+	rows := c.where(func(row Row) bool { return drawable(row.SpeedUp) && row.InFlight() > 0 })
 	if !slices.ContainsFunc(rows, func(i int) bool { return c.Rows[i].Concurrency != 1 }) {
 		f.Missing = "There is no setting with one worker and one with many to compare: measure with --concurrency 1,64."
 		return f
@@ -494,7 +490,7 @@ func (c *charts) speedUp() figure {
 	f.Summary += " The dashed line is where twice the workers would be twice as fast."
 	var workers []int
 	for _, i := range rows {
-		workers = append(workers, inFlight(c.Rows[i]))
+		workers = append(workers, c.Rows[i].InFlight())
 	}
 	panels, left := c.panels(rows, func(row Row) int { return row.MemoryMB }, func(mb int) string { return fmt.Sprintf("%d MB", mb) })
 	if left > 0 {
@@ -514,7 +510,7 @@ func (c *charts) speedUp() figure {
 			ideal := line(soft, 1, plotter.XY{X: 1, Y: 1}, plotter.XY{X: end, Y: end})
 			ideal.Dashes = []vg.Length{4, 3}
 			p.Add(ideal)
-			c.lines(d, p, panel.rows, func(row Row) plotter.XY { return plotter.XY{X: float64(inFlight(row)), Y: row.SpeedUp} }, func(Row) stats.Summary { return stats.Summary{} },
+			c.lines(d, p, panel.rows, func(row Row) plotter.XY { return plotter.XY{X: float64(row.InFlight()), Y: row.SpeedUp} }, func(Row) stats.Summary { return stats.Summary{} },
 				func(row Row) string { return fmt.Sprintf("%s: %s", c.name(row), times(row.SpeedUp)) })
 		}), ""})
 	}

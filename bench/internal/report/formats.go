@@ -230,7 +230,7 @@ func Benchfmt(w io.Writer, r *Report) error {
 		res := benchfmt.Result{
 			Iters: 1,
 			Name: benchfmt.Name(fmt.Sprintf("Read/contender=%s/arch=%s/client=%s/workers=%s/start=%s/memory=%dMB",
-				word(row.Contender), word(row.Arch), word(row.Client), word(strings.ReplaceAll(row.askedFor(), " ", "")), start, row.MemoryMB)),
+				word(row.Contender), word(row.Arch), word(row.Client), word(strings.ReplaceAll(row.Key.Workers(), " ", "")), start, row.MemoryMB)),
 			Values: []benchfmt.Value{{Value: ms.Values[i] / 1000, Unit: "sec/op", OrigValue: math.Round(ms.Values[i] * 1e6), OrigUnit: "ns/op"}},
 		}
 		if usd.N == ms.N {
@@ -259,13 +259,6 @@ func Benchfmt(w io.Writer, r *Report) error {
 		}
 	}
 	return nil
-}
-
-// askedFor is the concurrency as it was asked for: what the function made of
-// «auto» may differ between two runs of one setting.
-func (s Setting) askedFor() string {
-	s.Chosen = 0
-	return s.Workers()
 }
 
 // word makes text from a result file one word of a benchmark's name.

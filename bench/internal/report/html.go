@@ -149,8 +149,8 @@ func banner(r *Report) []string {
 		said = append(said, "Times of a custom endpoint, not AWS times, and costs at those times.")
 	case trial.Sandbox:
 		said = append(said, fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", clip(h.Host, 100)))
-		if strings.HasPrefix(h.Limits, "none") {
-			said = append(said, fmt.Sprintf("CPU and memory were not limited (%s): memory sizes mean nothing here.", clip(h.Limits, 100)))
+		if h.Limits.None() {
+			said = append(said, fmt.Sprintf("CPU and memory were not limited (%s): memory sizes mean nothing here.", clip(h.Limits.String(), 100)))
 		}
 	}
 	return said
@@ -261,7 +261,7 @@ func (c *charts) table() pageTable {
 	}
 	for i, row := range c.Rows {
 		cells := []pageCell{
-			{Text: row.Workers(), Sort: strconv.Itoa(inFlight(row))}, {Text: strconv.Itoa(row.Warm.N), Sort: strconv.Itoa(row.Warm.N)},
+			{Text: row.Workers(), Sort: strconv.Itoa(row.InFlight())}, {Text: strconv.Itoa(row.Warm.N), Sort: strconv.Itoa(row.Warm.N)},
 			median(row.Warm), {Text: none}, percentile(row.P90), percentile(row.P99), median(row.Cold), {Text: none}, median(row.CPUPerObject),
 			{Text: strconv.Itoa(row.MaxMemoryMB), Sort: strconv.Itoa(row.MaxMemoryMB)}, {Text: none}, {Text: none},
 			{Text: row.Verdict.Short(), Sort: row.Verdict.Short(), Small: clip(row.Verdict.why(), 400)},
@@ -291,7 +291,7 @@ func (c *charts) table() pageTable {
 		}
 		t.Rows = append(t.Rows, pageRow{
 			Edge: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB", row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
-			Kind: string(row.Verdict.Kind), Work: row.askedFor(), Cells: cells,
+			Kind: string(row.Verdict.Kind), Work: row.Key.Workers(), Cells: cells,
 		})
 		for _, f := range row.Failures {
 			t.Failed = append(t.Failed, fact{fmt.Sprintf("%s: %d× %s", c.name(row), f.Count, clip(f.Name, 60)), clip(f.Example, 300)})
@@ -350,7 +350,7 @@ func (r *Report) details() []fact {
 	}
 	var concurrencies []string
 	for _, n := range h.Plan.Concurrencies {
-		concurrencies = append(concurrencies, Setting{Client: "any", Concurrency: n}.Workers())
+		concurrencies = append(concurrencies, trial.Key{Client: "any", Concurrency: n}.Workers())
 	}
 	when := h.At.UTC().Format("2006-01-02 15:04 UTC")
 	if h.At.Equal(time.Time{}) {
@@ -363,7 +363,7 @@ func (r *Report) details() []fact {
 	add("host", h.Host)
 	add("region", h.Region)
 	add("network modelled", h.Network)
-	add("CPU and memory limits", h.Limits)
+	add("CPU and memory limits", h.Limits.String())
 	add("contenders", strings.Join(h.Plan.Contenders, ", "))
 	add("memories, MB", list(h.Plan.MemoriesMB))
 	add("architectures", strings.Join(h.Plan.Architectures, ", "))

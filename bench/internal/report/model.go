@@ -11,13 +11,13 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
 )
 
 // Options is what a reader may choose. The zero value is a good choice.
@@ -47,33 +47,22 @@ type Report struct {
 
 // Setting is what a row is about.
 type Setting struct {
-	Contender   string `json:"contender"`
-	MemoryMB    int    `json:"memory_mb"`
-	Arch        string `json:"arch"`
-	Client      string `json:"client"`      // empty: the contender's own
-	Concurrency int    `json:"concurrency"` // asked for; trial.Auto: see Chosen
-	Chosen      int    `json:"chosen"`      // what the function chose, from its stats; 0 where unknown
+	trial.Key
+	Chosen int `json:"chosen"` // the workers that the function says it used; 0 where unknown
 }
 
-// Workers reads «64», «auto 64» or «own».
+// Workers is how many read: what was asked for, and after "auto" what the
+// function chose: "64", "auto 64" or "own".
 func (s Setting) Workers() string {
-	switch {
-	case s.Concurrency != trial.Auto:
-		return strconv.Itoa(s.Concurrency)
-	case s.Client == "":
-		return "own"
-	case s.Chosen > 0:
-		return fmt.Sprintf("auto %d", s.Chosen)
+	if s.Concurrency == trial.Auto && s.Client != "" && s.Chosen > 0 {
+		return fmt.Sprintf("%s %d", s.Key.Workers(), s.Chosen)
 	}
-	return "auto"
+	return s.Key.Workers()
 }
 
-// workers is how many read at a time; 0 where unknown.
-func (s Setting) workers() int { return cmp.Or(s.Chosen, s.Concurrency) }
-
-// VCPU is the CPU share that the memory size buys: 1,769 MB are one vCPU, and
-// no function sees more than six (design facts measured on Lambda).
-func (s Setting) VCPU() float64 { return min(float64(s.MemoryMB)/1769, 6) }
+// InFlight is how many read at a time: what was asked for, else what the
+// function says it chose; 0 where neither is known.
+func (s Setting) InFlight() int { return cmp.Or(s.Concurrency, s.Chosen) }
 
 // Row sums up one setting. Figures are over the invocations that went well.
 type Row struct {
@@ -152,10 +141,9 @@ func New(f trial.File, o Options) *Report {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("no costs: %v; fanout prices --aws fetches them", err))
 	}
 
-	groups := map[Setting][]trial.Result{}
+	groups := map[trial.Key][]trial.Result{}
 	for _, res := range f.Results {
-		k := Setting{Contender: res.Contender, MemoryMB: res.MemoryMB, Arch: res.Arch, Client: res.Client, Concurrency: res.Concurrency}
-		groups[k] = append(groups[k], res)
+		groups[res.Key()] = append(groups[res.Key()], res)
 	}
 	for k, results := range groups {
 		row := rowOf(k, results, r.Objects, r.Bytes)
@@ -165,8 +153,7 @@ func New(f trial.File, o Options) *Report {
 		r.Rows = append(r.Rows, row)
 	}
 	slices.SortFunc(r.Rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.Contender, b.Contender), cmp.Compare(a.Arch, b.Arch),
-			cmp.Compare(a.MemoryMB, b.MemoryMB), cmp.Compare(a.Client, b.Client), cmp.Compare(uint(a.Concurrency-1), uint(b.Concurrency-1))) // auto, 0, comes last
+		return a.Key.Compare(b.Key)
 	})
 	r.speedUps()
 	r.verdicts()
@@ -214,10 +201,10 @@ func (r *Report) speedUps() {
 	}
 }
 
-func rowOf(k Setting, results []trial.Result, objects int, size int64) Row {
-	row := Row{Setting: k, Invocations: len(results)}
+func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
+	row := Row{Setting: Setting{Key: k}, Invocations: len(results)}
 	var warm, initial, first, cold, cpu, cpuMS, p50, p99, list, retries, bytes, read []float64
-	row.seen.vcpu = k.VCPU()
+	row.seen.vcpu = lambda.VCPU(k.MemoryMB)
 	for _, r := range results {
 		row.MaxMemoryMB = max(row.MaxMemoryMB, r.MaxMemoryMB)
 		if !r.OK {
@@ -252,7 +239,7 @@ func rowOf(k Setting, results []trial.Result, objects int, size int64) Row {
 				p99 = append(p99, *s.TTFBP99MS)
 			}
 		}
-		if c, ok := clamped(r.Limits); ok {
+		if c := r.Limits.VCPU; c > 0 {
 			row.seen.vcpu = min(row.seen.vcpu, c)
 		}
 	}
@@ -276,14 +263,6 @@ func rowOf(k Setting, results []trial.Result, objects int, size int64) Row {
 		u.objects, u.bytes = median(read), median(bytes)
 	}
 	return row
-}
-
-// clamped reads the sandbox's «; clamped to N vCPU»: less than the memory
-// size buys.
-func clamped(limits string) (vcpu float64, ok bool) {
-	_, rest, found := strings.Cut(limits, "; clamped to ")
-	n, err := strconv.ParseFloat(strings.TrimSuffix(rest, " vCPU"), 64)
-	return n, found && err == nil && n > 0
 }
 
 func percentile(values []float64, percent float64) Percentile {
@@ -388,8 +367,7 @@ func (r *Report) drift(f trial.File) {
 	for _, row := range r.Rows {
 		var s []stats.Timed
 		for _, res := range f.Results {
-			if res.OK && res.Start == trial.Warm && res.Contender == row.Contender && res.MemoryMB == row.MemoryMB &&
-				res.Arch == row.Arch && res.Client == row.Client && res.Concurrency == row.Concurrency {
+			if res.OK && res.Start == trial.Warm && res.Key() == row.Key {
 				s = append(s, stats.Timed{At: res.At, Value: res.DurationMS})
 			}
 		}

@@ -21,6 +21,7 @@ import (
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
 
 // hostile is what names in a results file may hold: an element, ends of an
@@ -90,7 +91,7 @@ func aws() trial.File {
 func poisoned() trial.File {
 	f := aws()
 	h := &f.Header
-	for _, text := range []*string{&h.Version, &h.Run, &h.Host, &h.Network, &h.Limits, &h.Prices, &h.Corpus.Prefix, &h.Corpus.Needle} {
+	for _, text := range []*string{&h.Version, &h.Run, &h.Host, &h.Network, &h.Limits.By, &h.Limits.Reason, &h.Prices, &h.Corpus.Prefix, &h.Corpus.Needle} {
 		*text = hostile
 	}
 	h.Backend = trial.Sandbox // which shows most of them
@@ -103,7 +104,7 @@ func poisoned() trial.File {
 		case r.MemoryMB == 128 && r.Concurrency == 64:
 			r.OK, r.ErrorType, r.Error, r.Stats = false, hostile, hostile, nil
 		}
-		r.Host, r.Run, r.Note, r.Limits = hostile, hostile, hostile, hostile
+		r.Host, r.Run, r.Note, r.Limits.By = hostile, hostile, hostile, hostile
 	}
 	return f
 }
@@ -368,7 +369,7 @@ func TestBanner(t *testing.T) {
 		{"AWS needs none", func(h *trial.Header) { h.Backend = trial.AWS }, ""},
 		{"the sandbox", func(*trial.Header) {}, "Sandbox times, not AWS times"},
 		{"an endpoint", func(h *trial.Header) { h.Backend = trial.Endpoint }, "Times of a custom endpoint, not AWS times"},
-		{"no limits", func(h *trial.Header) { h.Limits = "none: no permission" }, "not limited (none: no permission)"},
+		{"no limits", func(h *trial.Header) { h.Limits = lambda.ParseLimits("none: no permission") }, "not limited (none: no permission)"},
 	} {
 		f := example()
 		tc.change(&f.Header)

@@ -17,6 +17,7 @@ import (
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -63,7 +64,7 @@ func example() trial.File {
 	late.MemoryMB, late.OK, late.ErrorType, late.Error = 128, false, "Sandbox.Timedout", "Task timed out\x1b[31m after 3.00 seconds"
 	return trial.File{
 		Header: trial.Header{
-			Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: "cgroup-v1",
+			Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: lambda.Limits{By: lambda.CgroupV1},
 			Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Unix(0, 0).UTC(),
 		},
 		Results: []trial.Result{
@@ -93,7 +94,7 @@ func TestText(t *testing.T) {
 
 func TestUnlimitedIsSaid(t *testing.T) {
 	f := example()
-	f.Header.Limits = "none: no permission"
+	f.Header.Limits = lambda.ParseLimits("none: no permission")
 	var b bytes.Buffer
 	if err := Text(&b, New(f, Options{})); err != nil {
 		t.Fatal(err)

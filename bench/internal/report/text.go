@@ -32,8 +32,8 @@ func Text(w io.Writer, r *Report) error {
 	}
 	if h.Backend == trial.Sandbox {
 		wrap(&b, "", fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", clip(h.Host, 100)))
-		if strings.HasPrefix(h.Limits, "none") {
-			wrap(&b, "", fmt.Sprintf("CPU AND MEMORY WERE NOT LIMITED (%s): memory sizes mean nothing here.", clip(h.Limits, 100)))
+		if h.Limits.None() {
+			wrap(&b, "", fmt.Sprintf("CPU AND MEMORY WERE NOT LIMITED (%s): memory sizes mean nothing here.", clip(h.Limits.String(), 100)))
 		}
 	}
 	fmt.Fprintln(&b)

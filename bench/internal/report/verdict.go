@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"fanout/bench/internal/objects"
-	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
 )
 
 // Kind is what a setting's time is spent on.
@@ -33,10 +33,6 @@ const (
 	networkDecides = 0.80
 	latencyDecides = 0.60
 )
-
-// CeilingBytesPerS is a function's network bandwidth, 600 Mbit/s: what the
-// sandbox models.
-const CeilingBytesPerS = 600e6 / 8
 
 // Share is one resource's part, 0.97 of what there is; it may be unknown.
 type Share struct {
@@ -119,7 +115,7 @@ func (u usage) ttfbMean() float64 {
 
 func (r *Report) judge(row Row, ttfb float64) Verdict {
 	u, duration := row.seen, row.Warm.Median
-	unlimited := strings.HasPrefix(r.Header.Limits, "none")
+	unlimited := r.Header.Limits.None()
 	v := Verdict{Kind: Unknown, Memory: Share{float64(row.MaxMemoryMB) / float64(max(row.MemoryMB, 1)), row.MaxMemoryMB > 0 && !unlimited}}
 	for _, f := range row.Failures {
 		if f.Name == oom {
@@ -134,12 +130,12 @@ func (r *Report) judge(row Row, ttfb float64) Verdict {
 	}
 	latencyMS, networkMS := 0.0, 0.0
 	v.CPU = Share{u.cpuMS / (duration * u.vcpu), u.hasCPU && !unlimited}
-	if workers := row.workers(); workers > 0 && u.objects > 0 && ttfb > 0 && !math.IsInf(ttfb, 0) && u.hasStats {
+	if workers := row.InFlight(); workers > 0 && u.objects > 0 && ttfb > 0 && !math.IsInf(ttfb, 0) && u.hasStats {
 		latencyMS = u.listMS + math.Ceil(u.objects/float64(workers))*ttfb
 		v.Latency = Share{min(latencyMS/duration, 1), true}
 	}
 	if r.Header.Network != string(objects.None) {
-		networkMS = u.bytes / CeilingBytesPerS * 1000
+		networkMS = u.bytes / lambda.BandwidthBytesPerS * 1000
 		v.Network = Share{networkMS / duration, true}
 	}
 	if u.hasStats && u.objects > 0 {
@@ -157,21 +153,21 @@ func (r *Report) judge(row Row, ttfb float64) Verdict {
 		v.Helps = "fewer workers, or objects spread over more prefixes"
 	case decided(v.CPU, cpuDecides):
 		v.Kind, v.Figure = CPUBound, fmt.Sprintf("%.0f%% of its CPU share", percent(v.CPU))
-		more := min(row.MemoryMB*2, trial.MaxMemoryMB)
-		share := Setting{MemoryMB: more}.VCPU()
+		more := min(row.MemoryMB*2, lambda.MaxMemoryMB)
+		share := lambda.VCPU(more)
 		then := max(u.cpuMS/share, latencyMS, networkMS)
 		v.Helps = fmt.Sprintf("a client with less CPU an object; %s", forecast(more, duration/then, then*float64(more)/(duration*float64(row.MemoryMB))))
 		if then > duration*0.95 { // as fast as it gets
 			v.Helps = "a client with less CPU an object; more memory alone will not help much"
 		}
 	case decided(v.Network, networkDecides):
-		v.Kind, v.Figure = NetworkBound, fmt.Sprintf("%.0f%% of %.0f Mbit/s", percent(v.Network), CeilingBytesPerS*8/1e6)
+		v.Kind, v.Figure = NetworkBound, fmt.Sprintf("%.0f%% of %.0f Mbit/s", percent(v.Network), lambda.BandwidthBytesPerS*8/1e6)
 		v.Helps = "reading fewer bytes, or several functions side by side"
 	case decided(v.Latency, latencyDecides):
 		v.Kind = LatencyBound
-		v.Figure = fmt.Sprintf("%.0f%% of the time %d in flight wait for first bytes of %.0f ms", percent(v.Latency), row.workers(), ttfb)
+		v.Figure = fmt.Sprintf("%.0f%% of the time %d in flight wait for first bytes of %.0f ms", percent(v.Latency), row.InFlight(), ttfb)
 		v.Helps = "more workers"
-		if float64(row.workers()) >= u.objects {
+		if float64(row.InFlight()) >= u.objects {
 			v.Helps = "storage with a faster first byte, such as S3 Express One Zone"
 		}
 		if least := leastMemory(u.cpuMS, duration, row.MemoryMB); v.CPU.Known && least < row.MemoryMB {
@@ -196,8 +192,8 @@ func forecast(memoryMB int, faster, compute float64) string {
 // three quarters of its CPU share for the same time, in steps of 64 MB.
 func leastMemory(cpuMS, durationMS float64, memoryMB int) int {
 	const leave = 0.75
-	mb := cpuMS / durationMS / leave * 1769
-	return min(max(int(math.Ceil(mb/64))*64, trial.MinMemoryMB), memoryMB)
+	mb := cpuMS / durationMS / leave * lambda.VCPUMemoryMB
+	return min(max(int(math.Ceil(mb/64))*64, lambda.MinMemoryMB), memoryMB)
 }
 
 func mixture(v Verdict) string {

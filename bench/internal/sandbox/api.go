@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"fanout/functions/lambda"
 )
 
 // maxDrain is how much of a request that is too large is read away, so that
@@ -240,16 +242,17 @@ func (s *Sandbox) apiInvoke(w http.ResponseWriter, c *call) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Amz-Executed-Version", "$LATEST")
-	h.Set("X-Fanout-Cpu-Ms", strconv.FormatFloat(millis(out.cpu), 'f', 2, 64))
-	limit, kind := "none", s.limits.Kind
+	h.Set("X-Fanout-Cpu-Ms", strconv.FormatFloat(lambda.Milliseconds(out.cpu), 'f', 2, 64))
+	limit, held := "none", s.limits
 	if s.cgroups != nil {
 		limit = strconv.FormatFloat(out.vcpu, 'f', 3, 64)
 		if out.clamped {
-			kind += fmt.Sprintf("; clamped to %g vCPU", s.cpus)
+			held.VCPU = s.cpus
 		}
 	}
 	h.Set("X-Fanout-Cpu-Limit", limit)
-	h.Set("X-Fanout-Limits", kind)
+	held.Reason = "" // the header of every answer has the short form
+	h.Set("X-Fanout-Limits", held.String())
 	if out.failed {
 		h.Set("X-Amz-Function-Error", "Unhandled")
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fanout/functions/lambda"
 )
 
 // cpuPeriod is the length of the periods in which a CPU quota is handed out,
@@ -34,9 +36,9 @@ func ownGroupName() string {
 
 // findCgroups finds cgroups that this process may use, v1 or v2, and tries
 // them with the quota that will be the largest.
-func findCgroups(f *forker, vcpu float64) (cgroups, Limits) {
-	none := func(err error) (cgroups, Limits) {
-		return nil, Limits{Kind: "none", Reason: strings.ReplaceAll(err.Error(), "\n", "; ")} // for a row
+func findCgroups(f *forker, vcpu float64) (cgroups, lambda.Limits) {
+	none := func(err error) (cgroups, lambda.Limits) {
+		return nil, lambda.Limits{By: lambda.Unlimited, Reason: strings.ReplaceAll(err.Error(), "\n", "; ")} // for a row
 	}
 	self, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -52,10 +54,10 @@ func findCgroups(f *forker, vcpu float64) (cgroups, Limits) {
 	var c cgroups
 	kind := ""
 	if slices.ContainsFunc([]string{"cpu", "memory"}, func(name string) bool { return own.v1[name] != "" }) {
-		kind = "cgroup-v1"
+		kind = lambda.CgroupV1
 		c, err = newCgroups1(own, v1)
 	} else if found2 {
-		kind = "cgroup-v2"
+		kind = lambda.CgroupV2
 		c, err = findCgroups2(v2, os.Geteuid() == 0)
 	} else {
 		return none(errors.New("no cgroup hierarchy is mounted"))
@@ -66,13 +68,13 @@ func findCgroups(f *forker, vcpu float64) (cgroups, Limits) {
 	if err := tryCgroups(c, f, vcpu); err != nil {
 		return none(fmt.Errorf("%s: %w", kind, errors.Join(err, c.close())))
 	}
-	return c, Limits{Kind: kind}
+	return c, lambda.Limits{By: kind}
 }
 
 // tryCgroups makes a group as it will be needed, has the forker's thread go
 // in and out where that is the way, and removes it.
 func tryCgroups(c cgroups, f *forker, vcpu float64) error {
-	g, err := c.create(minMemoryMB<<20, vcpu)
+	g, err := c.create(lambda.MinMemoryMB<<20, vcpu)
 	if err != nil {
 		return err
 	}

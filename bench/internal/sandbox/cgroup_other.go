@@ -2,6 +2,8 @@
 
 package sandbox
 
-func findCgroups(*forker, float64) (cgroups, Limits) {
-	return nil, Limits{Kind: "none", Reason: errNotLinux.Error()}
+import "fanout/functions/lambda"
+
+func findCgroups(*forker, float64) (cgroups, lambda.Limits) {
+	return nil, lambda.Limits{By: lambda.Unlimited, Reason: errNotLinux.Error()}
 }

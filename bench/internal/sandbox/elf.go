@@ -11,19 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+
+	"fanout/functions/lambda"
 )
-
-// machine is what an architecture's name means to ELF, to Go and to qemu.
-type machine struct {
-	elf    elf.Machine
-	goarch string
-	qemu   string
-}
-
-var machines = map[string]machine{
-	"x86_64": {elf.EM_X86_64, "amd64", "qemu-x86_64-static"},
-	"arm64":  {elf.EM_AARCH64, "arm64", "qemu-aarch64-static"},
-}
 
 // codeFacts is what GetFunction tells of the code.
 type codeFacts struct {
@@ -35,9 +25,9 @@ type codeFacts struct {
 // inspect checks that the bootstrap at path is an executable for arch and
 // gives the command that runs it on this machine.
 func inspect(path, arch string) (command []string, code codeFacts, err error) {
-	m, ok := machines[arch]
-	if !ok {
-		return nil, code, fmt.Errorf("architecture %q: must be x86_64 or arm64", arch)
+	m, err := lambda.MachineOf(arch)
+	if err != nil {
+		return nil, code, err
 	}
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, code, fmt.Errorf("bootstrap: %w", err)
@@ -58,7 +48,7 @@ func inspect(path, arch string) (command []string, code codeFacts, err error) {
 	if err != nil {
 		return nil, code, fmt.Errorf("bootstrap %s: not a Linux executable: %w", path, err)
 	}
-	if binary.Machine != m.elf {
+	if binary.Machine != m.ELF {
 		return nil, code, fmt.Errorf("bootstrap %s: built for %v, not for %s", path, binary.Machine, arch)
 	}
 	hash := sha256.New()
@@ -67,13 +57,13 @@ func inspect(path, arch string) (command []string, code codeFacts, err error) {
 	}
 	code = codeFacts{path, info.Size(), base64.StdEncoding.EncodeToString(hash.Sum(nil))}
 
-	if m.goarch == runtime.GOARCH {
+	if m.GOARCH == runtime.GOARCH {
 		return []string{path}, code, nil
 	}
-	qemu, err := exec.LookPath(m.qemu)
+	qemu, err := exec.LookPath(m.QEMU)
 	if err != nil {
 		return nil, code, &hinted{
-			fmt.Errorf("bootstrap %s: running %s here needs %s: %w", path, arch, m.qemu, err),
+			fmt.Errorf("bootstrap %s: running %s here needs %s: %w", path, arch, m.QEMU, err),
 			"apt-get install qemu-user-static",
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"fanout/functions/lambda"
 )
 
 // returnLimit is how long a process may take from its answer back to /next,
@@ -18,7 +20,7 @@ type outcome struct {
 	body    []byte
 	failed  bool
 	tail    []byte // of the log, the last 4 KB
-	report  Report
+	report  lambda.Report
 	cpu     time.Duration
 	vcpu    float64 // the quota in force
 	clamped bool    // it is less than the memory buys
@@ -53,7 +55,7 @@ func (s *Sandbox) invoke(ctx context.Context, f *function, inv *invocation) (out
 // or ended.
 func (p *process) invoke(ctx context.Context, inv *invocation, cold bool) (outcome, error) {
 	v := &visit{p: p, inv: inv}
-	v.report = Report{RequestID: inv.id, MemoryMB: p.conf.MemoryMB}
+	v.report = lambda.Report{RequestID: inv.id, MemoryMB: p.conf.MemoryMB}
 	if cold {
 		if over, err := v.init(ctx); err != nil {
 			return outcome{}, err
@@ -244,7 +246,7 @@ func errorType(body []byte) string {
 func (v *visit) measure(before time.Duration) error {
 	p := v.p
 	v.vcpu = p.sb.quota(p.conf.MemoryMB)
-	v.clamped = v.vcpu < float64(p.conf.MemoryMB)/mbPerVCPU
+	v.clamped = v.vcpu < float64(p.conf.MemoryMB)/lambda.VCPUMemoryMB
 	after, err := p.cpu()
 	if err != nil {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)
@@ -255,8 +257,8 @@ func (v *visit) measure(before time.Duration) error {
 	}
 	v.cpu = after - before
 	v.report.MaxMemoryMB = math.Ceil(float64(peak) / (1 << 20))
-	v.report.DurationMS, v.report.InitMS = millis(v.duration), millis(v.initTime)
-	v.report.BilledMS = billedMS(v.duration + v.initTime)
+	v.report.DurationMS, v.report.InitMS = lambda.Milliseconds(v.duration), lambda.Milliseconds(v.initTime)
+	v.report.BilledMS = lambda.BilledMS(v.duration + v.initTime)
 	return nil
 }
 

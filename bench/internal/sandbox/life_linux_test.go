@@ -19,7 +19,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"fanout/functions/lambda"
 )
 
 // The share of the CPU is that of the memory, to a tenth.
@@ -86,7 +88,7 @@ func TestInitShare(t *testing.T) {
 			t.Fatal(err)
 		}
 		best = max(best, all)
-		if _, err := f.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{
+		if _, err := f.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
 			FunctionName: aws.String("probe"), Description: aws.String(strconv.Itoa(i)),
 		}); err != nil {
 			t.Fatal(err)
@@ -99,9 +101,9 @@ func TestInitShare(t *testing.T) {
 }
 
 func TestClamped(t *testing.T) {
-	f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = maxMemoryMB })
+	f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = lambda.MaxMemoryMB })
 	f.needLimits()
-	wantLimit, want := "5.788", f.Limits().Kind
+	wantLimit, want := "5.788", f.Limits().String()
 	if n := runtime.NumCPU(); n < 6 {
 		wantLimit, want = fmt.Sprintf("%d.000", n), fmt.Sprintf("%s; clamped to %d vCPU", want, n)
 	}
@@ -298,7 +300,7 @@ func TestStartErrors(t *testing.T) {
 		{"no functions", func(c *Config) { c.Functions = nil }, "no function", ""},
 		{"twice", func(c *Config) { c.Functions = append(c.Functions, c.Functions[0]) }, "named twice", ""},
 		{"name", func(c *Config) { c.Functions[0].Name = "a.b" }, "a name has", ""},
-		{"memory", func(c *Config) { c.Functions[0].MemoryMB = 127 }, "memory 127 MB: must be 128 to 10240", ""},
+		{"memory", func(c *Config) { c.Functions[0].MemoryMB = 127 }, "memory 127: must be 128 to 10240 MB", ""},
 		{"timeout", func(c *Config) { c.Functions[0].Timeout = 1500 * time.Millisecond }, "timeout 1.5s: must be 1 to 900 whole seconds", ""},
 		{"reserved", func(c *Config) { c.Functions[0].Env = map[string]string{"AWS_REGION": "x"} }, "AWS_REGION: reserved", ""},
 		{"large", func(c *Config) { c.Functions[0].Env = map[string]string{"LARGE": strings.Repeat("x", 5000)} }, "must be 4096 at most", ""},
@@ -401,7 +403,7 @@ func help(kind string) error {
 		if err != nil {
 			return err
 		}
-		out, err := client(s, testCredentials).Invoke(context.Background(), &lambda.InvokeInput{
+		out, err := client(s, testCredentials).Invoke(context.Background(), &awslambda.InvokeInput{
 			FunctionName: aws.String("probe"), Payload: []byte(`{"mode":"echo"}`),
 		})
 		if err != nil {

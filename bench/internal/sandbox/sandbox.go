@@ -38,12 +38,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"fanout/functions/lambda"
 )
 
 // Lambda's limits (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 const (
-	minMemoryMB = 128
-	maxMemoryMB = 10240
 	minTimeout  = time.Second
 	maxTimeout  = 900 * time.Second
 	maxEnvBytes = 4 << 10
@@ -52,9 +52,6 @@ const (
 	maxPayload = 6 << 20
 	// initLimit is how long INIT may take.
 	initLimit = 10 * time.Second
-	// mbPerVCPU is the memory that comes with one vCPU
-	// (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
-	mbPerVCPU = 1769
 )
 
 // Function is one function to serve.
@@ -76,12 +73,6 @@ const (
 	LimitsAuto LimitMode = iota // cgroups where they can be used, else none
 	LimitsNone                  // none
 )
-
-// Limits tells what holds the processes to their CPU and memory.
-type Limits struct {
-	Kind   string // cgroup-v1, cgroup-v2 or none
-	Reason string // why there are none; empty otherwise
-}
 
 // Config is what [Start] needs.
 type Config struct {
@@ -140,8 +131,8 @@ func (f Function) validate() error {
 	switch {
 	case !functionName.MatchString(f.Name):
 		return errors.New("a name has 1 to 64 letters, digits, - and _")
-	case f.MemoryMB < minMemoryMB || f.MemoryMB > maxMemoryMB:
-		return fmt.Errorf("memory %d MB: must be %d to %d", f.MemoryMB, minMemoryMB, maxMemoryMB)
+	case lambda.CheckMemory(f.MemoryMB) != nil:
+		return lambda.CheckMemory(f.MemoryMB)
 	case f.Timeout < minTimeout || f.Timeout > maxTimeout || f.Timeout%time.Second != 0:
 		return fmt.Errorf("timeout %v: must be 1 to 900 whole seconds", f.Timeout)
 	case len(f.Description) > 256:
@@ -189,7 +180,7 @@ type Sandbox struct {
 	server    *http.Server
 	forker    *forker
 	cgroups   cgroups // nil: no limits
-	limits    Limits
+	limits    lambda.Limits
 	cpus      float64 // what the machine has
 	initLimit time.Duration
 
@@ -280,7 +271,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 		return nil, fmt.Errorf("sandbox: make a folder for logs: %w", err)
 	}
 	s.forker = newForker()
-	s.limits = Limits{Kind: "none", Reason: "switched off"}
+	s.limits = lambda.Limits{By: lambda.Unlimited, Reason: "switched off"}
 	if cfg.Limits == LimitsAuto {
 		s.cgroups, s.limits = findCgroups(s.forker, s.quota(largest))
 	}
@@ -309,11 +300,11 @@ func (s *Sandbox) newServer(h http.Handler) *http.Server {
 func (s *Sandbox) URL() string { return s.url }
 
 // Limits tells what holds the processes; it does not change.
-func (s *Sandbox) Limits() Limits { return s.limits }
+func (s *Sandbox) Limits() lambda.Limits { return s.limits }
 
 // quota is the vCPUs that memoryMB buys, but not more than the machine has.
 func (s *Sandbox) quota(memoryMB int) float64 {
-	return min(float64(memoryMB)/mbPerVCPU, s.cpus)
+	return min(float64(memoryMB)/lambda.VCPUMemoryMB, s.cpus)
 }
 
 // Close kills every process and waits for it, and removes the cgroups, ports

@@ -24,9 +24,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"fanout/functions/lambda"
 )
 
 // Bootstraps of testdata/probe.
@@ -68,7 +70,7 @@ var testCredentials = aws.Credentials{AccessKeyID: "AKIATEST", SecretAccessKey: 
 // fixture is a sandbox and a client for it.
 type fixture struct {
 	*Sandbox
-	*lambda.Client
+	*awslambda.Client
 	t testing.TB
 }
 
@@ -106,8 +108,8 @@ func startTestInit(t testing.TB, init time.Duration, change func(*Config)) *fixt
 	return &fixture{s, client(s, testCredentials), t}
 }
 
-func client(s *Sandbox, creds aws.Credentials) *lambda.Client {
-	return lambda.New(lambda.Options{
+func client(s *Sandbox, creds aws.Credentials) *awslambda.Client {
+	return awslambda.New(awslambda.Options{
 		Region: testRegion, BaseEndpoint: aws.String(s.URL()), Retryer: aws.NopRetryer{},
 		Credentials: credentials.StaticCredentialsProvider{Value: creds},
 	})
@@ -116,7 +118,7 @@ func client(s *Sandbox, creds aws.Credentials) *lambda.Client {
 // needLimits fails the test where there are no cgroups to use.
 func (f *fixture) needLimits() {
 	f.t.Helper()
-	if l := f.Limits(); l.Kind == "none" {
+	if l := f.Limits(); l.None() {
 		f.t.Fatalf("this test needs cgroups: run it as root, or on cgroup v2 with systemd-run and a user bus: %s", l.Reason)
 	}
 }
@@ -129,7 +131,7 @@ type reply struct {
 	kind    string // errorType
 	message string // errorMessage
 	tail    string
-	report  Report
+	report  lambda.Report
 	header  http.Header
 }
 
@@ -159,7 +161,7 @@ func (f *fixture) invoke(event string) reply {
 
 func (f *fixture) try(ctx context.Context, event string) (reply, error) {
 	var r reply
-	out, err := f.Invoke(ctx, &lambda.InvokeInput{
+	out, err := f.Invoke(ctx, &awslambda.InvokeInput{
 		FunctionName: aws.String("probe"), Payload: []byte(event), LogType: types.LogTypeTail,
 	})
 	if err != nil {
@@ -174,7 +176,7 @@ func (f *fixture) try(ctx context.Context, event string) (reply, error) {
 		return r, err
 	}
 	r.tail = string(tail)
-	if r.report, err = ParseReport(r.tail); err != nil {
+	if r.report, err = lambda.ParseReport(r.tail); err != nil {
 		return r, fmt.Errorf("%w: %q", err, r.tail)
 	}
 	if r.failed == "" {
@@ -211,7 +213,7 @@ func TestInvoke(t *testing.T) {
 			f := startTest(t, func(c *Config) { c.Limits = mode })
 			if mode == LimitsAuto {
 				f.needLimits()
-			} else if l := f.Limits(); l.Kind != "none" || l.Reason == "" {
+			} else if l := f.Limits(); !l.None() || l.Reason == "" {
 				t.Errorf("limits %+v: want none, with a reason", l)
 			}
 			r := f.invoke(`{"mode":"echo","text":"hello"}`)
@@ -235,15 +237,15 @@ func TestInvoke(t *testing.T) {
 			if got := r.header.Get("X-Fanout-Cpu-Limit"); got != wantLimit {
 				t.Errorf("X-Fanout-Cpu-Limit %q, want %q", got, wantLimit)
 			}
-			if got := r.header.Get("X-Fanout-Limits"); got != f.Limits().Kind {
-				t.Errorf("X-Fanout-Limits %q, want %q", got, f.Limits().Kind)
+			if got := r.header.Get("X-Fanout-Limits"); got != f.Limits().By {
+				t.Errorf("X-Fanout-Limits %q, want %q", got, f.Limits().By)
 			}
 
 			again := f.invoke(`{"mode":"echo"}`)
 			if again.PID != r.PID || again.report.Cold() {
 				t.Errorf("second start: pid %d after %d, report %+v", again.PID, r.PID, again.report)
 			}
-			if _, err := f.UpdateFunctionConfiguration(t.Context(), &lambda.UpdateFunctionConfigurationInput{
+			if _, err := f.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
 				FunctionName: aws.String("probe"), Description: aws.String("now cold"),
 			}); err != nil {
 				t.Fatal(err)

@@ -27,7 +27,7 @@ var (
 // replaces this process by itself in a delegated scope, once. Call it first
 // thing in main with os.Args, before there are goroutines or open files that
 // matter. It returns in all other cases, and in the scope; what stands in the
-// way of limits is then in [Limits].Reason.
+// way of limits is then in [lambda.Limits].Reason.
 func ReexecInScope(args []string) {
 	if os.Getenv(scopeEnv) != "" {
 		// Not for what this process starts.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"golang.org/x/time/rate"
 )
@@ -16,7 +16,7 @@ import (
 // control changes the functions' configuration to make cold starts, and
 // changes it back.
 type control struct {
-	lambda *lambda.Client
+	lambda *awslambda.Client
 	pace   *rate.Limiter
 	poll   time.Duration // between looks at an update under way
 
@@ -29,7 +29,7 @@ type control struct {
 // for others in the account.
 const callsPerSecond = 10
 
-func newControl(client *lambda.Client) *control {
+func newControl(client *awslambda.Client) *control {
 	return &control{
 		lambda: client, pace: rate.NewLimiter(callsPerSecond, 1), poll: 250 * time.Millisecond,
 		original: map[string]*string{}, revision: map[string]string{},
@@ -38,7 +38,7 @@ func newControl(client *lambda.Client) *control {
 
 // patient makes a control-plane call be tried again for as long as throttling
 // or an update under way can take.
-func patient(o *lambda.Options) {
+func patient(o *awslambda.Options) {
 	o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
 		so.MaxAttempts = 10
 		so.MaxBackoff = 20 * time.Second
@@ -48,7 +48,7 @@ func patient(o *lambda.Options) {
 
 // onlyThrottled makes an invocation be tried again when Lambda had no room for
 // it, and for nothing else: a second try would hide the first.
-func onlyThrottled(o *lambda.Options) {
+func onlyThrottled(o *awslambda.Options) {
 	o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
 		so.MaxAttempts = 8
 		so.MaxBackoff = 20 * time.Second
@@ -85,7 +85,7 @@ func (c *control) describe(ctx context.Context, function string, description, re
 	// subtle: the change is noted before the call, since it may be made though
 	// the answer never comes.
 	c.revision[function] = ""
-	if _, err := c.lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
+	if _, err := c.lambda.UpdateFunctionConfiguration(ctx, &awslambda.UpdateFunctionConfigurationInput{
 		FunctionName: &function, Description: description, RevisionId: revision,
 	}, patient); err != nil {
 		return err
@@ -112,11 +112,11 @@ func (c *control) describe(ctx context.Context, function string, description, re
 	}
 }
 
-func (c *control) configuration(ctx context.Context, function string) (*lambda.GetFunctionConfigurationOutput, error) {
+func (c *control) configuration(ctx context.Context, function string) (*awslambda.GetFunctionConfigurationOutput, error) {
 	if err := c.pace.Wait(ctx); err != nil {
 		return nil, err
 	}
-	return c.lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &function}, patient)
+	return c.lambda.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &function}, patient)
 }
 
 // restore undoes every change, but leaves a function alone that somebody else

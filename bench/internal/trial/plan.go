@@ -8,15 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"time"
 
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
-
-// Auto is the concurrency that leaves the choice to the function.
-const Auto = 0
 
 // Starts of an invocation.
 const (
@@ -38,12 +35,8 @@ type Plan struct {
 	Seed          uint64   `json:"seed"`        // of the order
 }
 
-// Limits of Lambda and of a sensible plan.
-const (
-	MinMemoryMB    = 128
-	MaxMemoryMB    = 10_240
-	MaxInvocations = 10_000
-)
+// MaxInvocations is the most of a kind that a plan asks for.
+const MaxInvocations = 10_000
 
 // Validate says what is wrong with p: the field, its value, what is allowed.
 func (p Plan) Validate() error {
@@ -59,7 +52,7 @@ func (p Plan) Validate() error {
 		}
 	}
 	for _, m := range p.MemoriesMB {
-		if err := CheckMemory(m); err != nil {
+		if err := lambda.CheckMemory(m); err != nil {
 			return err
 		}
 	}
@@ -78,22 +71,6 @@ func (p Plan) Validate() error {
 	}
 	if p.Invocations+p.Cold == 0 {
 		return errors.New("invocations 0 and cold 0: nothing to measure")
-	}
-	return nil
-}
-
-// HostArch is this machine's architecture, as Lambda calls it.
-func HostArch() string {
-	if runtime.GOARCH == "arm64" {
-		return "arm64"
-	}
-	return "x86_64"
-}
-
-// CheckMemory refuses a memory size that Lambda does not have.
-func CheckMemory(mb int) error {
-	if mb < MinMemoryMB || mb > MaxMemoryMB {
-		return fmt.Errorf("memory %d: must be %d to %d MB", mb, MinMemoryMB, MaxMemoryMB)
 	}
 	return nil
 }
@@ -194,6 +171,6 @@ func (s step) guess(objects int) time.Duration {
 		workers = 64
 	}
 	latency := float64(objects) / workers * 22
-	cpu := float64(objects) * 0.3 / min(float64(s.setting.Target.MemoryMB)/1769, 2)
+	cpu := float64(objects) * 0.3 / min(float64(s.setting.Target.MemoryMB)/lambda.VCPUMemoryMB, 2)
 	return time.Duration((50 + max(latency, cpu)) * float64(time.Millisecond))
 }

@@ -13,6 +13,7 @@ import (
 
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
 
 // Backends: where the functions ran.
@@ -30,49 +31,49 @@ const schema = 1
 
 // Header is the first line of a result file.
 type Header struct {
-	Schema  int         `json:"fanout_results"` // version of this format
-	Version string      `json:"version"`        // of the command
-	Run     string      `json:"run"`
-	Backend string      `json:"backend"`
-	Host    string      `json:"host"`              // kind of machine: processor, cores, kernel
-	Region  string      `json:"region,omitempty"`  // aws
-	Network string      `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
-	Limits  string      `json:"limits,omitempty"`  // sandbox: how CPU and memory were limited, or why not
-	Plan    Plan        `json:"plan"`
-	Corpus  corpus.Spec `json:"corpus"`
-	Bytes   int64       `json:"corpus_bytes"`
-	Class   string      `json:"storage_class,omitempty"` // of the objects, as in fanout prices; empty: as Network says, else standard
-	Prices  string      `json:"prices,omitempty"`        // date of the table of prices that the run knew
-	At      time.Time   `json:"at"`
+	Schema  int           `json:"fanout_results"` // version of this format
+	Version string        `json:"version"`        // of the command
+	Run     string        `json:"run"`
+	Backend string        `json:"backend"`
+	Host    string        `json:"host"`              // kind of machine: processor, cores, kernel
+	Region  string        `json:"region,omitempty"`  // aws
+	Network string        `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
+	Limits  lambda.Limits `json:"limits,omitzero"`   // sandbox: how CPU and memory were limited, or why not
+	Plan    Plan          `json:"plan"`
+	Corpus  corpus.Spec   `json:"corpus"`
+	Bytes   int64         `json:"corpus_bytes"`
+	Class   string        `json:"storage_class,omitempty"` // of the objects, as in fanout prices; empty: as Network says, else standard
+	Prices  string        `json:"prices,omitempty"`        // date of the table of prices that the run knew
+	At      time.Time     `json:"at"`
 }
 
 // Result is one invocation. Units are in the names: milliseconds with a
 // fraction, MB of 2^20 bytes.
 type Result struct {
-	Run         string       `json:"run"`
-	Backend     string       `json:"backend"`
-	Host        string       `json:"host"`
-	Contender   string       `json:"contender"`
-	Function    string       `json:"function"`
-	MemoryMB    int          `json:"memory_mb"`
-	Arch        string       `json:"arch"`
-	Client      string       `json:"client"`      // empty: the contender's own
-	Concurrency int          `json:"concurrency"` // asked for; 0: the function's own choice
-	Start       string       `json:"start"`       // Cold or Warm
-	Seq         int          `json:"seq"`
-	OK          bool         `json:"ok"`
-	ErrorType   string       `json:"error_type,omitempty"`
-	Error       string       `json:"error,omitempty"`
-	InitMS      float64      `json:"init_ms,omitempty"` // cold ones only
-	DurationMS  float64      `json:"duration_ms"`       // from REPORT
-	BilledMS    float64      `json:"billed_ms"`
-	MaxMemoryMB int          `json:"max_memory_mb"`
-	RoundtripMS float64      `json:"roundtrip_ms"`             // Invoke, as its caller saw it
-	ProcessMS   *float64     `json:"process_cpu_ms,omitempty"` // sandbox: CPU of the whole process during the invocation
-	Limits      string       `json:"limits,omitempty"`         // sandbox: how this process was limited
-	Note        string       `json:"note,omitempty"`           // what is unusual about the figures
-	Stats       *fetch.Stats `json:"stats,omitempty"`
-	At          time.Time    `json:"at"` // when it was sent
+	Run         string        `json:"run"`
+	Backend     string        `json:"backend"`
+	Host        string        `json:"host"`
+	Contender   string        `json:"contender"`
+	Function    string        `json:"function"`
+	MemoryMB    int           `json:"memory_mb"`
+	Arch        string        `json:"arch"`
+	Client      string        `json:"client"`      // empty: the contender's own
+	Concurrency int           `json:"concurrency"` // asked for; 0: the function's own choice
+	Start       string        `json:"start"`       // Cold or Warm
+	Seq         int           `json:"seq"`
+	OK          bool          `json:"ok"`
+	ErrorType   string        `json:"error_type,omitempty"`
+	Error       string        `json:"error,omitempty"`
+	InitMS      float64       `json:"init_ms,omitempty"` // cold ones only
+	DurationMS  float64       `json:"duration_ms"`       // from REPORT
+	BilledMS    float64       `json:"billed_ms"`
+	MaxMemoryMB int           `json:"max_memory_mb"`
+	RoundtripMS float64       `json:"roundtrip_ms"`             // Invoke, as its caller saw it
+	ProcessMS   *float64      `json:"process_cpu_ms,omitempty"` // sandbox: CPU of the whole process during the invocation
+	Limits      lambda.Limits `json:"limits,omitzero"`          // sandbox: how this process was limited
+	Note        string        `json:"note,omitempty"`           // what is unusual about the figures
+	Stats       *fetch.Stats  `json:"stats,omitempty"`
+	At          time.Time     `json:"at"` // when it was sent
 }
 
 // WrongAnswer is the error type of an invocation that ended well with an
@@ -82,14 +83,14 @@ const WrongAnswer = "WrongAnswer"
 // OutOfMemory says whether the process was killed for memory: a killed
 // process is all that Lambda shows of it.
 func (r Result) OutOfMemory() bool {
-	return r.ErrorType == "Runtime.OutOfMemory" ||
-		r.ErrorType == "Runtime.ExitError" && bytes.Contains([]byte(r.Error), []byte("signal: killed"))
+	return r.ErrorType == lambda.OutOfMemory ||
+		r.ErrorType == lambda.ExitError && bytes.Contains([]byte(r.Error), []byte("signal: killed"))
 }
 
 // TimedOut says whether the function ran into its time limit, or stopped just
 // before it.
 func (r Result) TimedOut() bool {
-	return r.ErrorType == "Sandbox.Timedout" || r.ErrorType == fetch.DeadlineNear
+	return r.ErrorType == lambda.TimedOut || r.ErrorType == fetch.DeadlineNear
 }
 
 // File is a result file's content.

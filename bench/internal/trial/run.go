@@ -1,7 +1,6 @@
 package trial
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -14,13 +13,13 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"fanout/bench/internal/sandbox"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
 
@@ -59,7 +58,7 @@ type Step struct {
 // zero Expected stands for objects that nobody knows: then all answers must agree with the
 // first.
 type Runner struct {
-	Lambda   *lambda.Client
+	Lambda   *awslambda.Client
 	Header   Header // with plan, corpus and backend
 	Targets  []Target
 	Bucket   string
@@ -270,9 +269,9 @@ func (r *Runner) noteWarm(s Setting) {
 type invocation struct {
 	at        time.Time
 	roundtrip time.Duration
-	report    sandbox.Report
+	report    lambda.Report
 	cpuMS     *float64
-	limits    string
+	limits    lambda.Limits
 	note      string
 	response  response
 	failure   *fetch.Error // the function's, not the API's
@@ -297,7 +296,7 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
 		return invocation{}, err
 	}
 	got := invocation{at: time.Now()}
-	out, err := r.Lambda.Invoke(ctx, &lambda.InvokeInput{
+	out, err := r.Lambda.Invoke(ctx, &awslambda.InvokeInput{
 		FunctionName: &s.Target.Function, Payload: payload, LogType: types.LogTypeTail,
 	}, onlyThrottled)
 	got.roundtrip = time.Since(got.at)
@@ -311,9 +310,9 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
 	if err != nil {
 		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
 	}
-	if got.report, err = sandbox.ParseReport(string(tail)); errors.Is(err, sandbox.ErrNoReport) {
+	if got.report, err = lambda.ParseReport(string(tail)); errors.Is(err, lambda.ErrNoReport) {
 		got.note = "no REPORT line: duration is the round trip"
-		got.report.DurationMS = milliseconds(got.roundtrip)
+		got.report.DurationMS = lambda.Milliseconds(got.roundtrip)
 	} else if err != nil {
 		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
 	}
@@ -334,18 +333,15 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
 
 // fromSandbox takes what only the sandbox can tell.
 func (i *invocation) fromSandbox(h http.Header) {
-	i.limits = h.Get("X-Fanout-Limits")
+	i.limits = lambda.ParseLimits(h.Get("X-Fanout-Limits"))
 	if ms, err := strconv.ParseFloat(h.Get("X-Fanout-Cpu-Ms"), 64); err == nil {
 		i.cpuMS = &ms
 	}
 }
 
 func failureOf(payload []byte) *fetch.Error {
-	var wire struct{ ErrorType, ErrorMessage string }
-	if err := json.Unmarshal(payload, &wire); err != nil {
-		return &fetch.Error{Type: "Unknown", Message: string(payload)}
-	}
-	return &fetch.Error{Type: cmp.Or(wire.ErrorType, "Unknown"), Message: wire.ErrorMessage}
+	e := lambda.ParseError(payload)
+	return &fetch.Error{Type: e.Type, Message: e.Message}
 }
 
 // check compares an answer with the truth, and takes from it what is not known
@@ -386,7 +382,7 @@ func (r *Runner) line(s step, got invocation) Result {
 		Client: s.setting.Client, Concurrency: s.setting.Concurrency, Start: s.start, Seq: s.seq,
 		OK: got.failure == nil, InitMS: got.report.InitMS, DurationMS: got.report.DurationMS,
 		BilledMS: got.report.BilledMS, MaxMemoryMB: int(got.report.MaxMemoryMB),
-		RoundtripMS: milliseconds(got.roundtrip),
+		RoundtripMS: lambda.Milliseconds(got.roundtrip),
 		ProcessMS:   got.cpuMS, Limits: got.limits, Note: got.note, Stats: got.response.Stats, At: got.at.UTC(),
 	}
 	if got.failure != nil {
@@ -400,5 +396,3 @@ func (r *Runner) line(s step, got invocation) Result {
 	}
 	return line
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,4 +1,4 @@
-package sandbox
+package lambda
 
 import (
 	"encoding/json"
@@ -44,11 +44,11 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// millis gives d in milliseconds.
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+// Milliseconds gives d in milliseconds, as logs and result files have it.
+func Milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// billedMS rounds what is paid for up to a millisecond.
-func billedMS(d time.Duration) float64 { return math.Ceil(millis(d)) }
+// BilledMS rounds what is paid for up to a whole millisecond.
+func BilledMS(d time.Duration) float64 { return math.Ceil(Milliseconds(d)) }
 
 // ErrNoReport means that a log tail says nothing of what the invocation took.
 var ErrNoReport = errors.New("no REPORT line in the log tail")

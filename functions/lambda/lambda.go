@@ -1,0 +1,104 @@
+// Package lambda says what AWS Lambda is, once for the handler, the CDK app and
+// the bench: its sizes and shares, its architectures, the REPORT line and the
+// error object that it writes, and how this repository names the limits that a
+// process ran under. It calls nothing; the Lambda API's client is the SDK's.
+package lambda
+
+import (
+	"debug/elf"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Memory sizes that a function can have, in MB of 2^20 bytes
+// (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+const (
+	MinMemoryMB = 128
+	MaxMemoryMB = 10_240
+)
+
+// VCPUMemoryMB is the memory size that comes with one vCPU; below it the CPU
+// share is linear (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+const VCPUMemoryMB = 1769
+
+// MaxVCPU is the most vCPUs that a function gets, at [MaxMemoryMB]
+// (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
+const MaxVCPU = 6
+
+// VCPU is the CPU share that a memory size buys, in vCPUs.
+func VCPU(memoryMB int) float64 { return min(float64(memoryMB)/VCPUMemoryMB, MaxVCPU) }
+
+// CheckMemory refuses a memory size that Lambda does not have.
+func CheckMemory(mb int) error {
+	if mb < MinMemoryMB || mb > MaxMemoryMB {
+		return fmt.Errorf("memory %d: must be %d to %d MB", mb, MinMemoryMB, MaxMemoryMB)
+	}
+	return nil
+}
+
+// BandwidthBytesPerS is the network bandwidth of one function: 600 Mbit/s, as
+// measured by several users of Lambda; AWS documents 625 Mbit/s.
+const BandwidthBytesPerS = 600e6 / 8
+
+// Architectures, by the names that the Lambda API has for them.
+const (
+	X86 = "x86_64"
+	ARM = "arm64"
+)
+
+// Architectures lists them.
+var Architectures = []string{X86, ARM}
+
+// Machine is what an architecture is called elsewhere.
+type Machine struct {
+	ELF    elf.Machine
+	GOARCH string
+	QEMU   string // the user-mode emulator of package qemu-user-static
+}
+
+// MachineOf gives an architecture's other names. The error says which
+// architectures there are.
+func MachineOf(arch string) (Machine, error) {
+	switch arch {
+	case X86:
+		return Machine{elf.EM_X86_64, "amd64", "qemu-x86_64-static"}, nil
+	case ARM:
+		return Machine{elf.EM_AARCH64, "arm64", "qemu-aarch64-static"}, nil
+	}
+	return Machine{}, fmt.Errorf("arch %q: must be %s", arch, strings.Join(Architectures, " or "))
+}
+
+// CheckArchitecture refuses an architecture that Lambda does not have.
+func CheckArchitecture(arch string) error {
+	_, err := MachineOf(arch)
+	return err
+}
+
+// HostArchitecture is this machine's, or x86_64 where Lambda has none like it.
+func HostArchitecture() string {
+	i := slices.IndexFunc(Architectures, func(a string) bool {
+		m, err := MachineOf(a)
+		return err == nil && m.GOARCH == runtime.GOARCH
+	})
+	return Architectures[max(i, 0)]
+}
+
+// directorySuffix ends the name of every S3 Express directory bucket, and of
+// no other bucket.
+const directorySuffix = "--x-s3"
+
+// DirectoryBucket says whether a bucket is an S3 Express directory bucket,
+// which its name tells (BASE--ZONE--x-s3), and in which Availability Zone, by
+// its ID, such as use1-az4. A name that only ends like one has no zone.
+func DirectoryBucket(bucket string) (zone string, ok bool) {
+	rest, ok := strings.CutSuffix(bucket, directorySuffix)
+	if !ok {
+		return "", false
+	}
+	if i := strings.LastIndex(rest, "--"); i > 0 {
+		zone = rest[i+2:]
+	}
+	return zone, true
+}

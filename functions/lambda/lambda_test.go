@@ -1,0 +1,121 @@
+package lambda
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestVCPU(t *testing.T) {
+	for _, tc := range []struct {
+		mb   int
+		want float64
+	}{
+		{VCPUMemoryMB, 1}, // by definition
+		{MinMemoryMB, 128.0 / 1769},
+		{MaxMemoryMB, 10240.0 / 1769}, // 5.79: the six are never quite reached
+		{20_000, MaxVCPU},             // not a size that Lambda has
+	} {
+		if got := VCPU(tc.mb); got != tc.want {
+			t.Errorf("%d MB: %g vCPU, want %g", tc.mb, got, tc.want)
+		}
+	}
+}
+
+func TestChecks(t *testing.T) {
+	for _, mb := range []int{MinMemoryMB, 129, MaxMemoryMB} {
+		if err := CheckMemory(mb); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, mb := range []int{-1, 0, 127, 10_241} {
+		if err := CheckMemory(mb); err == nil || !strings.Contains(err.Error(), "must be 128 to 10240 MB") {
+			t.Errorf("%d MB: error %v", mb, err)
+		}
+	}
+	for _, arch := range Architectures {
+		if err := CheckArchitecture(arch); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, arch := range []string{"", "amd64", "aarch64", "ARM64", "x86_64 "} {
+		if err := CheckArchitecture(arch); err == nil || !strings.Contains(err.Error(), "must be x86_64 or arm64") {
+			t.Errorf("%q: error %v", arch, err)
+		}
+	}
+}
+
+func TestDirectoryBucket(t *testing.T) {
+	for _, tc := range []struct {
+		name, bucket, zone string
+		ok                 bool
+	}{
+		{"one", "photos--use1-az4--x-s3", "use1-az4", true},
+		{"dashes in the base name", "my--photos--use1-az4--x-s3", "use1-az4", true},
+		{"no zone", "photos--x-s3", "", true},
+		{"no base name", "--use1-az4--x-s3", "", true},
+		{"a general purpose bucket", "photos", "", false},
+		{"the suffix alone in the middle", "a--x-s3-b", "", false},
+		{"an access point of one", "point--use1-az4--xa-s3", "", false},
+	} {
+		if zone, ok := DirectoryBucket(tc.bucket); zone != tc.zone || ok != tc.ok {
+			t.Errorf("%s: %q, %v", tc.name, zone, ok)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for _, tc := range []struct {
+		text string
+		want Limits
+	}{
+		{"cgroup-v2", Limits{By: CgroupV2}},
+		{"cgroup-v1; clamped to 2 vCPU", Limits{By: CgroupV1, VCPU: 2}},
+		{"cgroup-v1; clamped to 0.5 vCPU", Limits{By: CgroupV1, VCPU: 0.5}},
+		{"none", Limits{By: Unlimited}},
+		{"none: switched off", Limits{By: Unlimited, Reason: "switched off"}},
+		{"none: mkdir /x: permission denied", Limits{By: Unlimited, Reason: "mkdir /x: permission denied"}}, // a reason with the mark in it
+		{"", Limits{}}, // a deployed function's
+		{"jail: something newer", Limits{By: "jail: something newer"}},                     // kept whole
+		{"cgroup-v1; clamped to many vCPU", Limits{By: "cgroup-v1; clamped to many vCPU"}}, // not a number
+	} {
+		got := ParseLimits(tc.text)
+		if got != tc.want || got.String() != tc.text {
+			t.Errorf("%q: %+v, again %q", tc.text, got, got)
+		}
+		line, err := json.Marshal(struct {
+			Limits Limits `json:"limits,omitzero"`
+		}{got})
+		if want := `{"limits":"` + tc.text + `"}`; err != nil || tc.text != "" && string(line) != want || tc.text == "" && string(line) != "{}" {
+			t.Errorf("%q: as JSON %s, %v", tc.text, line, err)
+		}
+	}
+}
+
+func FuzzParseLimits(f *testing.F) {
+	f.Add("none: why; clamped to 1 vCPU")
+	f.Fuzz(func(t *testing.T, text string) {
+		l := ParseLimits(text)
+		if again := ParseLimits(l.String()); again != l {
+			t.Fatalf("%q: %+v, then %+v", text, l, again)
+		}
+	})
+}
+
+func TestParseError(t *testing.T) {
+	for _, tc := range []struct {
+		name, payload string
+		want          Error
+	}{
+		{"a runtime's", `{"errorType":"Runtime.ExitError","errorMessage":"exit status 1","stackTrace":[]}`, Error{ExitError, "exit status 1"}},
+		{"without a type, as of an old time-out", `{"errorMessage":"Task timed out after 3.00 seconds"}`,
+			Error{UnknownError, "Task timed out after 3.00 seconds"}},
+		{"not an object", `oops`, Error{UnknownError, "oops"}},
+		{"fields of other kinds", `{"errorType":1}`, Error{UnknownError, `{"errorType":1}`}},
+		{"empty", ``, Error{UnknownError, ""}},
+	} {
+		if got := ParseError([]byte(tc.payload)); got != tc.want {
+			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
+		}
+	}
+}
