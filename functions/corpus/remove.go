@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
+
+	"fanout/functions/lambda"
 )
 
 // emptyPasses is how often [Empty] goes through a bucket to which others keep
@@ -133,7 +134,7 @@ func removeAll(ctx context.Context, client *s3.Client, bucket string, all []type
 // eachPage lists versions and delete markers, until visit gives an error. Not
 // with the SDK's paginator: it sends a marker back as it came, encoded.
 func eachPage(ctx context.Context, client *s3.Client, bucket, prefix string, visit func([]object) error) error {
-	if strings.HasSuffix(bucket, "--x-s3") {
+	if _, directory := lambda.DirectoryBucket(bucket); directory {
 		return eachPageUnversioned(ctx, client, bucket, prefix, visit)
 	}
 	in := s3.ListObjectVersionsInput{

@@ -7,8 +7,7 @@
 // bucket that holds such objects is refused, too, unless EmptyBucket is true.
 //
 // Resource properties, all text: Bucket, Prefix, Objects (their number),
-// MinBytes, MaxBytes, Seed, Needle, EmptyBucket. A change of any other one
-// puts the objects anew where that is needed.
+// MinBytes, MaxBytes, Seed, NeedleJSON, EmptyBucket.
 package main
 
 import (

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -263,7 +264,7 @@ func parseSpec(properties map[string]any) (corpus.Spec, error) {
 		MinBytes: int64(p.number("MinBytes", 63)),
 		MaxBytes: int64(p.number("MaxBytes", 63)),
 		Seed:     p.number("Seed", 64),
-		Needle:   p.text("Needle"),
+		Needle:   p.needle(),
 		Prefix:   p.text("Prefix"),
 	}
 	if p.err != nil {
@@ -287,6 +288,19 @@ func (p *propertyReader) text(name string) string {
 		p.err = fmt.Errorf("resource property %s %v: must be text", name, p.properties[name])
 	}
 	return text
+}
+
+// needle reads it as JSON text, or as the plain text that earlier templates
+// have. CloudFormation keeps what is not ASCII only in the former.
+func (p *propertyReader) needle() (needle string) {
+	if _, ok := p.properties["NeedleJSON"]; !ok {
+		return p.text("Needle")
+	}
+	text := p.text("NeedleJSON")
+	if err := json.Unmarshal([]byte(text), &needle); err != nil && p.err == nil {
+		p.err = fmt.Errorf("resource property NeedleJSON %q: must be text as JSON: %w", text, err)
+	}
+	return needle
 }
 
 func (p *propertyReader) number(name string, bits int) uint64 {
