@@ -57,6 +57,13 @@ test-page: ## look at the report's page in Chromium (needs chromium)
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s
 
+# Packages whose operators "make mutate" changes: what results depend on.
+MUTATE := functions/fetch functions/store/lean bench/internal/trial bench/internal/stats bench/internal/cost bench/internal/report
+
+.PHONY: mutate
+mutate: ## change the code, one operator at a time: which changes does no test notice? (see docs/testing.md)
+	.ci/mutate $(MUTATE)
+
 .PHONY: lint
 lint: ## run the linters (pinned in .ci/tools.mod)
 	for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; done

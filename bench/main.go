@@ -37,7 +37,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	next, status := hint.Of(err, "see fanout help")
 	var known *hint.Error
-	if !errors.As(err, &known) && root.Flags().NArg() > 0 && len(args) > 0 { // cobra's own: an unknown subcommand or argument
+	if errors.As(err, &known) {
+		err = known.Err // without what wraps it: the hint is for this one
+	} else if root.Flags().NArg() > 0 && len(args) > 0 { // cobra's own: an unknown subcommand or argument
 		if c, _, findErr := root.Find(args); findErr != nil || c == root {
 			status = hint.StatusUsage
 		}

@@ -69,8 +69,8 @@ impl Latencies {
             return usize::try_from(us).unwrap_or_default();
         }
         let exp = 58 - us.leading_zeros(); // us >> exp is 32 to 63
-        let place = u64::from(exp) * 32 + (us >> exp);
-        usize::try_from(place).map_or(Self::BUCKETS - 1, |p| p.min(Self::BUCKETS - 1))
+        let bucket = u64::from(exp) * 32 + (us >> exp);
+        usize::try_from(bucket).map_or(Self::BUCKETS - 1, |p| p.min(Self::BUCKETS - 1))
     }
 
     /// The middle of a bucket, in microseconds.
@@ -118,7 +118,7 @@ pub struct Read {
 
 /// What was read so far.
 #[derive(Debug)]
-pub struct Tally {
+pub struct Accumulator {
     pub listed: usize,
     pub objects: usize,
     pub failures: usize,
@@ -134,7 +134,7 @@ pub struct Tally {
     failed: Option<(Item, Error)>,
 }
 
-impl Tally {
+impl Accumulator {
     pub fn new() -> Self {
         Self {
             listed: 0,
@@ -337,7 +337,7 @@ mod tests {
 
     /// First in list order, whatever came in first; nothing is dropped.
     #[test]
-    fn tally() {
+    fn accumulator() {
         let item = |index: usize| Item {
             index,
             key: format!("k{index}"),
@@ -351,7 +351,7 @@ mod tests {
             })
         };
         let failure = || Err(Error::new(Kind::ShortBody, "short"));
-        let mut t = Tally::new();
+        let mut t = Accumulator::new();
         assert_eq!(
             (t.result(true), t.result(false)),
             ("None".into(), "0".into())
