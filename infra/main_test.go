@@ -35,7 +35,8 @@ func TestApp(t *testing.T) {
 		path    string // where to look for node; "": as here
 		stderr  string // all of it, after "error: "; "": the template is written
 	}{
-		{name: "a template", context: `{"memories":"128","architectures":"arm64","aws:cdk:version-reporting":true}`, build: true}, // the way it should go
+		// the way it should go
+		{name: "a template", context: `{"memories":"128","architectures":"arm64","aws:cdk:version-reporting":true}`, build: true},
 		{ // the range is named, and nothing is written
 			name: "refused", context: `{"memories":"128,99999"}`, build: true,
 			stderr: "context memories=128,99999: 99999 is out of range\nhint: allowed: up to 64 different whole numbers of MB from 128 to 10240, as in 128,1769\n",

@@ -19,6 +19,7 @@ import (
 // its kind and whoever made it.
 type bucket struct {
 	name, arn any
+	arnText   string // the ARN as cdk-nag shows it
 	directory bool
 	key       string // ARN of the KMS key of its objects; "": none of one's own
 }
@@ -42,12 +43,13 @@ func (c Config) kind() string {
 
 func (s *builder) newBucket() bucket {
 	id := "Bucket" + s.kind()
-	b := bucket{name: ref(id), arn: attribute(id, "Arn"), directory: s.DirectoryBucket(), key: s.BucketKey}
+	b := bucket{name: ref(id), arn: attribute(id, "Arn"), arnText: "<" + id + ".Arn>", directory: s.DirectoryBucket(), key: s.BucketKey}
 	switch {
 	case s.FunctionsOnly && b.directory:
 		b.name, b.arn = s.BucketName, sub("arn:${AWS::Partition}:s3express:${AWS::Region}:${AWS::AccountId}:bucket/"+s.BucketName)
 	case s.FunctionsOnly:
 		b.name, b.arn = s.BucketName, sub("arn:${AWS::Partition}:s3:::"+s.BucketName)
+		b.arnText = "arn:<AWS::Partition>:s3:::" + s.BucketName
 	case s.Express:
 		// A directory bucket is closed to the public and open to TLS alone
 		// whatever one says: that cannot be turned off.
@@ -64,10 +66,9 @@ func (s *builder) newBucket() bucket {
 			},
 			"Tags": s.tags(),
 		}, findings{
-			"CKV_AWS_18":       "the objects are made up; a log of each GET would cost more than the GETs that are measured",
-			"AwsSolutions-S1":  "the objects are made up; a log of each GET would cost more than the GETs that are measured",
-			"CKV_AWS_21":       "the objects can be made again from the seed at any time",
-			"AwsSolutions-S10": "the bucket's policy, a resource of its own, refuses requests without TLS",
+			"CKV_AWS_18":      noAccessLog,
+			"AwsSolutions-S1": noAccessLog,
+			"CKV_AWS_21":      "the objects can be made again from the seed at any time",
 		})
 		s.add("BucketPolicy"+s.kind(), "AWS::S3::BucketPolicy", properties{
 			"Bucket": b.name,
@@ -79,6 +80,8 @@ func (s *builder) newBucket() bucket {
 	}
 	return b
 }
+
+const noAccessLog = "the objects are made up; a log of each GET would cost more than the GETs that are measured"
 
 // encryption is with S3's own keys, unless there is a key of one's own; S3 then
 // asks KMS once in a while and not for each object.
@@ -139,6 +142,15 @@ func (b bucket) keyStatements(write bool) []statement {
 	return []statement{st}
 }
 
+// wildcard is the finding that a role may do something with all objects whose
+// keys match. Rights to a directory bucket have none.
+func (b bucket) wildcard(keys, reason string) findings {
+	if b.directory {
+		return findings{}
+	}
+	return findings{"AwsSolutions-IAM5[Resource::" + b.arnText + "/" + keys + "]": reason}
+}
+
 // under is the ARN of the objects whose keys match.
 func (b bucket) under(keys string) any { return joined(b.arn, "/"+keys) }
 
@@ -167,7 +179,8 @@ func (s *builder) newObjects() {
 		memoryMB:    seederMemoryMB,
 		timeout:     seederTimeout,
 		statements:  append(s.bucket.seedStatements(), s.bucket.keyStatements(true)...),
-		wildcard:    "the seeder leaves the stack's own bucket empty in the end, whatever the keys; it has rights to no other bucket",
+		known: s.bucket.wildcard("*", "the seeder leaves the stack's own bucket empty in the end, whatever the keys; "+
+			"it has rights to no other bucket"),
 	})
 	o := s.Objects
 	// All as text, which is what CloudFormation makes of it anyhow; a seed

@@ -171,7 +171,11 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"vpc":"yes"}`, `context vpc=yes: not a yes or a no`, "true, false"},
 		{`{"stackName":"9"}`, `context stackName=9: not a valid value`, "a letter"},
 		{`{"express":"true"}`, `context zone=null: missing, and express needs it`, "use1-az4"},
-		{`{"express":"true","zone":"us-east-1a"}`, `context zone=us-east-1a: not a valid value`, "use1-az4"}, // a zone's name means another zone in each account
+		// a zone's name means another zone in each account
+		{
+			`{"express":"true","zone":"us-east-1a"}`,
+			`context zone=us-east-1a: not a valid value`, "use1-az4",
+		},
 		{`{"zone":"use1-az4"}`, `context zone=use1-az4: means nothing without express`, "express=true"},
 		{`{"functionsOnly":"true"}`, `context bucketName=null: missing, and functionsOnly needs it`, "3 to 63"},
 		{`{"functionsOnly":"true","bucketName":"My_Bucket"}`, `context bucketName=My_Bucket: 'M' is not allowed in it`, "a-z"},
@@ -181,43 +185,100 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"functionsOnly":"true","bucketName":""}`, `context bucketName=: not a valid value`, "3 to 63"},
 		{`{"functionsOnly":"true","bucketName":"-ab"}`, `context bucketName=-ab: its ends must be letters or digits`, "3 to 63"},
 		{`{"functionsOnly":"true","bucketName":"10.0.0.1"}`, `context bucketName=10.0.0.1: looks like an IP address`, "3 to 63"},
-		{`{"functionsOnly":"true","bucketName":"s3://mine"}`, `context bucketName=s3://mine: a bucket's name is meant, without scheme or ARN`, "3 to 63"},
-		{`{"functionsOnly":"true","bucketName":"arn:aws:s3:::mine"}`, `context bucketName=arn:aws:s3:::mine: a bucket's name is meant, without scheme or ARN`, "3 to 63"},
-		{`{"functionsOnly":"true","bucketName":"mine","emptyBucket":"true"}`, `context emptyBucket=true: a bucket that was brought along is never emptied`, "without functionsOnly"},
+		{
+			`{"functionsOnly":"true","bucketName":"s3://mine"}`,
+			`context bucketName=s3://mine: a bucket's name is meant, without scheme or ARN`, "3 to 63",
+		},
+		{
+			`{"functionsOnly":"true","bucketName":"arn:aws:s3:::mine"}`,
+			`context bucketName=arn:aws:s3:::mine: a bucket's name is meant, without scheme or ARN`, "3 to 63",
+		},
+		{
+			`{"functionsOnly":"true","bucketName":"mine","emptyBucket":"true"}`,
+			`context emptyBucket=true: a bucket that was brought along is never emptied`, "without functionsOnly",
+		},
 		// An alias is no resource in a role's policy: every GET would be refused.
 		{`{"bucketKey":"alias/mine"}`, `context bucketKey=alias/mine: not a valid value`, "not an alias"},
-		{`{"bucketKey":"arn:aws:kms:us-east-1:111111111111:alias/mine"}`, `context bucketKey=arn:aws:kms:us-east-1:111111111111:alias/mine: not a valid value`, "not an alias"},
+		{
+			`{"bucketKey":"arn:aws:kms:us-east-1:111111111111:alias/mine"}`,
+			`context bucketKey=arn:aws:kms:us-east-1:111111111111:alias/mine: not a valid value`, "not an alias",
+		},
 		{`{"permissionsBoundary":"bounds"}`, `context permissionsBoundary=bounds: not a valid value`, "policy/NAME"},
 		{`{"vpcId":"my-vpc"}`, `context vpcId=my-vpc: not a valid value`, "vpc-"},
 		{`{"vpcId":"vpc-0123abcd","vpc":"true"}`, `context vpcId=vpc-0123abcd: vpc=true makes a VPC of its own`, "one of the two"},
 		{`{"subnetIds":"subnet-0123abcd"}`, `context subnetIds=subnet-0123abcd: means nothing without vpcId`, "vpcId=ID"},
 		{`{"securityGroupIds":"sg-0123abcd"}`, `context securityGroupIds=sg-0123abcd: means nothing without vpcId`, "vpcId=ID"},
 		{`{"vpcId":"vpc-0123abcd","subnetIds":"subnet-1"}`, `context subnetIds=subnet-1: "subnet-1" is no such ID`, "up to 16"},
-		{`{"vpcId":"vpc-0123abcd","subnetIds":"subnet-0123abcd,subnet-0123abcd"}`, `context subnetIds=subnet-0123abcd,subnet-0123abcd: "subnet-0123abcd" is there twice`, "up to 16"},
+		{
+			`{"vpcId":"vpc-0123abcd","subnetIds":"subnet-0123abcd,subnet-0123abcd"}`,
+			`context subnetIds=subnet-0123abcd,subnet-0123abcd: "subnet-0123abcd" is there twice`, "up to 16",
+		},
 		// A function in another zone would measure the way between the zones.
-		{`{"vpcId":"vpc-0123abcd","express":"true","zone":"use1-az4"}`, `context subnetIds=null: missing: the subnets must be in the directory bucket's zone, use1-az4`, "AvailabilityZoneId"},
-		{`{"vpcId":"vpc-0123abcd","functionsOnly":true,"bucketName":"mine--use1-az4--x-s3"}`, `context subnetIds=null: missing: the subnets must be in the directory bucket's zone, use1-az4`, "AvailabilityZoneId"},
-		{`{"bucketName":"mine"}`, `context bucketName=mine: means nothing without functionsOnly`, "functionsOnly=true"}, // else a second bucket would be made, and that one read
+		{
+			`{"vpcId":"vpc-0123abcd","express":"true","zone":"use1-az4"}`,
+			`context subnetIds=null: missing: the subnets must be in the directory bucket's zone, use1-az4`, "AvailabilityZoneId",
+		},
+		{
+			`{"vpcId":"vpc-0123abcd","functionsOnly":true,"bucketName":"mine--use1-az4--x-s3"}`,
+			`context subnetIds=null: missing: the subnets must be in the directory bucket's zone, use1-az4`, "AvailabilityZoneId",
+		},
+		// else a second bucket would be made, and that one read
+		{
+			`{"bucketName":"mine"}`,
+			`context bucketName=mine: means nothing without functionsOnly`, "functionsOnly=true",
+		},
 		{`{"functionsOnly":"true","bucketName":"mine","objects":"5"}`, `context objects=5: means nothing with functionsOnly`, "never seeded"},
-		{`{"functionsOnly":"true","bucketName":"mine","express":"true","zone":"use1-az4"}`, `context express=true: there is no bucket to make with functionsOnly`, "--x-s3"},
+		{
+			`{"functionsOnly":"true","bucketName":"mine","express":"true","zone":"use1-az4"}`,
+			`context express=true: there is no bucket to make with functionsOnly`, "--x-s3",
+		},
 		// Nobody else's package is known.
-		{`{"contenders":"go,rust"}`, `context contenders=go,rust: no package named for "rust"`, "contenderZip.rust.arm64=PATH or contenderZip.rust.x86_64=PATH"},
-		{`{"contenders":"rust","architectures":"arm64"}`, `context contenders=rust: no package named for "rust"`, "contenderZip.rust=PATH, a zip that holds a bootstrap for arm64"},
-		{`{"contenders":"rust","contenderZip.rust":"r.zip"}`, `context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "contenderZip.rust.arm64=PATH"}, // one zip cannot be both
-		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust":"build/rust"}`, `context contenderZip.rust=build/rust: not a zip`, "bootstrap for arm64"},
+		{
+			`{"contenders":"go,rust"}`,
+			`context contenders=go,rust: no package named for "rust"`, "contenderZip.rust.arm64=PATH or contenderZip.rust.x86_64=PATH",
+		},
+		{
+			`{"contenders":"rust","architectures":"arm64"}`,
+			`context contenders=rust: no package named for "rust"`, "contenderZip.rust=PATH, a zip that holds a bootstrap for arm64",
+		},
+		// one zip cannot be both
+		{
+			`{"contenders":"rust","contenderZip.rust":"r.zip"}`,
+			`context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "contenderZip.rust.arm64=PATH",
+		},
+		{
+			`{"contenders":"rust","architectures":"arm64","contenderZip.rust":"build/rust"}`,
+			`context contenderZip.rust=build/rust: not a zip`, "bootstrap for arm64",
+		},
 		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust":7}`, `context contenderZip.rust=7: not a zip`, "path of a zip"},
-		{`{"contenderZip.rust":"r.zip"}`, `context contenderZip.rust=r.zip: means nothing with these contenders and architectures`, "contenderZip.NAME"}, // would be left out unseen
+		// would be left out unseen
+		{
+			`{"contenderZip.rust":"r.zip"}`,
+			`context contenderZip.rust=r.zip: means nothing with these contenders and architectures`, "contenderZip.NAME",
+		},
 		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust.arm64":"a.zip","contenderZip.rust.x86_64":"x.zip"}`,
 			`context contenderZip.rust.x86_64=x.zip: means nothing with these contenders and architectures`, "of those"},
-		{`{"contenderZip.go.arm64":"g.zip"}`, `context contenderZip.go.arm64=g.zip: means nothing with these contenders and architectures`, "go has none"},
+		{
+			`{"contenderZip.go.arm64":"g.zip"}`,
+			`context contenderZip.go.arm64=g.zip: means nothing with these contenders and architectures`, "go has none",
+		},
 		{`{"contenders":"Rust"}`, `context contenders=Rust: "Rust" is no such name`, "small letters"}, // an output's name could not be read back
 		// Fetch128ArmLogs is a log group already: the CDK would panic.
-		{`{"contenders":"go,logs"}`, `context contenders=go,logs: "logs" is what the stack calls a part of each function`, "not arn, logs, output, role"},
-		{`{"contenders":"go,role"}`, `context contenders=go,role: "role" is what the stack calls a part of each function`, "not arn, logs, output, role"},
+		{
+			`{"contenders":"go,logs"}`,
+			`context contenders=go,logs: "logs" is what the stack calls a part of each function`, "not arn, logs, output, role",
+		},
+		{
+			`{"contenders":"go,role"}`,
+			`context contenders=go,role: "role" is what the stack calls a part of each function`, "not arn, logs, output, role",
+		},
 		{`{"contenders":"go,go"}`, `context contenders=go,go: "go" is there twice`, "each once"},
 		{`{"contenders":{}}`, `context contenders={}: not a list of names`, "names of"},
 		// More than CloudFormation takes.
-		{`{"contenders":"go,rust","memories":[128,129,130,131,132,133,134,135,136,137,138,139,140,141,142,143,144,145,146,147,148,149,150,151,152,153,154,155,156,157,158,159,160,161,162,163,164,165,166,167,168,169,170,171,172,173,174,175,176,177,178,179,180,181,182,183,184,185,186,187,188,189,190,191],"contenderZip.rust.arm64":"a.zip"}`, `context contenders=go,rust: 256 functions with these memories and architectures`, "at most 128"},
+		{
+			`{"contenders":"go,rust","memories":[128,129,130,131,132,133,134,135,136,137,138,139,140,141,142,143,144,145,146,147,148,149,150,151,152,153,154,155,156,157,158,159,160,161,162,163,164,165,166,167,168,169,170,171,172,173,174,175,176,177,178,179,180,181,182,183,184,185,186,187,188,189,190,191],"contenderZip.rust.arm64":"a.zip"}`,
+			`context contenders=go,rust: 256 functions with these memories and architectures`, "at most 128",
+		},
 		// Would deploy twelve functions instead of one.
 		{`{"memory":"128"}`, `context memory=128: no such key`, "maxBytes, memories, minBytes"},
 	}

@@ -10,7 +10,9 @@ import (
 )
 
 // findings are checks of cfn-lint, checkov and cdk-nag that a resource is known
-// to fail, each with the reason why that is right here.
+// to fail, each with the reason why that is right here. A check of cdk-nag that
+// finds several things has the one that is meant in brackets, as cdk-nag does:
+// AwsSolutions-IAM5[Resource::*].
 type findings map[string]string
 
 // accept writes the reasons beside the resource in the template, where the
@@ -23,7 +25,12 @@ func (f findings) accept(r awscdk.CfnResource) {
 		case strings.HasPrefix(id, "CKV"):
 			checkov = append(checkov, properties{"id": id, "comment": f[id]})
 		case strings.HasPrefix(id, "AwsSolutions-"):
-			nag = append(nag, properties{"id": id, "reason": f[id]})
+			check, what, several := strings.Cut(strings.TrimSuffix(id, "]"), "[")
+			rule := properties{"id": check, "reason": f[id]}
+			if several {
+				rule["applies_to"] = list{what}
+			}
+			nag = append(nag, rule)
 		default:
 			ignore, reasons = append(ignore, id), append(reasons, id+": "+f[id])
 		}

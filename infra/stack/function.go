@@ -28,7 +28,7 @@ type function struct {
 	network     properties // its VpcConfig; nil: it is in no VPC
 	statements  []statement
 	tags        []string // pairs of a key and a value
-	wildcard    string   // why its role's resources may have one
+	known       findings // checks that its role fails
 }
 
 // newFunction makes a function with what every function of the stack has: the
@@ -72,11 +72,9 @@ func (s *builder) newFunction(id string, f function) {
 // has its role has its rights too: one beside it could still be on its way.
 func (s *builder) newRole(id, logs string, f function) {
 	statements := append([]statement{allow(attribute(logs, "Arn"), "logs:CreateLogStream", "logs:PutLogEvents")}, f.statements...)
-	known := findings{"AwsSolutions-IAM5": "the log group's ARN ends in one, for its streams; " + f.wildcard}
 	if f.network != nil {
 		statements = append(statements, vpcStatements()...)
-		known["CKV_AWS_111"] = vpcFinding
-		known["AwsSolutions-IAM5"] += "; " + vpcFinding
+		f.known["CKV_AWS_111"], f.known["AwsSolutions-IAM5[Resource::*]"] = vpcFinding, vpcFinding
 	}
 	p := properties{
 		"AssumeRolePolicyDocument": policy(statement{
@@ -88,7 +86,7 @@ func (s *builder) newRole(id, logs string, f function) {
 	if s.PermissionsBoundary != "" {
 		p["PermissionsBoundary"] = s.PermissionsBoundary
 	}
-	s.add(id, "AWS::IAM::Role", p, known)
+	s.add(id, "AWS::IAM::Role", p, f.known)
 }
 
 // newFetch makes one function of the comparison.
@@ -116,7 +114,7 @@ func (s *builder) newFetch(network, code properties, contender string, memoryMB 
 		network:     network,
 		statements:  append(s.bucket.readStatements(s.Objects.Prefix), s.bucket.keyStatements(false)...),
 		tags:        []string{"memory-mb", strconv.Itoa(memoryMB), "architecture", arch, "contender", contender},
-		wildcard:    "the function reads every object under its prefix, in one bucket, and nothing else",
+		known:       s.bucket.wildcard(s.Objects.Prefix+"*", "the function reads every object under its prefix, in one bucket, and nothing else"),
 	})
 	s.output(id+"Arn", attribute(id, "Arn"), "The function with "+what)
 }

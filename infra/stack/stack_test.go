@@ -26,7 +26,10 @@ import (
 	"fanout/functions/corpus"
 )
 
-var update = flag.Bool("update", false, "write the golden template anew")
+var (
+	update    = flag.Bool("update", false, "write the golden templates anew")
+	templates = flag.String("templates", "", "folder that TestNothingStays writes the template of every combination of flags to")
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -328,9 +331,15 @@ func TestContenderZips(t *testing.T) {
 // Nothing may outlive the stack, and nothing may have a name that a second
 // stack would want as well.
 func TestNothingStays(t *testing.T) {
-	for _, context := range allFlags() {
+	for i, context := range allFlags(t) {
 		t.Run(compact(context), func(t *testing.T) {
-			tpl := parse(t, synth(t, context))
+			b := synth(t, context)
+			if *templates != "" {
+				if err := os.WriteFile(filepath.Join(*templates, fmt.Sprintf("%02d.template.json", i)), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tpl := parse(t, b)
 			for id, r := range tpl.Resources {
 				switch r.Type {
 				case "AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket", "AWS::Logs::LogGroup", "Custom::FanoutObjects":
@@ -537,18 +546,29 @@ func TestVPC(t *testing.T) {
 	}
 }
 
-// allFlags gives a context for each combination of the flags, small.
-func allFlags() []map[string]any {
+// allFlags gives a context for each combination of the flags that make other
+// resources, small.
+func allFlags(t *testing.T) []map[string]any {
 	var all []map[string]any
-	for _, vpc := range []string{"false", "true"} {
+	for _, network := range []map[string]any{
+		{},
+		{"vpc": "true"},
+		{"vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0"},
+		{"vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0", "securityGroupIds": "sg-0123456789abcdef0"},
+	} {
 		for _, bucket := range []map[string]any{
 			{},
+			{"bucketKey": testKey, "emptyBucket": "true"},
 			{"express": "true", "zone": "use1-az4"},
-			{"bucketKey": testKey},
+			{"express": "true", "zone": "use1-az4", "bucketKey": testKey},
 			{"functionsOnly": "true", "bucketName": "mine", "permissionsBoundary": "arn:aws:iam::111111111111:policy/bounds"},
+			{"functionsOnly": "true", "bucketName": "mine", "prefix": "a/b/", "bucketKey": testKey},
+			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3"},
 			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3", "bucketKey": testKey},
+			{"contenders": "go,other", "contenderZip.other": packed(t, "bootstrap", []byte("#!/bin/sh"))},
 		} {
-			context := map[string]any{"vpc": vpc, "memories": "128", "architectures": "arm64"}
+			context := map[string]any{"memories": "128", "architectures": "arm64"}
+			maps.Copy(context, network)
 			maps.Copy(context, bucket)
 			all = append(all, context)
 		}
@@ -662,7 +682,7 @@ func TestAnotherBucketIsAnotherSeeder(t *testing.T) {
 // there must be none in a template; what is meant survives as JSON.
 func TestASCII(t *testing.T) {
 	const needle = "Ångström 日本語 \U0001F50E \x7f"
-	contexts := append(allFlags(), map[string]any{"memories": "128", "architectures": "arm64", "needle": needle})
+	contexts := append(allFlags(t), map[string]any{"memories": "128", "architectures": "arm64", "needle": needle})
 	for _, context := range contexts {
 		b := synth(t, context)
 		for i, c := range b {
