@@ -157,6 +157,9 @@ func (s *Server) delegate(w http.ResponseWriter, r *http.Request, path string) {
 	if algorithm != "" {
 		ctx = context.WithValue(ctx, checksumAlgorithmKey{}, strings.ToUpper(algorithm))
 	}
+	if id := r.URL.Query().Get("versionId"); id != "" && r.Method == http.MethodHead {
+		ctx = context.WithValue(ctx, headVersionKey{}, id) // gofakes3 asks for the newest
+	}
 	r = r.WithContext(ctx)
 	u := *r.URL
 	u.Path, u.RawPath = path, ""
