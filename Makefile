@@ -51,7 +51,7 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 
 .PHONY: test-page
 test-page: ## look at the report's page in Chromium (needs chromium)
-	go test -count=1 -tags chromium -run Chromium ./bench/internal/report
+	go test -count=1 -tags chromium -run Chromium ./bench/internal/report/page
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/objects"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -32,9 +33,9 @@ func addCompletions(root *cobra.Command) {
 		}
 		switch c.Name() {
 		case "report":
-			values["format"] = formatNames()
+			values["format"] = write.Names(write.Formats)
 		case "compare":
-			values["format"] = compareFormats
+			values["format"] = write.Names(write.CompareFormats)
 		}
 		for name, allowed := range values {
 			f := c.Flags().Lookup(name)

@@ -15,6 +15,8 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/page"
+	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
@@ -191,21 +193,21 @@ func (rf *runFlags) show(stdout, stderr io.Writer, g *guard, r *report.Report, p
 	for _, name := range g.missed(r) {
 		fmt.Fprintf(stderr, "precision %s not reached: %s\n", g.precisionFlag, name)
 	}
-	write := report.Text
+	show := write.Text
 	if rf.json {
-		write = report.JSON
+		show = write.JSON
 	}
-	if err := write(stdout, r); err != nil {
+	if err := show(stdout, r); err != nil {
 		return err
 	}
-	page := filepath.Join(filepath.Dir(path), pageName)
-	if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r) }); err != nil {
+	file := filepath.Join(filepath.Dir(path), pageName)
+	if err := writeFile(file, func(w io.Writer) error { return page.Write(w, r) }); err != nil {
 		return err
 	}
 	if rf.json {
 		return nil
 	}
-	_, err := fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, page)
+	_, err := fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, file)
 	return err
 }
 

@@ -1,6 +1,6 @@
 //go:build chromium
 
-package report
+package page
 
 import (
 	"bytes"
@@ -27,6 +27,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/reporttest"
 	"fanout/bench/internal/trial"
 )
 
@@ -188,7 +190,7 @@ func TestChromium(t *testing.T) {
 	b := newBrowser(t)
 	b.screen(t, 1280, 900, false)
 	b.media(t, "light")
-	b.open(t, pageOf(t, aws()))
+	b.open(t, pageOf(t, reporttest.AWS()))
 	b.screenshot(t, "light")
 
 	if n := len(b.rows(t)); n != 80 {
@@ -246,7 +248,7 @@ func TestChromium(t *testing.T) {
 	b.do(t, chromedp.KeyEvent(kb.Enter), chromedp.Poll[chromedp.Void](`document.querySelector("#count").textContent === "80 of 80"`))
 	focus("INPUT only the frontier")
 	b.do(t, chromedp.KeyEvent(" "))
-	if n, want := len(b.rows(t)), len(New(aws(), Options{}).Advice.Frontier); n != want {
+	if n, want := len(b.rows(t)), len(report.New(reporttest.AWS(), report.Options{}).Advice.Frontier); n != want {
 		t.Errorf("%d rows of the frontier, want %d", n, want)
 	}
 	// Details of a figure open by keyboard.
@@ -262,7 +264,7 @@ func TestChromiumTheme(t *testing.T) {
 	b := newBrowser(t)
 	b.screen(t, 1280, 900, false)
 	b.media(t, "dark")
-	b.open(t, pageOf(t, aws()))
+	b.open(t, pageOf(t, reporttest.AWS()))
 	if got := b.background(t); got != darkPage {
 		t.Errorf("dark: the page is %s", got)
 	}
@@ -296,7 +298,7 @@ func TestChromiumTheme(t *testing.T) {
 
 // On a phone nothing but the tables scrolls sideways, and text can be read.
 func TestChromiumPhone(t *testing.T) {
-	for name, file := range map[string]trial.File{"phone": aws(), "phone-hostile": poisoned()} {
+	for name, file := range map[string]trial.File{"phone": reporttest.AWS(), "phone-reporttest.Hostile": reporttest.Poisoned()} {
 		b := newBrowser(t)
 		b.screen(t, 390, 844, true)
 		b.media(t, "light")
@@ -317,7 +319,7 @@ func TestChromiumPhone(t *testing.T) {
 func TestChromiumHostile(t *testing.T) {
 	b := newBrowser(t)
 	b.screen(t, 1280, 900, false)
-	b.open(t, pageOf(t, poisoned()))
+	b.open(t, pageOf(t, reporttest.Poisoned()))
 	if n := eval[int](t, b, `document.scripts.length`); n != 1 {
 		t.Errorf("%d scripts", n)
 	}
@@ -333,9 +335,9 @@ func TestChromiumHostile(t *testing.T) {
 	// Filters compare such a name as it is.
 	chosen := eval[int](t, b, `(() => { const s = document.querySelector("[data-key=who]"); s.selectedIndex = 1; s.dispatchEvent(new Event("input", {bubbles: true})); return [...document.querySelectorAll("#settings tbody tr")].filter(r => r.offsetParent).length })()`)
 	if chosen == 0 || chosen == 80 {
-		t.Errorf("the filter by a hostile name leaves %d rows", chosen)
+		t.Errorf("the filter by a reporttest.Hostile name leaves %d rows", chosen)
 	}
-	b.screenshot(t, "hostile")
+	b.screenshot(t, "reporttest.Hostile")
 	b.quiet(t)
 }
 
@@ -344,7 +346,7 @@ func TestChromiumHostile(t *testing.T) {
 func TestChromiumServed(t *testing.T) {
 	var mu sync.Mutex
 	var asked []string
-	content := pageOf(t, aws())
+	content := pageOf(t, reporttest.AWS())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()

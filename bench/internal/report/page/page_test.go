@@ -1,4 +1,4 @@
-package report
+package page
 
 import (
 	"bytes"
@@ -6,113 +6,26 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 	"gonum.org/v1/plot"
 
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/reporttest"
 	"fanout/bench/internal/trial"
-	"fanout/functions/corpus"
-	"fanout/functions/fetch"
 	"fanout/functions/lambda"
 )
-
-// hostile is what names in a results file may hold: an element, ends of an
-// attribute, a script, a style and a title, a link, what turns text round, and
-// the characters that pictures mark titles with.
-const hostile = `<script>alert(1)</script>"' onload=alert(1) x='  </style></title></svg><img src=http://x.invalid/>\u0022;alert(1)//{{.}}` + "\u202e\ue0000\ue001\x1b[31m]]>"
-
-// aws makes results as of Lambda: two contenders, two architectures, and
-// hostile in every text that a file can hold.
-func aws() trial.File {
-	rng := rand.New(rand.NewPCG(6, 2))
-	f := trial.File{Header: trial.Header{
-		Version: "v1", Run: "20261124T120000.000Z", Backend: trial.AWS, Region: "us-east-1", Prices: "2026-11-24",
-		Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
-		Plan: trial.Plan{
-			MemoriesMB: []int{128, 512, 1024, 1769, 3008}, Architectures: []string{"x86_64", "arm64"}, Clients: []string{"lean"},
-			Concurrencies: []int{1, 16, 64, trial.Auto}, Contenders: []string{"go", "rust"}, Invocations: 12, Cold: 3, Sequential: 1, Seed: 1,
-		},
-	}}
-	at := f.Header.At
-	for _, contender := range []string{"go", "rust"} {
-		for _, arch := range f.Header.Plan.Architectures {
-			for _, memory := range f.Header.Plan.MemoriesMB {
-				for _, workers := range f.Header.Plan.Concurrencies {
-					starts := slices.Concat(slices.Repeat([]string{trial.Cold}, 3), slices.Repeat([]string{trial.Warm}, 12))
-					if workers == 1 {
-						starts = []string{trial.Warm}
-					}
-					for i, start := range starts {
-						asked := workers
-						chosen := asked
-						if asked == trial.Auto {
-							chosen = 128
-						}
-						cpu := 95.0
-						if contender == "rust" {
-							cpu = 70
-						}
-						if arch == "arm64" {
-							cpu *= 1.15
-						}
-						wait := 30 + math.Ceil(1000/float64(chosen))*26
-						ms := max(wait, 375, cpu/min(float64(memory)/1769, 2)) * math.Exp(rng.NormFloat64()*0.05)
-						p50, p99 := 20.0, 100.0
-						r := trial.Result{
-							Contender: contender, Function: "fanout-" + contender, MemoryMB: memory, Arch: arch, Client: "lean", Concurrency: asked, Start: start, Seq: i,
-							OK: true, DurationMS: math.Round(ms*100) / 100, MaxMemoryMB: 24 + chosen/8,
-							Stats: &fetch.Stats{Objects: 1000, Bytes: 25_500_000, CPUMS: cpu, ListMS: 30, TTFBP50MS: &p50, TTFBP99MS: &p99, Concurrency: chosen},
-							At:    at,
-						}
-						at = at.Add(time.Second)
-						if start == trial.Cold {
-							r.InitMS = 45 + 10*rng.Float64()
-							r.DurationMS += 60
-						}
-						r.BilledMS = math.Ceil(r.DurationMS + r.InitMS)
-						f.Results = append(f.Results, r)
-					}
-				}
-			}
-		}
-	}
-	return f
-}
-
-// poisoned is aws with hostile text in all that holds text.
-func poisoned() trial.File {
-	f := aws()
-	h := &f.Header
-	for _, text := range []*string{&h.Version, &h.Run, &h.Host, &h.Network, &h.Limits.By, &h.Limits.Reason, &h.Prices, &h.Corpus.Prefix, &h.Corpus.Needle} {
-		*text = hostile
-	}
-	h.Backend = trial.Sandbox // which shows most of them
-	h.Plan.Contenders, h.Plan.Architectures, h.Plan.Clients = []string{hostile}, []string{hostile}, []string{hostile}
-	for i := range f.Results {
-		r := &f.Results[i]
-		switch {
-		case r.Contender == "rust":
-			r.Contender, r.Client, r.Function = hostile, hostile+"2", hostile
-		case r.MemoryMB == 128 && r.Concurrency == 64:
-			r.OK, r.ErrorType, r.Error, r.Stats = false, hostile, hostile, nil
-		}
-		r.Host, r.Run, r.Note, r.Limits.By = hostile, hostile, hostile, hostile
-	}
-	return f
-}
 
 func pageOf(t *testing.T, f trial.File) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := HTML(&b, New(f, Options{})); err != nil {
+	if err := Write(&b, report.New(f, report.Options{})); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -159,7 +72,7 @@ func all(n *html.Node, name string) []*html.Node {
 // The page of a small file: everything that is to be read, the pictures by
 // their texts and titles.
 func TestHTML(t *testing.T) {
-	page := pageOf(t, example())
+	page := pageOf(t, reporttest.Example())
 	page = regexp.MustCompile(`(?s)<style>.*?</style>`).ReplaceAll(page, []byte("<style>page.css</style>"))
 	page = regexp.MustCompile(`(?s)<script>.*?</script>`).ReplaceAll(page, []byte("<script>page.js</script>"))
 	page = regexp.MustCompile(`sha256-[^']*`).ReplaceAll(page, []byte("sha256-HASH"))
@@ -172,13 +85,13 @@ func TestHTML(t *testing.T) {
 		}
 		return append(b.Bytes(), "</svg>"...)
 	})
-	golden(t, "report.html", page)
+	reporttest.Golden(t, "report.html", page)
 }
 
 // Nothing from a results file becomes anything but text, and the page is one
 // that needs nothing else.
 func TestHTMLHostile(t *testing.T) {
-	for name, file := range map[string]trial.File{"every text hostile": poisoned(), "none": aws(), "example": example()} {
+	for name, file := range map[string]trial.File{"every text reporttest.Hostile": reporttest.Poisoned(), "none": reporttest.AWS(), "example": reporttest.Example()} {
 		page := pageOf(t, file)
 		root := parse(t, page)
 		allowed := strings.Fields(`html head meta title link style body a header p nav button main section h1 h2 h3 div article span strong b dl dt dd ul li
@@ -219,7 +132,7 @@ func TestHTMLHostile(t *testing.T) {
 		if strings.Contains(string(pageStyle), "url(") || strings.Contains(string(pageStyle), "@import") {
 			t.Error("the style asks for something")
 		}
-		if name == "every text hostile" && strings.Count(textOf(root), "<script>alert(1)</script>") < 20 {
+		if name == "every text reporttest.Hostile" && strings.Count(textOf(root), "<script>alert(1)</script>") < 20 {
 			t.Error("the names are not on the page as they are")
 		}
 	}
@@ -227,7 +140,7 @@ func TestHTMLHostile(t *testing.T) {
 
 // What a reader who cannot see the pictures, or has no mouse, relies on.
 func TestHTMLAccessible(t *testing.T) {
-	root := parse(t, pageOf(t, aws()))
+	root := parse(t, pageOf(t, reporttest.AWS()))
 	ids := map[string]bool{}
 	for n := range root.Descendants() {
 		if id := attribute(n, "id"); id != "" {
@@ -280,7 +193,7 @@ func TestHTMLAccessible(t *testing.T) {
 
 // Every setting is a mark with its figures; colours do not tell alone.
 func TestPictures(t *testing.T) {
-	c := newCharts(New(aws(), Options{}))
+	c := newCharts(report.New(reporttest.AWS(), report.Options{}))
 	figures, err := c.figures()
 	if err != nil {
 		t.Fatal(err)
@@ -323,25 +236,25 @@ func TestPictures(t *testing.T) {
 
 // A picture that has nothing to show says why, and is not drawn.
 func TestMissingPictures(t *testing.T) {
-	one := usedBy{memory: 512, workers: 64, client: "lean", ms: 500, cpu: 100, p50: 20, p99: 100}.result(0)
+	one := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 100, P50: 20, P99: 100}.Result(0)
 	failed := one
 	failed.OK, failed.Error = false, "no"
-	unpriced := trial.File{Header: header(), Results: []trial.Result{one}}
+	unpriced := trial.File{Header: reporttest.Header(), Results: []trial.Result{one}}
 	unpriced.Header.Region = "mars-north-1"
 	for _, tc := range []struct {
 		name    string
 		file    trial.File
 		missing map[string]string
 	}{
-		{"one setting: nothing to compare", trial.File{Header: header(), Results: []trial.Result{one}}, map[string]string{
+		{"one setting: nothing to compare", trial.File{Header: reporttest.Header(), Results: []trial.Result{one}}, map[string]string{
 			"frontier": "two settings", "memory": "Only one memory size", "speedup": "one worker", "cold": "--cold", "runs": "", "cost": ""}},
-		{"no results", trial.File{Header: header()}, map[string]string{
+		{"no results", trial.File{Header: reporttest.Header()}, map[string]string{
 			"frontier": "two settings", "memory": "No warm", "speedup": "one worker", "cold": "--cold", "runs": "No invocation", "cost": "No warm"}},
-		{"all failed", trial.File{Header: header(), Results: []trial.Result{failed}}, map[string]string{
+		{"all failed", trial.File{Header: reporttest.Header(), Results: []trial.Result{failed}}, map[string]string{
 			"frontier": "two settings", "memory": "No warm", "runs": "No invocation", "cost": "No warm"}},
 		{"no prices", unpriced, map[string]string{"frontier": "No costs", "cost": "No costs", "runs": ""}},
 	} {
-		r := New(tc.file, Options{})
+		r := report.New(tc.file, report.Options{})
 		figures, err := newCharts(r).figures()
 		if err != nil {
 			t.Fatal(err)
@@ -369,9 +282,9 @@ func TestBanner(t *testing.T) {
 		{"AWS needs none", func(h *trial.Header) { h.Backend = trial.AWS }, ""},
 		{"the sandbox", func(*trial.Header) {}, "Sandbox times, not AWS times"},
 		{"an endpoint", func(h *trial.Header) { h.Backend = trial.Endpoint }, "Times of a custom endpoint, not AWS times"},
-		{"no limits", func(h *trial.Header) { h.Limits = lambda.ParseLimits("none: no permission") }, "not limited (none: no permission)"},
+		{"no limits", func(h *trial.Header) { h.Limits = lambda.ParseLimits("none: no permission") }, "NOT LIMITED (none: no permission)"},
 	} {
-		f := example()
+		f := reporttest.Example()
 		tc.change(&f.Header)
 		page := string(pageOf(t, f))
 		at, heading := strings.Index(page, tc.want), strings.Index(page, `class="picks"`)
@@ -424,16 +337,16 @@ func luminance(t *testing.T, hex string) float64 {
 
 // A page of very many runs stays one that a browser opens.
 func TestManyRuns(t *testing.T) {
-	f := trial.File{Header: header()}
+	f := trial.File{Header: reporttest.Header()}
 	for i := range 20_000 {
-		u := usedBy{memory: 512, workers: 64, client: "lean", ms: 400 + float64(i*7919%20_000)/100, cpu: 100, p50: 20, p99: 100}
-		f.Results = append(f.Results, u.result(i))
+		u := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 400 + float64(i*7919%20_000)/100, CPU: 100, P50: 20, P99: 100}
+		f.Results = append(f.Results, u.Result(i))
 	}
 	page := string(pageOf(t, f))
 	if len(page) > 300_000 || !strings.Contains(page, "more than 200 runs") {
 		t.Errorf("%d bytes", len(page))
 	}
-	if got := byRank(New(f, Options{}).Rows[0].Warm.Values); len(got) != maxMarks || got[0] != 400 || got[maxMarks-1] != 599.99 || !slices.IsSorted(got) {
+	if got := byRank(report.New(f, report.Options{}).Rows[0].Warm.Values); len(got) != maxMarks || got[0] != 400 || got[maxMarks-1] != 599.99 || !slices.IsSorted(got) {
 		t.Errorf("%d marks: %v", len(got), got)
 	}
 }

@@ -1,4 +1,4 @@
-package report
+package page
 
 import (
 	"cmp"
@@ -14,7 +14,9 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/table"
 )
 
 // figure is one of the page's: pictures, what they say in words, and the
@@ -59,16 +61,16 @@ const (
 // charts draws the figures of a report. A problem with a drawing is kept in
 // err, and what follows draws nothing.
 type charts struct {
-	*Report
-	series []Row       // the first row of each series
-	of     map[int]int // a row's series
+	*report.Report
+	series []report.Row // the first row of each series
+	of     map[int]int  // a row's series
 	err    error
 }
 
-func newCharts(r *Report) *charts {
+func newCharts(r *report.Report) *charts {
 	c := &charts{Report: r, of: map[int]int{}}
 	for i, row := range r.Rows {
-		n := slices.IndexFunc(c.series, func(o Row) bool {
+		n := slices.IndexFunc(c.series, func(o report.Row) bool {
 			return o.Contender == row.Contender && o.Arch == row.Arch && o.Client == row.Client
 		})
 		if n < 0 {
@@ -87,10 +89,10 @@ func (c *charts) figures() ([]figure, error) {
 }
 
 // who names a row's series.
-func (c *charts) who(row Row) string { return c.Report.who(row, 24) }
+func (c *charts) who(row report.Row) string { return c.Series(row) }
 
 // label names a row, in lines of no more than most characters.
-func (c *charts) label(row Row, most int) string {
+func (c *charts) label(row report.Row, most int) string {
 	size := fmt.Sprintf("%d MB", row.MemoryMB)
 	workers := "×" + row.Workers()
 	if row.Concurrency == 0 {
@@ -99,16 +101,16 @@ func (c *charts) label(row Row, most int) string {
 	if one := fmt.Sprintf("%s, %s %s", size, c.who(row), workers); len([]rune(one)) <= most {
 		return one
 	}
-	return clip(c.who(row), most) + "\n" + size + " " + workers
+	return table.Clip(c.who(row), most) + "\n" + size + " " + workers
 }
 
 // name is Name, longer.
-func (c *charts) name(row Row) string {
+func (c *charts) name(row report.Row) string {
 	return fmt.Sprintf("%d MB %s, %s", row.MemoryMB, c.who(row), workers(row))
 }
 
 // workers reads «1 worker» or «auto 64 workers».
-func workers(row Row) string {
+func workers(row report.Row) string {
 	if row.Workers() == "1" {
 		return "1 worker"
 	}
@@ -126,39 +128,19 @@ func (c *charts) style(series int) draw.GlyphStyle {
 // drawable says whether a figure can stand on an axis: results may hold any.
 func drawable(v float64) bool { return v >= 1e-6 && v <= 1e12 }
 
-// grouped is number with its thousands apart, from five digits on.
-func grouped(v float64) string {
-	s := number(v)
-	if i := strings.IndexAny(s, ".e"); i >= 0 || len(s) < 5 || v < 0 {
-		return s
-	}
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // ms reads «468 ms».
-func ms(v float64) string { return grouped(v) + " ms" }
-
-// times reads «14.9×».
-func times(v float64) string { return fmt.Sprintf("%.1f×", v) }
+func ms(v float64) string { return table.Grouped(v) + " ms" }
 
 // middle is the median, or a dash.
 func middle(s stats.Summary) string {
 	if s.N == 0 {
-		return none
+		return table.None
 	}
-	return grouped(s.Median)
+	return table.Grouped(s.Median)
 }
 
-// interval reads «460 to 471», or why there is none.
-func interval(s stats.Summary) string {
-	if !s.HasInterval {
-		return none
-	}
-	return grouped(s.Lo) + " to " + grouped(s.Hi)
-}
+// interval reads "460 to 471", or a dash.
+func interval(s stats.Summary) string { return report.Interval(s, table.Grouped) }
 
 // draw gives a picture of a plot. what adds the marks.
 func (c *charts) draw(id, label string, class string, width, height vg.Length, p *plot.Plot, what func(*drawing)) template.HTML {
@@ -200,7 +182,7 @@ func (c *charts) key(rows []int) []keyItem {
 }
 
 // where lists the rows that a condition holds for.
-func (c *charts) where(holds func(Row) bool) []int {
+func (c *charts) where(holds func(report.Row) bool) []int {
 	var rows []int
 	for i, row := range c.Rows {
 		if holds(row) {
@@ -220,7 +202,7 @@ func count(n int, one, many string) string {
 // frontier sets time against cost.
 func (c *charts) frontier() figure {
 	f := figure{ID: "frontier", Title: "Time against cost", Head: []string{"setting on the frontier", "picked as", "$ a million", "warm ms", "95% interval"}}
-	all := c.where(func(row Row) bool {
+	all := c.where(func(row report.Row) bool {
 		return row.Warm.N > 0 && row.Failed == 0 && drawable(row.Warm.Median) && drawable(row.WarmCost.Median)
 	})
 	switch {
@@ -258,7 +240,7 @@ func (c *charts) frontier() figure {
 		f.Summary = fmt.Sprintf("Of %s without a failure, one is both the fastest and the cheapest: %s.", count(len(all), "setting", "settings"), c.name(first))
 	} else {
 		f.Summary += fmt.Sprintf(" It goes from %s (%s, %s) to %s (%s, %s).",
-			c.name(first), dollars(usd(edge[0])), ms(first.Warm.Median), c.name(last), dollars(usd(edge[len(edge)-1])), ms(last.Warm.Median))
+			c.name(first), table.Dollars(usd(edge[0])), ms(first.Warm.Median), c.name(last), table.Dollars(usd(edge[len(edge)-1])), ms(last.Warm.Median))
 	}
 	if n := len(all) - len(shown); n > 0 {
 		f.Summary += fmt.Sprintf(" %s, much slower or dearer, would lie outside the picture; the table of all settings has them.", count(n, "setting", "settings"))
@@ -266,7 +248,7 @@ func (c *charts) frontier() figure {
 	f.Key = append(c.key(shown), keyItem{c.mark(draw.GlyphStyle{Color: ink, Radius: 6, Shape: ring{}}), "on the frontier"})
 	for _, i := range edge {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{c.name(row), strings.Join(picked[i], ", "), dollars(usd(i)), grouped(row.Warm.Median), interval(row.Warm)})
+		f.Rows = append(f.Rows, []string{c.name(row), strings.Join(picked[i], ", "), table.Dollars(usd(i)), table.Grouped(row.Warm.Median), interval(row.Warm)})
 	}
 	xs, ys := ranges(len(shown), func(k int) (x, y float64) { return usd(shown[k]), c.Rows[shown[k]].Warm.Median })
 	drawn := func(class string, width, height vg.Length) template.HTML {
@@ -288,9 +270,9 @@ func (c *charts) frontier() figure {
 			var labels pointLabels
 			for _, i := range shown {
 				row := c.Rows[i]
-				title := fmt.Sprintf("%s: %s, %s", c.name(row), ms(row.Warm.Median), dollars(usd(i)))
+				title := fmt.Sprintf("%s: %s, %s", c.name(row), ms(row.Warm.Median), table.Dollars(usd(i)))
 				if row.Warm.HasInterval {
-					title = fmt.Sprintf("%s: %s (%s), %s", c.name(row), ms(row.Warm.Median), interval(row.Warm), dollars(usd(i)))
+					title = fmt.Sprintf("%s: %s (%s), %s", c.name(row), ms(row.Warm.Median), interval(row.Warm), table.Dollars(usd(i)))
 				}
 				p.Add(d.titled(title, points(c.style(c.of[i]), at(i))))
 				labels.marks = append(labels.marks, at(i))
@@ -325,7 +307,7 @@ type panel struct {
 }
 
 // panels splits rows by a figure of theirs, and keeps those with the most.
-func (c *charts) panels(rows []int, by func(Row) int, caption func(int) string) (panels []panel, left int) {
+func (c *charts) panels(rows []int, by func(report.Row) int, caption func(int) string) (panels []panel, left int) {
 	values := map[int][]int{}
 	for _, i := range rows {
 		v := by(c.Rows[i])
@@ -355,7 +337,7 @@ func (c *charts) panels(rows []int, by func(Row) int, caption func(int) string) 
 // memory shows time by memory, a panel for each number of workers.
 func (c *charts) memory() figure {
 	f := figure{ID: "memory", Title: "Time by memory", Head: []string{"workers", "client", "memory MB", "warm ms", "95% interval", "n"}}
-	rows := c.where(func(row Row) bool { return row.Warm.N > 0 && drawable(row.Warm.Median) && row.MemoryMB > 0 })
+	rows := c.where(func(row report.Row) bool { return row.Warm.N > 0 && drawable(row.Warm.Median) && row.MemoryMB > 0 })
 	var sizes []int
 	for _, i := range rows {
 		sizes = append(sizes, c.Rows[i].MemoryMB)
@@ -369,7 +351,7 @@ func (c *charts) memory() figure {
 		f.Missing = fmt.Sprintf("Only one memory size has times: %d MB.", sizes[0])
 		return f
 	}
-	panels, left := c.panels(rows, func(row Row) int { return row.Concurrency }, workersCaption)
+	panels, left := c.panels(rows, func(row report.Row) int { return row.Concurrency }, workersCaption)
 	f.Key = c.key(rows)
 	f.Summary = c.saysMemory(rows) + " Upright lines are the 95% intervals of the medians."
 	if left > 0 {
@@ -388,16 +370,16 @@ func (c *charts) memory() figure {
 		measured(&p.X, sizes)
 		logarithmic(&p.Y, ys[0], ys[1])
 		f.Pictures = append(f.Pictures, picture{panel.caption, c.draw(f.ID, f.Title+", "+panel.caption, "panel", panelWidth, panelHeight, p, func(d *drawing) {
-			c.lines(d, p, panel.rows, func(row Row) plotter.XY { return plotter.XY{X: float64(row.MemoryMB), Y: row.Warm.Median} },
-				func(row Row) stats.Summary { return row.Warm },
-				func(row Row) string {
+			c.lines(d, p, panel.rows, func(row report.Row) plotter.XY { return plotter.XY{X: float64(row.MemoryMB), Y: row.Warm.Median} },
+				func(row report.Row) stats.Summary { return row.Warm },
+				func(row report.Row) string {
 					return fmt.Sprintf("%s: %s, interval %s, n=%d", c.name(row), ms(row.Warm.Median), interval(row.Warm), row.Warm.N)
 				})
 		}), ""})
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{row.Workers(), c.who(row), strconv.Itoa(row.MemoryMB), grouped(row.Warm.Median), interval(row.Warm), strconv.Itoa(row.Warm.N)})
+		f.Rows = append(f.Rows, []string{row.Workers(), c.who(row), strconv.Itoa(row.MemoryMB), table.Grouped(row.Warm.Median), interval(row.Warm), strconv.Itoa(row.Warm.N)})
 	}
 	return f
 }
@@ -440,7 +422,7 @@ func (c *charts) saysMemory(rows []int) string {
 }
 
 // lines draws the rows of each series as a line with marks.
-func (c *charts) lines(d *drawing, p *plot.Plot, rows []int, at func(Row) plotter.XY, spread func(Row) stats.Summary, title func(Row) string) {
+func (c *charts) lines(d *drawing, p *plot.Plot, rows []int, at func(report.Row) plotter.XY, spread func(report.Row) stats.Summary, title func(report.Row) string) {
 	for n := range c.series {
 		var of []int
 		for _, i := range rows {
@@ -476,23 +458,23 @@ func (c *charts) lines(d *drawing, p *plot.Plot, rows []int, at func(Row) plotte
 // memory size.
 func (c *charts) speedUp() figure {
 	f := figure{ID: "speedup", Title: "Speed-up over one worker", Head: []string{"memory MB", "client", "workers", "warm ms", "speed-up"}}
-	rows := c.where(func(row Row) bool { return drawable(row.SpeedUp) && row.InFlight() > 0 })
+	rows := c.where(func(row report.Row) bool { return drawable(row.SpeedUp) && row.InFlight() > 0 })
 	if !slices.ContainsFunc(rows, func(i int) bool { return c.Rows[i].Concurrency != 1 }) {
 		f.Missing = "There is no setting with one worker and one with many to compare: measure with --concurrency 1,64."
 		return f
 	}
 	best := slices.MaxFunc(rows, func(a, b int) int { return cmp.Compare(c.Rows[a].SpeedUp, c.Rows[b].SpeedUp) })
-	f.Summary = fmt.Sprintf("At most %s: %s, %s instead of %s.", times(c.Rows[best].SpeedUp), c.name(c.Rows[best]),
+	f.Summary = fmt.Sprintf("At most %s: %s, %s instead of %s.", table.Times(c.Rows[best].SpeedUp), c.name(c.Rows[best]),
 		ms(c.Rows[best].Warm.Median), ms(c.Rows[best].Warm.Median*c.Rows[best].SpeedUp))
 	if b := c.Advice.Picks; len(b) > 0 && drawable(c.Rows[b[0].Row].SpeedUp) && b[0].Row != best {
-		f.Summary += fmt.Sprintf(" The balanced pick: %s.", times(c.Rows[b[0].Row].SpeedUp))
+		f.Summary += fmt.Sprintf(" The balanced pick: %s.", table.Times(c.Rows[b[0].Row].SpeedUp))
 	}
 	f.Summary += " The dashed line is where twice the workers would be twice as fast."
 	var workers []int
 	for _, i := range rows {
 		workers = append(workers, c.Rows[i].InFlight())
 	}
-	panels, left := c.panels(rows, func(row Row) int { return row.MemoryMB }, func(mb int) string { return fmt.Sprintf("%d MB", mb) })
+	panels, left := c.panels(rows, func(row report.Row) int { return row.MemoryMB }, func(mb int) string { return fmt.Sprintf("%d MB", mb) })
 	if left > 0 {
 		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "memory size is", "memory sizes are"))
 	}
@@ -510,20 +492,20 @@ func (c *charts) speedUp() figure {
 			ideal := line(soft, 1, plotter.XY{X: 1, Y: 1}, plotter.XY{X: end, Y: end})
 			ideal.Dashes = []vg.Length{4, 3}
 			p.Add(ideal)
-			c.lines(d, p, panel.rows, func(row Row) plotter.XY { return plotter.XY{X: float64(row.InFlight()), Y: row.SpeedUp} }, func(Row) stats.Summary { return stats.Summary{} },
-				func(row Row) string { return fmt.Sprintf("%s: %s", c.name(row), times(row.SpeedUp)) })
+			c.lines(d, p, panel.rows, func(row report.Row) plotter.XY { return plotter.XY{X: float64(row.InFlight()), Y: row.SpeedUp} }, func(report.Row) stats.Summary { return stats.Summary{} },
+				func(row report.Row) string { return fmt.Sprintf("%s: %s", c.name(row), table.Times(row.SpeedUp)) })
 		}), ""})
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{strconv.Itoa(row.MemoryMB), c.who(row), row.Workers(), grouped(row.Warm.Median), times(row.SpeedUp)})
+		f.Rows = append(f.Rows, []string{strconv.Itoa(row.MemoryMB), c.who(row), row.Workers(), table.Grouped(row.Warm.Median), table.Times(row.SpeedUp)})
 	}
 	return f
 }
 
 // best gives, of each series and memory size, the row with the least warm
 // median, of those that a condition holds for.
-func (c *charts) best(holds func(Row) bool) []int {
+func (c *charts) best(holds func(report.Row) bool) []int {
 	type key struct{ series, memory int }
 	found := map[key]int{}
 	for _, i := range c.where(holds) {
@@ -625,7 +607,9 @@ func (f *figure) few(rows []int) []int {
 // cold shows what a cold start is made of.
 func (c *charts) cold() figure {
 	f := figure{ID: "cold", Title: "Cold starts", Head: []string{"setting", "init ms", "first ms", "cold ms", "warm ms", "cold n"}}
-	rows := c.best(func(row Row) bool { return row.Cold.N > 0 && drawable(row.Cold.Median) && drawable(row.First.Median) })
+	rows := c.best(func(row report.Row) bool {
+		return row.Cold.N > 0 && drawable(row.Cold.Median) && drawable(row.First.Median)
+	})
 	if len(rows) == 0 {
 		f.Missing = "No cold start was measured: --cold 2 measures two a setting."
 		return f
@@ -653,7 +637,7 @@ func (c *charts) cold() figure {
 }
 
 // extra is how many times as long a cold start takes.
-func extra(row Row) float64 {
+func extra(row report.Row) float64 {
 	if row.Warm.Median <= 0 {
 		return 0
 	}
@@ -671,7 +655,7 @@ func orZero(v float64) float64 {
 // runs shows every invocation that went well.
 func (c *charts) runs() figure {
 	f := figure{ID: "runs", Title: "Every run", Head: []string{"setting", "n", "least ms", "median ms", "most ms", "cold ones n"}}
-	rows := c.where(func(row Row) bool { return row.Warm.N+row.Cold.N > 0 })
+	rows := c.where(func(row report.Row) bool { return row.Warm.N+row.Cold.N > 0 })
 	values := func(s stats.Summary) []float64 {
 		return byRank(slices.DeleteFunc(slices.Clone(s.Values), func(v float64) bool { return !drawable(v) }))
 	}
@@ -696,7 +680,7 @@ func (c *charts) runs() figure {
 	f.Summary = "The fastest setting on top; each mark is one invocation, the upright stroke a warm median."
 	if widest := slices.MaxFunc(rows, func(a, b int) int { return cmp.Compare(spread(a), spread(b)) }); spread(widest) > 0 {
 		s := c.Rows[widest].Warm
-		f.Summary += fmt.Sprintf(" Warm runs spread most at %s: %s to %s.", c.name(c.Rows[widest]), grouped(s.Lowest), ms(s.Highest))
+		f.Summary += fmt.Sprintf(" Warm runs spread most at %s: %s to %s.", c.name(c.Rows[widest]), table.Grouped(s.Lowest), ms(s.Highest))
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
@@ -764,22 +748,22 @@ func each(values []float64) []string {
 		if i == most {
 			return append(all, fmt.Sprintf("… %d more", len(values)-most))
 		}
-		all = append(all, grouped(v))
+		all = append(all, table.Grouped(v))
 	}
 	return all
 }
 
 func extreme(s stats.Summary, v float64) string {
 	if s.N == 0 {
-		return none
+		return table.None
 	}
-	return grouped(v)
+	return table.Grouped(v)
 }
 
 // cost shows what is paid for.
 func (c *charts) cost() figure {
 	f := figure{ID: "cost", Title: "What is paid for", Head: []string{"setting", "compute $/M", "request fee $/M", "S3 requests $/M", "S3 retrieval $/M", "all $/M"}}
-	rows := c.best(func(row Row) bool { return row.WarmCost.N > 0 && drawable(row.Cost.Total()*1e6) })
+	rows := c.best(func(row report.Row) bool { return row.WarmCost.N > 0 && drawable(row.Cost.Total()*1e6) })
 	if !c.Priced {
 		f.Missing = "No costs are known for these settings; the warnings above say why."
 		return f
@@ -794,9 +778,9 @@ func (c *charts) cost() figure {
 		part := (s.S3Requests + s.Retrieval) / s.Total()
 		least, most = min(least, part), max(most, part)
 	}
-	f.Summary = fmt.Sprintf("Dollars for a million warm invocations of each client and memory, with its fastest number of workers. S3's part is %s to %s; no setting changes what it comes to.", share(least), share(most))
-	if share(least) == share(most) {
-		f.Summary = strings.Replace(f.Summary, share(least)+" to "+share(most), share(most), 1)
+	f.Summary = fmt.Sprintf("Dollars for a million warm invocations of each client and memory, with its fastest number of workers. S3's part is %s to %s; no setting changes what it comes to.", table.Share(least), table.Share(most))
+	if table.Share(least) == table.Share(most) {
+		f.Summary = strings.Replace(f.Summary, table.Share(least)+" to "+table.Share(most), table.Share(most), 1)
 	}
 	names := []string{"compute", "request fee", "S3 requests"}
 	retrieval := slices.ContainsFunc(rows, func(i int) bool { return c.Rows[i].Cost.Retrieval > 0 })
@@ -807,12 +791,12 @@ func (c *charts) cost() figure {
 	var bars []bar
 	for _, i := range rows {
 		s := c.Rows[i].Cost.Million()
-		f.Rows = append(f.Rows, []string{c.name(c.Rows[i]), grouped(s.Compute), grouped(s.Request), grouped(s.S3Requests), grouped(s.Retrieval), grouped(s.Total())})
+		f.Rows = append(f.Rows, []string{c.name(c.Rows[i]), table.Grouped(s.Compute), table.Grouped(s.Request), table.Grouped(s.S3Requests), table.Grouped(s.Retrieval), table.Grouped(s.Total())})
 	}
 	for _, i := range f.few(rows) {
 		s := c.Rows[i].Cost.Million()
-		b := bar{row: i, parts: []float64{orZero(s.Compute), orZero(s.Request), orZero(s.S3Requests), orZero(s.Retrieval)}, says: dollars(s.Total())}
-		b.titles = []string{"compute " + dollars(s.Compute), "request fee " + dollars(s.Request), "S3 requests " + dollars(s.S3Requests), "S3 retrieval " + dollars(s.Retrieval)}
+		b := bar{row: i, parts: []float64{orZero(s.Compute), orZero(s.Request), orZero(s.S3Requests), orZero(s.Retrieval)}, says: table.Dollars(s.Total())}
+		b.titles = []string{"compute " + table.Dollars(s.Compute), "request fee " + table.Dollars(s.Request), "S3 requests " + table.Dollars(s.S3Requests), "S3 retrieval " + table.Dollars(s.Retrieval)}
 		bars = append(bars, b)
 	}
 	f.Pictures = c.bars(f, "dollars for a million invocations", bars)

@@ -1,4 +1,4 @@
-package report
+package page
 
 import (
 	"math"
@@ -10,6 +10,8 @@ import (
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"fanout/bench/internal/table"
 )
 
 // axes is a plot without figures, in the page's looks.
@@ -54,7 +56,7 @@ func (logTicks) Ticks(lo, hi float64) []plot.Tick {
 		for exponent := math.Floor(math.Log10(lo)); exponent <= math.Log10(hi); exponent++ {
 			for _, digit := range digits {
 				if v := digit * math.Pow(10, exponent); v >= lo && v <= hi {
-					all = append(all, plot.Tick{Value: v, Label: grouped(v)})
+					all = append(all, plot.Tick{Value: v, Label: table.Grouped(v)})
 				}
 			}
 		}

@@ -1,4 +1,6 @@
-package report
+// Package page writes a report as an HTML page. [Write] is all of it; each
+// figure of the page has a file of its own.
+package page
 
 import (
 	"bytes"
@@ -14,18 +16,20 @@ import (
 	"time"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 )
 
 // The page's parts. They stand in the page, whose policy names their hashes
 // and allows nothing else.
 var (
-	//go:embed page/page.html
+	//go:embed page.html
 	pageTemplate string
-	//go:embed page/page.css
+	//go:embed page.css
 	pageStyle string
-	//go:embed page/page.js
+	//go:embed page.js
 	pageScript string
 )
 
@@ -97,11 +101,11 @@ type pageFilter struct {
 	Values    []string
 }
 
-// HTML writes the report as one page that needs nothing else: no font, script
+// Write writes the report as one page that needs nothing else: no font, script
 // or picture from anywhere, and its content security policy lets none in. It
 // can be read, and printed, without its script; that sorts, filters and
 // switches between light and dark. All text from the results stays text.
-func HTML(w io.Writer, r *Report) error {
+func Write(w io.Writer, r *report.Report) error {
 	c := newCharts(r)
 	figures, err := c.figures()
 	if err != nil {
@@ -110,11 +114,11 @@ func HTML(w io.Writer, r *Report) error {
 	p := page{
 		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"), // files of this repository
 		Policy: policy(pageStyle, pageScript),
-		Place:  fmt.Sprintf("%d objects, %.1f MB, %s", r.Objects, float64(r.Bytes)/1e6, clip(place(r.Header), 200)), Banner: banner(r), Facts: r.facts(), Figures: figures,
-		Table: c.table(), Details: r.details(), How: r.how(),
+		Place:  r.Subject(), Banner: r.Caveats(), Facts: facts(r), Figures: figures,
+		Table: c.table(), Details: details(r), How: how(r),
 	}
 	for _, warning := range r.Warnings {
-		p.Warnings = append(p.Warnings, clip(warning, 400))
+		p.Warnings = append(p.Warnings, table.Clip(warning, 400))
 	}
 	p.Picks = c.picks()
 	p.Title = "Fanout: " + p.Place
@@ -140,29 +144,13 @@ func policy(style, script string) template.HTML {
 	return template.HTML(fmt.Sprintf(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'">`, hash(style), hash(script))) // two hashes
 }
 
-// banner says what the times are not, as the other formats do.
-func banner(r *Report) []string {
-	h := r.Header
-	var said []string
-	switch h.Backend {
-	case trial.Endpoint:
-		said = append(said, "Times of a custom endpoint, not AWS times, and costs at those times.")
-	case trial.Sandbox:
-		said = append(said, fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", clip(h.Host, 100)))
-		if h.Limits.None() {
-			said = append(said, fmt.Sprintf("CPU and memory were not limited (%s): memory sizes mean nothing here.", clip(h.Limits.String(), 100)))
-		}
-	}
-	return said
-}
-
 // picks gives the advice, a step for each setting in it.
 func (c *charts) picks() []pageStep {
 	var steps []pageStep
 	for i, p := range c.Advice.Picks {
 		row := c.Rows[p.Row]
 		certainty := c.Certainty(p)
-		if first := slices.IndexFunc(c.Advice.Picks, func(o Pick) bool { return o.Row == p.Row }); first < i {
+		if first := slices.IndexFunc(c.Advice.Picks, func(o report.Pick) bool { return o.Row == p.Row }); first < i {
 			// The steps hold each row once, in the order of the picks.
 			k := slices.IndexFunc(steps, func(s pageStep) bool { return s.Goals[0] == string(c.Advice.Picks[first].Goal) })
 			steps[k].Goals = append(steps[k].Goals, string(p.Goal))
@@ -174,17 +162,17 @@ func (c *charts) picks() []pageStep {
 		}
 		s := pageStep{
 			Goals: []string{string(p.Goal)}, Best: i == 0, Setting: fmt.Sprintf("%d MB", row.MemoryMB),
-			Workers: c.who(row) + ", " + workers(row), Time: grouped(row.Warm.Median),
+			Workers: c.who(row) + ", " + workers(row), Time: table.Grouped(row.Warm.Median),
 			Certainty: []string{sentence(certainty)},
 		}
 		if row.Warm.HasInterval {
-			s.Precision = "±" + share(row.Warm.Precision())
+			s.Precision = "±" + table.Share(row.Warm.Precision())
 		}
 		if c.Priced {
-			s.Cost = dollars(row.WarmCost.Median * 1e6)
+			s.Cost = table.Dollars(row.WarmCost.Median * 1e6)
 		}
 		s.SureKind, s.Sure = sureness(p)
-		if row.Verdict.Kind != Unknown {
+		if row.Verdict.Kind != report.Unknown {
 			s.Why = sentence(row.Verdict.String())
 		}
 		steps = append(steps, s)
@@ -193,7 +181,7 @@ func (c *charts) picks() []pageStep {
 }
 
 // sureness says in a word how sure a pick is, and of which kind that is.
-func sureness(p Pick) (kind, word string) {
+func sureness(p report.Pick) (kind, word string) {
 	switch {
 	case p.RunnerUp < 0:
 		return "sure", "no rival"
@@ -209,11 +197,11 @@ func sureness(p Pick) (kind, word string) {
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 
 // facts stand beside the picks.
-func (r *Report) facts() []fact {
+func facts(r *report.Report) []fact {
 	var all []fact
 	if len(r.Advice.Picks) > 0 {
 		if s := r.Rows[r.Advice.Picks[0].Row].SpeedUp; s > 0 {
-			all = append(all, fact{"as fast as one worker", times(s)})
+			all = append(all, fact{"as fast as one worker", table.Times(s)})
 		}
 	}
 	if r.Advice.SmallestMB > 0 {
@@ -222,7 +210,7 @@ func (r *Report) facts() []fact {
 		all = append(all, fact{"smallest memory that did not fail", "none"})
 	}
 	if r.Advice.S3Share > 0 {
-		all = append(all, fact{"of that cost is S3's", share(r.Advice.S3Share)})
+		all = append(all, fact{"of that cost is S3's", table.Share(r.Advice.S3Share)})
 	}
 	invocations, failed := 0, 0
 	for _, row := range r.Rows {
@@ -232,112 +220,82 @@ func (r *Report) facts() []fact {
 	if failed > 0 {
 		of += fmt.Sprintf(", %d failed", failed)
 	}
-	return append(all, fact{of, grouped(float64(invocations))})
+	return append(all, fact{of, table.Grouped(float64(invocations))})
 }
 
 // table gives every setting.
 func (c *charts) table() pageTable {
-	t := pageTable{Head: []pageColumn{
-		{Name: "Setting", Text: true}, {Name: "Workers"}, {Name: "Runs", Unit: "n"}, {Name: "Warm", Unit: "ms"}, {Name: "±"},
-		{Name: "p90", Unit: "ms"}, {Name: "p99", Unit: "ms"}, {Name: "Cold", Unit: "ms"}, {Name: "Speed-up"}, {Name: "CPU an object", Unit: "µs"}, {Name: "Memory", Unit: "MB"},
-		{Name: "Cost", Unit: "$/M"}, {Name: "Compute alone", Unit: "$/M"}, {Name: "Why", Text: true},
-	}}
-	p90, p99 := false, false
-	for _, row := range c.Rows {
-		p90, p99 = p90 || row.Warm.N > 0 && row.P90.Why == "", p99 || row.Warm.N > 0 && row.P99.Why == ""
-	}
-	value := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
-	median := func(s stats.Summary) pageCell {
-		if s.N == 0 {
-			return pageCell{Text: none}
-		}
-		return pageCell{Text: grouped(s.Median), Sort: value(s.Median)}
-	}
-	percentile := func(p Percentile) pageCell {
-		if p.Why != "" {
-			return pageCell{Text: none}
-		}
-		return pageCell{Text: grouped(p.Value), Sort: value(p.Value)}
+	rows := c.Table()
+	t := pageTable{Head: []pageColumn{{Name: "Setting", Text: true}}}
+	for _, col := range rows.Labels() {
+		t.Head = append(t.Head, pageColumn{Name: capital(col.Label.Head), Unit: col.Label.Unit, Text: col.Left})
 	}
 	for i, row := range c.Rows {
-		cells := []pageCell{
-			{Text: row.Workers(), Sort: strconv.Itoa(row.InFlight())}, {Text: strconv.Itoa(row.Warm.N), Sort: strconv.Itoa(row.Warm.N)},
-			median(row.Warm), {Text: none}, percentile(row.P90), percentile(row.P99), median(row.Cold), {Text: none}, median(row.CPUPerObject),
-			{Text: strconv.Itoa(row.MaxMemoryMB), Sort: strconv.Itoa(row.MaxMemoryMB)}, {Text: none}, {Text: none},
-			{Text: row.Verdict.Short(), Sort: row.Verdict.Short(), Small: clip(row.Verdict.why(), 400)},
-		}
-		if row.Warm.N == 0 {
-			cells[2].Text = warmCell(row)
-		}
-		if row.Failed > 0 {
-			cells[1].Small = fmt.Sprintf("%d failed", row.Failed)
-		}
-		if row.Warm.HasInterval {
-			cells[2].Small = interval(row.Warm)
-			cells[3] = pageCell{Text: share(row.Warm.Precision()), Sort: value(row.Warm.Precision())}
-		}
-		if row.SpeedUp > 0 {
-			cells[7] = pageCell{Text: times(row.SpeedUp), Sort: value(row.SpeedUp)}
-		}
-		if c.Priced && row.WarmCost.N > 0 {
-			cells[10] = pageCell{Text: grouped(row.Cost.Total() * 1e6), Sort: value(row.Cost.Total())}
-			cells[11] = pageCell{Text: grouped(row.Cost.Compute * 1e6), Sort: value(row.Cost.Compute)}
-		}
-		if !p99 {
-			cells = slices.Delete(cells, 5, 6)
-		}
-		if !p90 {
-			cells = slices.Delete(cells, 4, 5)
+		var cells []pageCell
+		for k, cell := range rows.Cells(row) {
+			cells = append(cells, pageCell{Text: cell.Text, Sort: rows.Labels()[k].Sort(cell), Small: cell.Note})
 		}
 		t.Rows = append(t.Rows, pageRow{
 			Edge: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB", row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
 			Kind: string(row.Verdict.Kind), Work: row.Key.Workers(), Cells: cells,
 		})
 		for _, f := range row.Failures {
-			t.Failed = append(t.Failed, fact{fmt.Sprintf("%s: %d× %s", c.name(row), f.Count, clip(f.Name, 60)), clip(f.Example, 300)})
+			t.Failed = append(t.Failed, fact{fmt.Sprintf("%s: %d× %s", c.name(row), f.Count, table.Clip(f.Name, 60)), table.Clip(f.Example, 300)})
 		}
 	}
-	if !p99 {
-		t.Head = slices.Delete(t.Head, 6, 7)
+	t.Filters = filters(t.Rows)
+	has := func(name string) bool {
+		return slices.ContainsFunc(t.Head, func(c pageColumn) bool { return c.Name == name })
+	}
+	switch {
+	case !has("P90"):
+		t.Notes = append(t.Notes, "p90 and p99 are left out: they need n of 10 and of 100 at least.")
+	case !has("P99"):
 		t.Notes = append(t.Notes, "p99 is left out: it needs n of 100 at least.")
 	}
-	if !p90 {
-		t.Head = slices.Delete(t.Head, 5, 6)
-		t.Notes = []string{"p90 and p99 are left out: they need n of 10 and of 100 at least."}
-	}
-	filter := func(name, key string, of func(pageRow) string) {
-		var values []string
-		for _, row := range t.Rows {
-			if v := of(row); !slices.Contains(values, v) {
-				values = append(values, v)
-			}
-		}
-		if len(values) > 1 {
-			t.Filters = append(t.Filters, pageFilter{name, key, values})
-		}
-	}
-	filter("Memory, MB", "memory", func(r pageRow) string { return r.Memory })
-	filter("Client", "who", func(r pageRow) string { return r.Who })
-	filter("Workers", "workers", func(r pageRow) string { return r.Work })
-	filter("Why", "kind", func(r pageRow) string { return r.Kind })
 	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: both take n of %d. Cold is INIT and the first invocation. Speed-up is over one worker of the same contender at the same memory. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
 	return t
 }
 
-// why is the verdict without its kind, for a cell that has that already.
-func (v Verdict) why() string {
-	if v.Kind == Mixed {
-		return v.Figure
+// filters offers what a column has several values of.
+func filters(rows []pageRow) []pageFilter {
+	var all []pageFilter
+	for _, f := range []struct {
+		name, key string
+		of        func(pageRow) string
+	}{
+		{"Memory, MB", "memory", func(r pageRow) string { return r.Memory }},
+		{"Client", "who", func(r pageRow) string { return r.Who }},
+		{"Workers", "workers", func(r pageRow) string { return r.Work }},
+		{"Why", "kind", func(r pageRow) string { return r.Kind }},
+	} {
+		var values []string
+		for _, row := range rows {
+			if v := f.of(row); !slices.Contains(values, v) {
+				values = append(values, v)
+			}
+		}
+		if len(values) > 1 {
+			all = append(all, pageFilter{f.name, f.key, values})
+		}
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(v.String(), string(v.Kind)), ", ")
+	return all
+}
+
+// capital makes a head of a column's name.
+func capital(s string) string {
+	if s == "" || s == "±" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // details says what was measured, where, and with which prices.
-func (r *Report) details() []fact {
+func details(r *report.Report) []fact {
 	h := r.Header
 	var all []fact
 	add := func(name, value string) {
-		if value = clip(value, 300); value != "" {
+		if value = table.Clip(value, 300); value != "" {
 			all = append(all, fact{name, value})
 		}
 	}
@@ -381,7 +339,7 @@ func (r *Report) details() []fact {
 		add("corpus", fmt.Sprintf("%d to %d bytes each, seed %d, prefix %s, needle %s", s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle))
 	}
 	if r.Priced {
-		add("prices", strings.TrimPrefix(r.pricesLine(), "prices: "))
+		add("prices", r.PricesUsed())
 	}
 	if h.Prices != "" && h.Prices != r.Date {
 		add("prices known to the run", h.Prices)
@@ -390,7 +348,7 @@ func (r *Report) details() []fact {
 }
 
 // how says how the figures come about.
-func (r *Report) how() []string {
+func how(r *report.Report) []string {
 	said := []string{
 		fmt.Sprintf("Times are the duration that the log's REPORT line gives, in rounds that take every setting in turn, in a seeded random order: what changes on the way changes for all. Cold and warm ones are never mixed. Each figure is a median; its interval, at %.0f%%, assumes no distribution and takes n of %d.", stats.Confidence*100, stats.MinForInterval),
 		fmt.Sprintf("Two settings differ where a Mann-Whitney U test says so at p of %v; otherwise they tie, or the runs are too few to tell. A setting with any failure is not advised.", stats.Alpha),
