@@ -18,9 +18,6 @@ import (
 	"fanout/bench/internal/term"
 )
 
-// version is set by the build.
-var version = "dev"
-
 func main() {
 	cgroup.ReexecInScope(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -65,6 +62,7 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 		return hint.Usage("see fanout help "+c.Name(), "%w", err)
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
+	root.AddCommand(versionCommand())
 	addCompletions(root)
 	return root
 }
