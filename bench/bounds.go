@@ -1,19 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"fmt"
+	"errors"
 	"io"
-	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"fanout/bench/internal/budget"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 )
 
@@ -72,22 +69,14 @@ func confirm(ctx context.Context, backend string, yes bool, in io.Reader, stderr
 	if yes || backend != trial.AWS {
 		return nil
 	}
-	if f, ok := in.(*os.File); ok && !term.IsTerminal(int(f.Fd())) {
-		return hint.Usage("give --yes, or a --budget and --yes", "nobody to ask whether to spend money: standard input is no terminal")
-	}
-	fmt.Fprint(stderr, "Go on? [y/N] ")
-	answer := make(chan string, 1)
-	go func() { // ends with the process where nobody answers
-		line, _ := bufio.NewReader(in).ReadString('\n')
-		answer <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	select {
-	case <-ctx.Done():
+	ok, err := term.Confirm(ctx, in, stderr, "Go on?")
+	switch {
+	case errors.Is(err, term.ErrNobodyToAsk):
+		return hint.Usage("give --yes, or a --budget and --yes", "nobody to ask whether to spend money: %w", err)
+	case err != nil:
 		return hint.Failed("nothing was measured yet", "interrupted")
-	case a := <-answer:
-		if a != "y" && a != "yes" {
-			return hint.Failed("nothing was spent; a smaller plan or a --budget costs less", "not confirmed")
-		}
+	case !ok:
+		return hint.Failed("nothing was spent; a smaller plan or a --budget costs less", "not confirmed")
 	}
 	return nil
 }

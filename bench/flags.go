@@ -18,9 +18,11 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
 // corpusFlags adds the flags that describe the seed objects.
@@ -42,15 +44,12 @@ type labFlags struct {
 	network    string
 }
 
-// goContender is the name of this repository's own Go functions.
-const goContender = "go"
-
 func (lf *labFlags) add(f *pflag.FlagSet) {
 	f.IntSliceVar(&lf.MemoriesMB, "memory", []int{128, 512, 1769}, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
 	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
-	f.StringVar(&lf.network, "network", string(objects.S3Standard), "the embedded S3's network: s3-standard, s3-express or none")
+	f.StringVar(&lf.network, "network", string(objects.S3Standard), "the embedded S3's network: "+strings.Join(objects.Networks(), ", "))
 	f.Uint64Var(&lf.Seed, "seed", 1, "of the order of invocations and of the network's latencies")
 	f.BoolVar(&lf.NoLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
 	corpusFlags(f, &lf.Corpus)
@@ -82,7 +81,7 @@ func (lf *labFlags) parse(command string) error {
 	if lf.Contenders, err = parseContenders(lf.contenders); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
-	if !slices.Contains(lf.names(), goContender) {
+	if !slices.Contains(lf.names(), outputs.GoContender) {
 		lf.Contenders = slices.Insert(lf.Contenders, 0, ownContender())
 	}
 	lf.MemoriesMB, lf.Architectures = unique(lf.MemoriesMB), unique(lf.Architectures)
@@ -99,14 +98,14 @@ func (lf *labFlags) names() []string {
 }
 
 // startLab starts a lab and puts its corpus, while show says how far that is.
-func startLab(ctx context.Context, cfg lab.Config, show *progress) (*lab.Lab, error) {
+func startLab(ctx context.Context, cfg lab.Config, show *term.Progress) (*lab.Lab, error) {
 	l, err := lab.Start(cfg)
 	if err != nil {
 		return nil, err
 	}
-	show.begin("seeding", cfg.Corpus.Count)
-	defer show.end()
-	if err := l.Seed(ctx, show.count); err != nil {
+	show.Begin("seeding", cfg.Corpus.Count)
+	defer show.End()
+	if err := l.Seed(ctx, show.Count); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -179,7 +178,7 @@ func unique[T comparable](values []T) []T {
 // ownContender is this repository's own bootstrap, where make build puts it.
 func ownContender() lab.Contender {
 	return lab.Contender{
-		Name: goContender,
+		Name: outputs.GoContender,
 		Path: func(arch string) string { return filepath.Join(buildFolder(), "fetch", arch, "bootstrap") },
 		Help: "build it first: make build (for the other architecture: make package)",
 	}

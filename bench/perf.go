@@ -23,10 +23,12 @@ import (
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 	"fanout/functions/store"
 )
 
@@ -143,7 +145,7 @@ func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects
 	if err := lf.parse("perf"); err != nil {
 		return nil, err
 	}
-	l, err := startLab(ctx, lf.Config, newProgress(stderr))
+	l, err := startLab(ctx, lf.Config, term.NewProgress(stderr))
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +206,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 	var all []*competitor
 	for _, t := range p.runner.Targets {
 		names := []string{store.Stock, store.Tuned, store.Lean}
-		if t.Contender != goContender {
+		if t.Contender != outputs.GoContender {
 			names = []string{t.Contender}
 		}
 		for _, name := range names {
@@ -212,7 +214,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 			switch {
 			case t.Published:
 				s = trial.Setting{Target: t}
-			case t.Contender != goContender:
+			case t.Contender != outputs.GoContender:
 				s.Client = "" // its own
 			}
 			all = append(all, &competitor{name: name, setting: s})
@@ -452,7 +454,7 @@ func fastest(got map[int]*series) float64 {
 // replaces on a terminal.
 func note(w io.Writer, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if isTerminal(w) {
+	if term.Is(w) {
 		fmt.Fprintf(w, "\r\x1b[K%s", text)
 		return
 	}

@@ -15,7 +15,10 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/page"
+	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -69,7 +72,8 @@ functions there are.`,
 	f.SortFlags = false
 	rf.labFlags.add(f)
 	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
-	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto; 1 is the sequential baseline, tried with the first client only beside others")
+	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto;"+
+		" 1 is the sequential baseline, tried with the first client only beside others")
 	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval, "warm invocations a setting; an interval takes 6")
 	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts a setting (none for concurrency 1)")
 	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations a setting of concurrency 1, which take long")
@@ -108,17 +112,22 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := newProgress(progressTo)
-	defer show.close()
+	show := term.NewProgress(progressTo)
+	defer show.End()
+	rf.Log = newLog(show, rf.verbose)
+	if rf.quiet {
+		rf.Log = newLog(stderr, rf.verbose)
+	}
 	runner := trial.Runner{
-		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC()},
-		Progress: show.step,
+		Header: trial.Header{
+			Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC(),
+		},
+		Progress: show.Step,
 	}
 	if rf.deployed() {
 		err = rf.connect(ctx, &runner, stderr)
 	} else {
 		var l *lab.Lab
-		rf.Log = newLog(stderr, rf.verbose)
 		if l, err = rf.startLab(ctx, &runner, show); l != nil {
 			defer func() { err = errors.Join(err, l.Close()) }()
 		}
@@ -142,7 +151,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	}
 	runner.Guard = guard
 	runErr := measure(ctx, &runner, path)
-	show.close()
+	show.End()
 	return rf.show(ctx, stdout, stderr, path, options, runErr)
 }
 
@@ -185,15 +194,15 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		fmt.Fprintln(stderr, file.End.Text)
 	}
 	r := report.New(file, o)
-	page := filepath.Join(filepath.Dir(path), pageName)
-	pageErr := writeFile(page, func(w io.Writer) error { return report.HTML(w, r) })
-	write := report.Text
+	pagePath := filepath.Join(filepath.Dir(path), pageName)
+	pageErr := writeFile(pagePath, func(w io.Writer) error { return page.Write(w, r) })
+	show := write.Text
 	if rf.json {
-		write = report.JSON
+		show = write.JSON
 	}
-	err = write(stdout, r)
+	err = show(stdout, r)
 	if err == nil && !rf.json {
-		_, err = fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, page)
+		_, err = fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, pagePath)
 	}
 	switch {
 	case errors.Is(runErr, trial.ErrWrongAnswer):
@@ -203,7 +212,7 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 	case pageErr != nil:
 		return pageErr
 	case err != nil:
-		return hint.Failed("the report is in "+page, "write the report to standard output: %w", err)
+		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
 	}
 	return nil
 }
@@ -256,7 +265,7 @@ func (rf *runFlags) parse() (err error) {
 }
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress) (*lab.Lab, error) {
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {
 	l, err := startLab(ctx, rf.Config, show)
 	if err != nil {
 		return nil, err

@@ -41,12 +41,11 @@ func Expect(spec corpus.Spec, count bool) Expected {
 // Step tells where a run is. It is sent before each invocation, with Last nil,
 // and after it.
 type Step struct {
-	Done, Total   int           // invocations
-	Past, Planned time.Duration // the same, weighed by a forecast of each one's time
-	Setting       Setting
-	Start         string
-	Weight        time.Duration // this invocation's own share of Planned
-	Last          *Result
+	Done, Total int           // invocations that give a result line; warm-ups are not counted
+	Left        time.Duration // forecast from what was measured so far, warm-ups included
+	Setting     Setting
+	Start       string
+	Last        *Result
 }
 
 // Lambda is what a [Runner] calls of the Lambda API; *lambda.Client of the SDK
@@ -189,38 +188,39 @@ func (r *Runner) steps(ctx context.Context) error {
 		return err
 	}
 	steps := r.Header.Plan.schedule(r.Targets)
+	pace := newPace(steps, r.Guess)
 	progress := Step{Total: len(steps)}
-	for _, s := range steps {
-		progress.Planned += r.Guess(s.setting)
-	}
 	var wrong []string
 	for _, s := range steps {
-		progress.Last, progress.Weight = nil, r.Guess(s.setting)
+		progress.Last = nil
 		switch r.decide(s) {
 		case Stop:
 			return wrongAnswers(wrong, progress.Done)
-		case Go:
-			progress.Setting, progress.Start = s.setting, s.start
-			r.report(progress)
-			results, err := r.Measure(ctx, s.setting, s.start, s.seq)
-			if err != nil {
+		case Skip:
+			progress.Done++
+			pace.skipped()
+			continue
+		}
+		progress.Setting, progress.Start, progress.Left = s.setting, s.start, pace.left()
+		r.report(progress)
+		began := time.Now()
+		results, err := r.Measure(ctx, s.setting, s.start, s.seq)
+		if err != nil {
+			return err
+		}
+		for i := range results {
+			if err := r.record(s, results[i]); err != nil {
 				return err
 			}
-			for i := range results {
-				if err := r.record(s, results[i]); err != nil {
-					return err
-				}
-				if results[i].ErrorType == WrongAnswer {
-					wrong = append(wrong, results[i].Function+": "+results[i].Error)
-				}
-				progress.Last = &results[i]
+			if results[i].ErrorType == WrongAnswer {
+				wrong = append(wrong, results[i].Function+": "+results[i].Error)
 			}
+			progress.Last = &results[i]
 		}
 		progress.Done++
-		progress.Past += progress.Weight
-		if progress.Last != nil {
-			r.report(progress)
-		}
+		pace.measured(time.Since(began))
+		progress.Left = pace.left()
+		r.report(progress)
 	}
 	return wrongAnswers(wrong, len(steps))
 }
