@@ -82,13 +82,21 @@ fuzz: ## run every fuzz target for 20 seconds
 lint: ## run the linters (pinned in .ci/tools.mod)
 	for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; done
 
+.PHONY: notices
+notices: ## write THIRD_PARTY_NOTICES.txt: whose code is in the binaries, and under which licence
+	go run ./bench/notices
+
+.PHONY: notices-check
+notices-check: ## check that THIRD_PARTY_NOTICES.txt is up to date
+	go run ./bench/notices -check
+
 .PHONY: ci-deps
 ci-deps: ## install the Debian packages that CI needs (as root), keep its Rust builds in ~/.cache
 	command -v qemu-aarch64-static >/dev/null && command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq qemu-user-static chromium)
 	test -z "$$CI" || test -e functions/rust/target || (mkdir -p ~/.cache/fanout/rust && ln -s ~/.cache/fanout/rust functions/rust/target)
 
 .PHONY: ci
-ci: ci-deps build test lint test-arm64 test-awscli test-page ## what must hold on each change
+ci: ci-deps build test-build notices-check test lint test-arm64 test-awscli test-page ## what must hold on each change
 
 .PHONY: clean
 clean: ## remove what was built
