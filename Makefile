@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-X main.commit=%H -X main.date=%cd' 2>/dev/null)
 MODULES := functions infra bench
 TOOL := GOWORK=off go tool -modfile="$(CURDIR)/.ci/tools.mod"
 
@@ -36,7 +37,7 @@ sweep: build ## compare concurrency auto with fixed ones
 .PHONY: build
 build: GOFLAGS += $(shell test -t 2 && echo -v) # name what is compiled to whoever waits for it
 build: ## build bin/fanout, bin/local and this machine's function package
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/fanout ./bench
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) $(COMMIT)' -o bin/fanout ./bench
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/local ./functions/cmd/local
 	go run ./functions/cmd/package -o build -arch host fetch
 
@@ -72,11 +73,18 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 
 .PHONY: test-page
 test-page: ## look at the report's page in Chromium (needs chromium)
-	go test -count=1 -tags chromium -run Chromium ./bench/internal/report
+	go test -count=1 -tags chromium -run Chromium ./bench/internal/report/page
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s
+
+# Packages whose operators "make mutate" changes: what results depend on.
+MUTATE := functions/fetch functions/store/lean bench/internal/trial bench/internal/stats bench/internal/cost bench/internal/report
+
+.PHONY: mutate
+mutate: ## change the code, one operator at a time: which changes does no test notice? (see docs/testing.md)
+	.ci/mutate $(MUTATE)
 
 .PHONY: lint
 lint: ## run the linters (pinned in .ci/tools.mod)

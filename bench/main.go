@@ -14,15 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/sandbox"
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/bench/internal/term"
 )
 
-// version is set by the build.
-var version = "dev"
-
 func main() {
-	sandbox.ReexecInScope(os.Args)
+	cgroup.ReexecInScope(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -65,6 +62,7 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 		return hint.Usage("see fanout help "+c.Name(), "%w", err)
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
+	root.AddCommand(versionCommand())
 	addCompletions(root)
 	return root
 }

@@ -309,11 +309,16 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
 	if err != nil {
 		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
 	}
-	if got.report, err = lambda.ParseReport(string(tail)); errors.Is(err, lambda.ErrNoReport) {
+	got.report, err = lambda.ParseReport(string(tail))
+	if errors.Is(err, lambda.ErrNoReport) {
 		got.note = "no REPORT line: duration is the round trip"
-		got.report.DurationMS = lambda.Milliseconds(got.roundtrip)
 	} else if err != nil {
 		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
+	} else if !got.report.Known.Has(lambda.Duration) {
+		got.note = "no Duration in the REPORT line: it is the round trip"
+	}
+	if !got.report.Known.Has(lambda.Duration) {
+		got.report.DurationMS = lambda.Milliseconds(got.roundtrip)
 	}
 	if r.Guard != nil {
 		r.Guard.Invoked(s, max(got.report.BilledMS, got.report.DurationMS))
