@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-X main.commit=%H -X main.date=%cd' 2>/dev/null)
 MODULES := functions infra bench
 TOOL := GOWORK=off go tool -modfile=$(CURDIR)/.ci/tools.mod
 
@@ -24,7 +25,7 @@ sweep: build ## compare concurrency auto with fixed ones
 
 .PHONY: build
 build: ## build bin/fanout, bin/local and this machine's function package
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/fanout ./bench
+	go build -trimpath -ldflags '-X main.version=$(VERSION) $(COMMIT)' -o bin/fanout ./bench
 	go build -trimpath -o bin/local ./functions/cmd/local
 	go run ./functions/cmd/package -o build -arch host fetch
 
@@ -60,6 +61,13 @@ pictures: ## draw README's pictures from RESULTS=FOLDER into docs/ (needs chromi
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s
+
+# Packages whose operators "make mutate" changes: what results depend on.
+MUTATE := functions/fetch functions/store/lean bench/internal/trial bench/internal/stats bench/internal/cost bench/internal/report
+
+.PHONY: mutate
+mutate: ## change the code, one operator at a time: which changes does no test notice? (see docs/testing.md)
+	.ci/mutate $(MUTATE)
 
 .PHONY: lint
 lint: ## run the linters (pinned in .ci/tools.mod)

@@ -32,7 +32,7 @@ func (rf *runFlags) parseDeployed() error {
 		return hint.Usage(help, "--bucket goes with --function: a stack knows its own")
 	case len(rf.functions) > 0 && rf.bucket == "":
 		return hint.Usage(help, "--function needs --bucket")
-	case len(rf.contenderFlags) > 0:
+	case len(rf.labFlags.contenders) > 0:
 		return hint.Usage(help, "--contender runs in the sandbox: leave out --stack and --function")
 	case rf.given("network"):
 		return hint.Usage(help, "--network is the sandbox's: deployed functions have their own")
@@ -79,7 +79,7 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
 	for _, arn := range rf.functions {
 		named = append(named, deployedFunction{arn, goContender})
 	}
-	found := stackOutputs{functions: named, bucket: rf.bucket, prefix: rf.corpus.Prefix}
+	found := stackOutputs{functions: named, bucket: rf.bucket, prefix: rf.Corpus.Prefix}
 	if rf.stack != "" {
 		if found, err = describeStack(ctx, cloudformation.NewFromConfig(cfg), rf.stack); err != nil {
 			return err
@@ -92,7 +92,7 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
 	}
 	all := len(targets)
 	targets = slices.DeleteFunc(targets, func(t trial.Target) bool {
-		return rf.given("memory") && !slices.Contains(rf.memoriesMB, t.MemoryMB) || rf.given("arch") && !slices.Contains(rf.archs, t.Arch)
+		return rf.given("memory") && !slices.Contains(rf.MemoriesMB, t.MemoryMB) || rf.given("arch") && !slices.Contains(rf.Architectures, t.Arch)
 	})
 	if len(targets) == 0 {
 		return hint.Failed("leave out --memory and --arch to measure all of them", "none of the %d functions has the memory size and architecture asked for", all)
@@ -112,7 +112,7 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
 	}
 	h.Region = cfg.Region
 	h.Host = "AWS Lambda, " + cfg.Region
-	h.Corpus = corpus.Spec{Prefix: found.prefix, Needle: rf.corpus.Needle}
+	h.Corpus = corpus.Spec{Prefix: found.prefix, Needle: rf.Corpus.Needle}
 	if found.objects != nil {
 		h.Corpus = *found.objects
 		runner.Expected = trial.Expect(h.Corpus, rf.plan.Count)

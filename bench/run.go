@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,10 +13,12 @@ import (
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/lab"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/report/page"
 	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -25,7 +26,7 @@ import (
 
 // runFlags is what fanout run was asked for.
 type runFlags struct {
-	fleet
+	labFlags
 	plan          trial.Plan
 	concurrencies []string
 	out           string
@@ -69,7 +70,7 @@ functions there are.`,
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	fleetFlags(f, &rf.fleet, []int{128, 512, 1769})
+	rf.labFlags.add(f)
 	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
 	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto; 1 is the sequential baseline, tried with the first client only beside others")
 	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval, "warm invocations a setting; an interval takes 6")
@@ -106,22 +107,25 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if _, err := os.Stat(path); err == nil {
 		return hint.Usage("give another --out, or remove it", "%s is there already", path)
 	}
-	log := newLog(stderr, rf.verbose)
 	progressTo := stderr
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := newProgress(progressTo)
-	defer show.close()
+	show := term.NewProgress(progressTo)
+	defer show.End()
+	rf.Log = newLog(show, rf.verbose)
+	if rf.quiet {
+		rf.Log = newLog(stderr, rf.verbose)
+	}
 	runner := trial.Runner{
 		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC()},
-		Progress: show.step,
+		Progress: show.Step,
 	}
 	if rf.deployed() {
 		err = rf.connect(ctx, &runner)
 	} else {
-		var l *lab
-		if l, err = rf.startLab(ctx, &runner, show, log); l != nil {
+		var l *lab.Lab
+		if l, err = rf.startLab(ctx, &runner, show); l != nil {
 			defer func() { err = errors.Join(err, l.Close()) }()
 		}
 	}
@@ -154,7 +158,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if runErr == nil {
 		runErr = runner.Run(ctx)
 	}
-	show.close()
+	show.End()
 	if err := file.Close(); err != nil {
 		return hint.Failed("see the disk's free space", "write results: %w", err)
 	}
@@ -215,7 +219,7 @@ func (rf *runFlags) deployed() bool { return rf.stack != "" || len(rf.functions)
 
 // parse checks the flags.
 func (rf *runFlags) parse() (err error) {
-	if err := rf.fleet.parse("run"); err != nil {
+	if err := rf.labFlags.parse("run"); err != nil {
 		return err
 	}
 	const help = "see fanout help run"
@@ -233,7 +237,7 @@ func (rf *runFlags) parse() (err error) {
 			return err
 		}
 	} else {
-		for _, a := range rf.archs {
+		for _, a := range rf.Architectures {
 			if a != lambda.HostArchitecture() {
 				return hint.Usage("fanout sandbox --arch "+a+" runs it under qemu, for its answers",
 					"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, lambda.HostArchitecture())
@@ -249,8 +253,8 @@ func (rf *runFlags) parse() (err error) {
 			return hint.Usage(help, "client %q: must be one of %v", name, store.Names)
 		}
 	}
-	rf.plan.MemoriesMB, rf.plan.Architectures = rf.memoriesMB, rf.archs
-	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.seed
+	rf.plan.MemoriesMB, rf.plan.Architectures = rf.MemoriesMB, rf.Architectures
+	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.labFlags.Seed
 	if err := rf.plan.Validate(); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
@@ -258,31 +262,15 @@ func (rf *runFlags) parse() (err error) {
 }
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress, log *slog.Logger) (*lab, error) {
-	l, err := startLab(&rf.fleet, log)
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {
+	l, err := startLab(ctx, rf.Config, show)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.prepare(ctx, &rf.fleet, show); err != nil {
-		return l, err
-	}
-	runner.Lambda, runner.Targets, runner.Bucket = l.client(), l.targets, labBucket
-	runner.Expected = trial.Expect(rf.corpus, rf.plan.Count)
+	runner.Lambda, runner.Targets, runner.Bucket = l.Client(), l.Targets, lab.Bucket
+	runner.Expected = trial.Expect(rf.Corpus, rf.plan.Count)
 	h := &runner.Header
-	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.network), l.lambda.Limits()
-	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.corpus, runner.Expected.Bytes
+	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.Network), l.Lambda.Limits()
+	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.Corpus, runner.Expected.Bytes
 	return l, nil
-}
-
-// prepare puts the corpus.
-func (l *lab) prepare(ctx context.Context, fl *fleet, show *progress) error {
-	show.begin("seeding", fl.corpus.Count)
-	defer show.end()
-	if err := l.seed(ctx, fl, show.count); err != nil {
-		if ctx.Err() != nil {
-			return hint.Failed("nothing was measured yet", "interrupted")
-		}
-		return hint.Failed("see TMPDIR's free space", "seed the bucket: %w", err)
-	}
-	return nil
 }

@@ -56,7 +56,9 @@ func TestDirectoryBucket(t *testing.T) {
 		{"no base name", "--use1-az4--x-s3", "", true},
 		{"a general purpose bucket", "photos", "", false},
 		{"the suffix alone in the middle", "a--x-s3-b", "", false},
-		{"an access point of one", "point--use1-az4--xa-s3", "", false},
+		{"an access point of one", "point--use1-az4--xa-s3", "use1-az4", true},
+		{"an access point's suffix alone", "point--xa-s3", "", true},
+		{"S3 on Outposts", "bucket--op-s3", "", false},
 	} {
 		if zone, ok := DirectoryBucket(tc.bucket); zone != tc.zone || ok != tc.ok {
 			t.Errorf("%s: %q, %v", tc.name, zone, ok)
@@ -108,14 +110,46 @@ func TestParseError(t *testing.T) {
 		want          Error
 	}{
 		{"a runtime's", `{"errorType":"Runtime.ExitError","errorMessage":"exit status 1","stackTrace":[]}`, Error{ExitError, "exit status 1"}},
-		{"without a type, as of an old time-out", `{"errorMessage":"Task timed out after 3.00 seconds"}`,
-			Error{UnknownError, "Task timed out after 3.00 seconds"}},
+		// Older Lambda gave no type: the words are Lambda's own.
+		{"an old time-out", `{"errorMessage":"2015-08-03T20:00:00.000Z 1a2b Task timed out after 3.00 seconds"}`,
+			Error{TimedOut, "2015-08-03T20:00:00.000Z 1a2b Task timed out after 3.00 seconds"}},
+		{"a time-out of today without its type", `{"errorMessage":"RequestId: 1a2b Error: Task timed out after 900.00 seconds"}`,
+			Error{TimedOut, "RequestId: 1a2b Error: Task timed out after 900.00 seconds"}},
+		{"a time-out with a type of null", `{"errorType":null,"errorMessage":"1a2b Task timed out after 3.00 seconds"}`,
+			Error{TimedOut, "1a2b Task timed out after 3.00 seconds"}},
+		{"an old end of the process", `{"errorMessage":"RequestId: 1a2b Process exited before completing request"}`,
+			Error{ExitError, "RequestId: 1a2b Process exited before completing request"}},
+		{"the same as bare text", `RequestId: 1a2b Process exited before completing request`,
+			Error{ExitError, "RequestId: 1a2b Process exited before completing request"}},
+		{"the same as a JSON string", `"RequestId: 1a2b Process exited before completing request"`,
+			Error{ExitError, "RequestId: 1a2b Process exited before completing request"}},
+		{"an end with a signal, without its type", `{"errorMessage":"RequestId: 1a2b Error: Runtime exited with error: signal: killed"}`,
+			Error{ExitError, "RequestId: 1a2b Error: Runtime exited with error: signal: killed"}},
+		{"a function that talks of a time-out", `{"errorMessage":"Task timed out after 3.00 seconds of the 5 it had"}`,
+			Error{UnknownError, "Task timed out after 3.00 seconds of the 5 it had"}},
+		{"a type stands, whatever the message", `{"errorType":"Mine","errorMessage":"Task timed out after 3.00 seconds"}`,
+			Error{"Mine", "Task timed out after 3.00 seconds"}},
+		{"a message that is an object", `{"errorType":"Mine","errorMessage":{"code":7}}`, Error{"Mine", `{"code":7}`}},
+		{"a message of null", `{"errorType":"Mine","errorMessage":null}`, Error{"Mine", ""}},
+		{"a type alone", `{"errorType":"Mine"}`, Error{"Mine", ""}},
 		{"not an object", `oops`, Error{UnknownError, "oops"}},
-		{"fields of other kinds", `{"errorType":1}`, Error{UnknownError, `{"errorType":1}`}},
+		{"an object of another kind", `{"message":"Internal server error"}`, Error{UnknownError, `{"message":"Internal server error"}`}},
+		{"a type that is a number", `{"errorType":1,"errorMessage":"m"}`, Error{UnknownError, "m"}},
 		{"empty", ``, Error{UnknownError, ""}},
 	} {
 		if got := ParseError([]byte(tc.payload)); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
 		}
 	}
+}
+
+func FuzzParseError(f *testing.F) {
+	f.Add([]byte(`{"errorMessage":"RequestId: 1a2b Process exited before completing request"}`))
+	f.Add([]byte(`{"errorType":{},"errorMessage":[1]}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		if e := ParseError(payload); e.Type == "" {
+			t.Errorf("%q: no type", payload)
+		}
+	})
 }

@@ -29,8 +29,8 @@ const (
 const Default = Lean
 
 var (
-	openers  = map[string]func(context.Context) (fetch.Store, error){Lean: openLean}
-	fallback func(context.Context) (aws.Config, error)
+	openers      = map[string]func(context.Context) (fetch.Store, error){Lean: openLean}
+	sharedConfig func(context.Context) (aws.Config, error)
 )
 
 // Register adds a client to this build. It is for init functions.
@@ -39,7 +39,7 @@ func Register(name string, open func(context.Context) (fetch.Store, error)) { op
 // RegisterFallback sets where lean takes region and credentials from if the
 // environment has none: shared files, single sign-on, roles. It is for init
 // functions.
-func RegisterFallback(load func(context.Context) (aws.Config, error)) { fallback = load }
+func RegisterFallback(load func(context.Context) (aws.Config, error)) { sharedConfig = load }
 
 // Names lists the clients there are, the default first. A build without the
 // SDK has only the first.
@@ -56,14 +56,14 @@ func Open(ctx context.Context, name string) (fetch.Store, error) {
 	if open == nil {
 		return nil, &fetch.Error{
 			Type:    fetch.InvalidEvent,
-			Message: fmt.Sprintf("client %q: this build has %s", name, strings.Join(built(), ", ")),
+			Message: fmt.Sprintf("client %q: this build has %s", name, strings.Join(available(), ", ")),
 		}
 	}
 	return open(ctx)
 }
 
-// built lists the clients in this build.
-func built() []string {
+// available lists the clients in this build.
+func available() []string {
 	return slices.DeleteFunc(slices.Clone(Names), func(name string) bool { return openers[name] == nil })
 }
 
@@ -72,8 +72,8 @@ func openLean(ctx context.Context) (fetch.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS configuration: %w", err)
 	}
-	if fallback != nil && (cfg.Region == "" || os.Getenv("AWS_ACCESS_KEY_ID") == "") {
-		shared, err := fallback(ctx)
+	if sharedConfig != nil && (cfg.Region == "" || os.Getenv("AWS_ACCESS_KEY_ID") == "") {
+		shared, err := sharedConfig(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -18,12 +17,18 @@ import (
 
 // Config is where and as whom to read. [ConfigFromEnv] gives the process's.
 type Config struct {
-	Region      string
-	Endpoint    string // URL of another S3 than AWS's; empty: AWS's for Region
-	DualStack   bool   // AWS's endpoints with IPv6 addresses
-	FIPS        bool   // AWS's endpoints with FIPS 140 modules
-	Credentials aws.CredentialsProvider
-	Roots       *x509.CertPool // to trust; nil: the system's (SSL_CERT_FILE, where set)
+	Region    string
+	Endpoint  string // URL of another S3 than AWS's; empty: AWS's for Region
+	DualStack bool   // AWS's endpoints with IPv6 addresses
+	FIPS      bool   // AWS's endpoints with FIPS 140 modules
+	// RefuseARNRegion fails for an access point in another region than Region,
+	// which is otherwise read there.
+	RefuseARNRegion bool
+	// DisableExpressSession signs for directory buckets with Credentials, not
+	// with a session's.
+	DisableExpressSession bool
+	Credentials           aws.CredentialsProvider
+	Roots                 *x509.CertPool // to trust; nil: the system's (SSL_CERT_FILE, where set)
 	// PostQuantum also offers X25519MLKEM768 to agree on keys, as Go does by
 	// itself. Without it a handshake costs a third less CPU (390 instead of
 	// 590 µs, measured on one x86_64 machine), but whoever records the
@@ -109,12 +114,12 @@ func (c Config) Validate() error {
 	case c.Credentials == nil:
 		return errors.New("no credentials provider")
 	}
-	_, err := c.endpoint()
+	_, err := c.customEndpoint()
 	return err
 }
 
-// endpoint gives the custom endpoint, nil where there is none.
-func (c Config) endpoint() (*url.URL, error) {
+// customEndpoint gives the custom endpoint, nil where there is none.
+func (c Config) customEndpoint() (*url.URL, error) {
 	if c.Endpoint == "" {
 		return nil, nil
 	}
@@ -127,6 +132,8 @@ func (c Config) endpoint() (*url.URL, error) {
 		return nil, fmt.Errorf("endpoint: not a URL: %w", err)
 	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
 		return nil, fmt.Errorf("endpoint %q: must be http(s)://HOST[:PORT][/PATH]", u.Redacted())
+	case c.FIPS || c.DualStack:
+		return nil, fmt.Errorf("endpoint %q: cannot be combined with FIPS or dual-stack endpoints, which are AWS's", u.Redacted())
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, fmt.Errorf("endpoint %q: no user, query or fragment", u.Redacted())
 	}
@@ -149,103 +156,4 @@ func EnvCredentials(getenv func(string) string) aws.CredentialsProvider {
 		}
 		return c, nil
 	})
-}
-
-// isLabel says whether s can be one label of a host name.
-func isLabel(s string) bool {
-	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && s[0] != '-' && s[len(s)-1] != '-'
-}
-
-// place says where a bucket's requests go.
-type place struct {
-	scheme    string
-	address   string // to dial, HOST:PORT
-	authority string // Host header; the port is left out where it is the scheme's own
-	prefix    string // of the path, escaped: /BUCKET in path style
-	region    string // to sign for
-	service   string
-	express   bool // needs a session
-}
-
-// place resolves a bucket's name or access point's ARN in a region.
-func (c Config) place(bucket, region string) (place, error) {
-	p := place{scheme: "https", region: region, service: "s3"}
-	stack, fips, domain := "", "", ".amazonaws.com"
-	if c.DualStack {
-		stack = ".dualstack"
-	}
-	if c.FIPS {
-		fips = "-fips"
-	}
-	label, service := bucket, "s3"+fips // https://LABEL.SERVICE.REGION…
-	virtual := isLabel(bucket) && len(bucket) >= 3 && len(bucket) <= 63
-	if strings.HasPrefix(bucket, "arn:") {
-		name, account, arnRegion, err := accessPoint(bucket)
-		if err != nil {
-			return place{}, err
-		}
-		p.region = arnRegion
-		label, service, virtual = name+"-"+account, "s3-accesspoint"+fips, true
-	}
-	if zone, ok := expressZone(bucket); ok {
-		p.service, p.express, service = "s3express", true, "s3express"+fips+"-"+zone
-	}
-	if strings.HasPrefix(p.region, "cn-") {
-		domain += ".cn"
-	}
-	host, port := service+stack+"."+p.region+domain, ""
-	custom, err := c.endpoint()
-	if err != nil {
-		return place{}, err
-	}
-	if custom != nil {
-		p.scheme, host, port = custom.Scheme, custom.Hostname(), custom.Port()
-		p.prefix = strings.TrimRight(custom.EscapedPath(), "/")
-		// A name in front of an address is no name, and one in front of
-		// localhost does not resolve everywhere.
-		virtual = virtual && net.ParseIP(host) == nil && host != "localhost"
-	}
-	if virtual {
-		host = label + "." + host
-	} else {
-		p.prefix = string(appendPath([]byte(p.prefix+"/"), bucket))
-	}
-	p.authority = host
-	if strings.Contains(host, ":") {
-		p.authority = "[" + host + "]"
-	}
-	standard := map[string]string{"https": "443", "http": "80"}[p.scheme]
-	if port == "" {
-		port = standard
-	}
-	p.address = net.JoinHostPort(host, port)
-	if port != standard {
-		p.authority = p.address
-	}
-	return p, nil
-}
-
-// expressZone gives the Availability Zone's id of a directory bucket
-// (NAME--ZONE--x-s3).
-func expressZone(bucket string) (zone string, ok bool) {
-	rest, ok := strings.CutSuffix(bucket, "--x-s3")
-	i := strings.LastIndex(rest, "--")
-	if !ok || i < 1 || !isLabel(rest[i+2:]) {
-		return "", false
-	}
-	return rest[i+2:], true
-}
-
-// accessPoint takes arn:PARTITION:s3:REGION:ACCOUNT:accesspoint/NAME apart.
-func accessPoint(arn string) (name, account, region string, err error) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) == 6 && parts[2] == "s3" {
-		name, ok := strings.CutPrefix(parts[5], "accesspoint")
-		if ok && (strings.HasPrefix(name, "/") || strings.HasPrefix(name, ":")) &&
-			isLabel(name[1:]) && isLabel(parts[3]) && isLabel(parts[4]) {
-			return name[1:], parts[4], parts[3], nil
-		}
-	}
-	return "", "", "", fmt.Errorf("bucket %q: of ARNs, lean reads arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME; "+
-		"the other clients read more kinds", arn)
 }

@@ -80,7 +80,7 @@ func tunedOptions() []func(*config.LoadOptions) error {
 func tunedS3(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true }
 
 // How often one request is tried: three times by default in the SDK, which of
-// 10,000 objects loses some three where 7% of the answers fail. A body that
+// 10,000 objects loses some three where 7% of the requests fail. A body that
 // breaks off is asked for again as often, by this package: the SDK's own
 // retries end with the response's head.
 const (
