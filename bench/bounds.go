@@ -112,14 +112,14 @@ func (g *guard) usd(s trial.Setting, billedMS float64) float64 {
 		return 0
 	}
 	expected := g.runner.Expected
-	split, err := g.prices.Invocation(cost.Invocation{
+	bill, err := g.prices.Invocation(cost.Invocation{
 		Arch: s.Target.Arch, MemoryMB: s.Target.MemoryMB, BilledMS: billedMS, Class: report.ClassOf(g.runner.Header),
 		GETs: expected.Objects, LISTs: cost.ListRequests(expected.Objects), Bytes: expected.Bytes,
 	})
 	if err != nil {
 		return 0 // an architecture that Lambda does not have
 	}
-	return split.Total()
+	return bill.Total()
 }
 
 // next forecasts an invocation from the last one of its setting.

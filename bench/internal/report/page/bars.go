@@ -21,13 +21,9 @@ type part struct {
 	title string
 }
 
-// partKey explains the parts by their order.
-func partKey(names ...string) []keyItem {
-	var items []keyItem
-	for i, name := range names {
-		items = append(items, keyItem{keyMark(style{partRole(i), shapes[1], 5}), name})
-	}
-	return items
+// partKey explains the i-th part.
+func partKey(i int, name string) keyItem {
+	return keyItem{keyMark(style{partRole(i), shapes[1], 5}), name}
 }
 
 // partRole is the colour of the i-th part, which no series has.

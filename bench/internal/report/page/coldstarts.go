@@ -23,7 +23,7 @@ func (c *charts) coldStarts() figure {
 	if row := c.Rows[worst]; extra(row) > 1 && row.Warm.N > 0 {
 		f.Summary += fmt.Sprintf(" A cold start costs most over a warm one at %s: %s instead of %s.", c.name(row), ms(row.Cold.Median), ms(row.Warm.Median))
 	}
-	f.Key = append(partKey("init", "first invocation"), keyItem{keyMark(warmMark), "warm invocation"})
+	f.Key = []keyItem{partKey(0, "init"), partKey(1, "first invocation"), {keyMark(warmMark), "warm invocation"}}
 	for _, i := range rows {
 		row := c.Rows[i]
 		f.Rows = append(f.Rows, []string{c.name(row), middle(row.Init), middle(row.First), middle(row.Cold), middle(row.Warm), strconv.Itoa(row.Cold.N)})
