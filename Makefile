@@ -75,6 +75,10 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 test-page: ## look at the report's page in Chromium (needs chromium)
 	go test -count=1 -tags chromium -run Chromium ./bench/internal/report/page
 
+.PHONY: pictures
+pictures: ## draw README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
+	FANOUT_RESULTS=$(abspath $(RESULTS)) go test -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s
