@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-X main.commit=%H -X main.date=%cd' 2>/dev/null)
 MODULES := functions infra bench
 TOOL := GOWORK=off go tool -modfile=$(CURDIR)/.ci/tools.mod
 
@@ -24,7 +25,7 @@ sweep: build ## compare concurrency auto with fixed ones
 
 .PHONY: build
 build: ## build bin/fanout, bin/local and this machine's function package
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/fanout ./bench
+	go build -trimpath -ldflags '-X main.version=$(VERSION) $(COMMIT)' -o bin/fanout ./bench
 	go build -trimpath -o bin/local ./functions/cmd/local
 	go run ./functions/cmd/package -o build -arch host fetch
 
@@ -51,7 +52,7 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 
 .PHONY: test-page
 test-page: ## look at the report's page in Chromium (needs chromium)
-	go test -count=1 -tags chromium -run Chromium ./bench/internal/report
+	go test -count=1 -tags chromium -run Chromium ./bench/internal/report/page
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
