@@ -49,7 +49,7 @@ func perfCommand() *cobra.Command {
 	var pf perfFlags
 	c := &cobra.Command{
 		Use:   "perf",
-		Short: "Compare the S3 clients with each other and with what they could cost at best",
+		Short: "Compare the S3 clients with each other, and with the best case",
 		Long: `Compare the S3 clients, interleaved in rounds, one process tree:
 
   clients  stock, tuned, lean and a net/http baseline that does not sign, at
