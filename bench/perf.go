@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
@@ -188,7 +189,7 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	memories := pf.sizes(128, 512, 1769)
 	p, err := pf.open(ctx, stderr, objects.S3Standard, memories, corpus.Default(), func(lf *labFlags) {
-		lf.contenders = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
+		lf.contenders = append([]string{"baseline=" + bootstrap.Path("baseline")}, pf.contenders...)
 	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
