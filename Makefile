@@ -60,7 +60,7 @@ test-release: release ## run the release's command where there is nothing else (
 
 .PHONY: test-page
 test-page: ## look at the report's page in Chromium (needs chromium)
-	go test -count=1 -tags chromium -run Chromium ./bench/internal/report
+	go test -count=1 -tags chromium -run Chromium ./bench/internal/report/page
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds

@@ -16,6 +16,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -68,15 +69,15 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 	if cfg.Contenders == nil {
 		cfg.Contenders = []lab.Contender{ownContender()}
 	}
-	show := newProgress(stderr)
-	defer show.close()
+	show := term.NewProgress(stderr)
+	defer show.End()
 	l, err := startLab(ctx, cfg, show)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	fixtures, err := putFixtures(ctx, l, cfg.Corpus)
-	show.close()
+	show.End()
 	if err != nil {
 		if ctx.Err() != nil {
 			return hint.Failed("nothing was checked yet", "interrupted")

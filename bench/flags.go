@@ -17,6 +17,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -49,7 +50,7 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
 	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
-	f.StringVar(&lf.network, "network", string(objects.S3Standard), "the embedded S3's network: s3-standard, s3-express or none")
+	f.StringVar(&lf.network, "network", string(objects.S3Standard), "the embedded S3's network: "+strings.Join(objects.Networks(), ", "))
 	f.Uint64Var(&lf.Seed, "seed", 1, "of the order of invocations and of the network's latencies")
 	f.BoolVar(&lf.NoLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
 	corpusFlags(f, &lf.Corpus)
@@ -98,14 +99,14 @@ func (lf *labFlags) names() []string {
 }
 
 // startLab starts a lab and puts its corpus, while show says how far that is.
-func startLab(ctx context.Context, cfg lab.Config, show *progress) (*lab.Lab, error) {
+func startLab(ctx context.Context, cfg lab.Config, show *term.Progress) (*lab.Lab, error) {
 	l, err := lab.Start(cfg)
 	if err != nil {
 		return nil, err
 	}
-	show.begin("seeding", cfg.Corpus.Count)
-	defer show.end()
-	if err := l.Seed(ctx, show.count); err != nil {
+	show.Begin("seeding", cfg.Corpus.Count)
+	defer show.End()
+	if err := l.Seed(ctx, show.Count); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

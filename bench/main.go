@@ -14,11 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/sandbox"
+	"fanout/bench/internal/sandbox/cgroup"
+	"fanout/bench/internal/term"
 )
 
 func main() {
-	sandbox.ReexecInScope(os.Args)
+	cgroup.ReexecInScope(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			status = hint.StatusUsage
 		}
 	}
-	fmt.Fprintf(stderr, "error: %v\nhint: %s\n", err, next)
+	fmt.Fprintf(stderr, "error: %s\nhint: %s\n", term.CleanLines(err.Error()), term.CleanLines(next))
 	return status
 }
 

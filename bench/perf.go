@@ -24,6 +24,7 @@ import (
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -144,7 +145,7 @@ func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects
 	if err := lf.parse("perf"); err != nil {
 		return nil, err
 	}
-	l, err := startLab(ctx, lf.Config, newProgress(stderr))
+	l, err := startLab(ctx, lf.Config, term.NewProgress(stderr))
 	if err != nil {
 		return nil, err
 	}
@@ -453,7 +454,7 @@ func fastest(got map[int]*series) float64 {
 // replaces on a terminal.
 func note(w io.Writer, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if isTerminal(w) {
+	if term.Is(w) {
 		fmt.Fprintf(w, "\r\x1b[K%s", text)
 		return
 	}

@@ -15,7 +15,10 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/page"
+	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -108,17 +111,20 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := newProgress(progressTo)
-	defer show.close()
+	show := term.NewProgress(progressTo)
+	defer show.End()
+	rf.Log = newLog(show, rf.verbose)
+	if rf.quiet {
+		rf.Log = newLog(stderr, rf.verbose)
+	}
 	runner := trial.Runner{
 		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC()},
-		Progress: show.step,
+		Progress: show.Step,
 	}
 	if rf.deployed() {
 		err = rf.connect(ctx, &runner)
 	} else {
 		var l *lab.Lab
-		rf.Log = newLog(stderr, rf.verbose)
 		if l, err = rf.startLab(ctx, &runner, show); l != nil {
 			defer func() { err = errors.Join(err, l.Close()) }()
 		}
@@ -152,7 +158,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if runErr == nil {
 		runErr = runner.Run(ctx)
 	}
-	show.close()
+	show.End()
 	if err := file.Close(); err != nil {
 		return hint.Failed("see the disk's free space", "write results: %w", err)
 	}
@@ -187,21 +193,21 @@ func (rf *runFlags) show(stdout, stderr io.Writer, g *guard, r *report.Report, p
 	for _, name := range g.missed(r) {
 		fmt.Fprintf(stderr, "precision %s not reached: %s\n", g.precisionFlag, name)
 	}
-	write := report.Text
+	show := write.Text
 	if rf.json {
-		write = report.JSON
+		show = write.JSON
 	}
-	if err := write(stdout, r); err != nil {
+	if err := show(stdout, r); err != nil {
 		return err
 	}
-	page := filepath.Join(filepath.Dir(path), pageName)
-	if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r) }); err != nil {
+	file := filepath.Join(filepath.Dir(path), pageName)
+	if err := writeFile(file, func(w io.Writer) error { return page.Write(w, r) }); err != nil {
 		return err
 	}
 	if rf.json {
 		return nil
 	}
-	_, err := fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, page)
+	_, err := fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, file)
 	return err
 }
 
@@ -256,7 +262,7 @@ func (rf *runFlags) parse() (err error) {
 }
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress) (*lab.Lab, error) {
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {
 	l, err := startLab(ctx, rf.Config, show)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/term"
 )
 
 func sandboxCommand() *cobra.Command {
@@ -43,8 +44,8 @@ func serveSandbox(ctx context.Context, lf *labFlags, verbose bool, stdout, stder
 		return err
 	}
 	lf.Log = newLog(stderr, verbose)
-	show := newProgress(stderr)
-	defer show.close()
+	show := term.NewProgress(stderr)
+	defer show.End()
 	l, err := startLab(ctx, lf.Config, show)
 	if err != nil {
 		return err

@@ -101,7 +101,7 @@ func TestReadTable(t *testing.T) {
 		{"free compute", strings.Replace(whole, "0.0000166667", "0", 1), "lambda_usd_per_gb_second of x86_64 is 0"},
 		{"a negative price", strings.Replace(whole, "0.0004,", "-1,", 1), "get_usd_per_thousand of standard is -1"},
 		{"negative retrieval", strings.Replace(whole, "0.0006", "-0.0006", 1), "retrieval_usd_per_gb of express"},
-		{"an unknown architecture", strings.Replace(whole, `"arm64"`, `"mips"`, 1), `architecture "mips"`},
+		{"an unknown architecture", strings.Replace(whole, `"arm64"`, `"mips"`, 1), `arch "mips"`},
 		{"an unknown class", strings.Replace(whole, `"express"`, `"tape"`, 1), `storage class "tape"`},
 		{"no region", `{"date":"2026-01-01","regions":{}}`, "no region"},
 		{"two tables", whole + whole, "more than one table"},

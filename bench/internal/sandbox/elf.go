@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"fanout/bench/internal/hint"
 	"fanout/functions/lambda"
 )
 
@@ -37,7 +38,7 @@ func inspect(path, arch string) (command []string, code codeFacts, err error) {
 		return nil, code, fmt.Errorf("bootstrap: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-		return nil, code, &hinted{fmt.Errorf("bootstrap %s: not an executable file", path), "chmod +x " + path}
+		return nil, code, hint.Failed("chmod +x "+path, "bootstrap %s: not an executable file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -62,10 +63,7 @@ func inspect(path, arch string) (command []string, code codeFacts, err error) {
 	}
 	qemu, err := exec.LookPath(m.QEMU)
 	if err != nil {
-		return nil, code, &hinted{
-			fmt.Errorf("bootstrap %s: running %s here needs %s: %w", path, arch, m.QEMU, err),
-			"apt-get install qemu-user-static",
-		}
+		return nil, code, hint.Failed("apt-get install qemu-user-static", "bootstrap %s: running %s here needs %s: %w", path, arch, m.QEMU, err)
 	}
 	return []string{qemu, path}, code, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
 )
 
@@ -101,6 +102,7 @@ func TestInitShare(t *testing.T) {
 }
 
 func TestClamped(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = lambda.MaxMemoryMB })
 	f.needLimits()
 	wantLimit, want := "5.788", f.Limits().String()
@@ -141,7 +143,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	want := map[string]string{
 		"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG": "en_US.UTF-8", "TZ": ":UTC",
-		"_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": filepath.Dir(probe), "LAMBDA_RUNTIME_DIR": "/var/runtime",
+		"_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": filepath.Dir(probe(t, lambda.X86)), "LAMBDA_RUNTIME_DIR": "/var/runtime",
 		"AWS_REGION": testRegion, "AWS_DEFAULT_REGION": testRegion,
 		"AWS_LAMBDA_FUNCTION_NAME": "probe", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/probe",
@@ -152,28 +154,16 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// groupsOf lists the groups that sandboxes of a process have made.
-func groupsOf(t *testing.T, s *Sandbox, pid int) []string {
-	t.Helper()
-	var parents []string
-	switch c := s.cgroups.(type) {
-	case *cgroups1:
-		parents = c.own
-	case *cgroups2:
-		parents = []string{filepath.Dir(c.dir)}
-	}
-	var found []string
-	for _, parent := range parents {
-		dirs, err := filepath.Glob(filepath.Join(parent, fmt.Sprintf("%s%d-*", groupPrefix, pid)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = append(found, dirs...)
-	}
-	return found
+// existing gives the paths that are there.
+func existing(paths []string) []string {
+	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, os.ErrNotExist)
+	})
 }
 
 func TestClose(t *testing.T) {
+	t.Parallel()
 	var begun, ended atomic.Int32
 	dir := t.TempDir()
 	f := startTest(t, func(c *Config) {
@@ -198,7 +188,8 @@ func TestClose(t *testing.T) {
 		}()
 	}
 	wait(t, "both are busy", func() bool { return begun.Load() == 2 && f.idle() == 0 })
-	if len(groupsOf(t, f.Sandbox, os.Getpid())) == 0 {
+	groups := f.cgroups.Dirs()
+	if len(existing(groups)) == 0 {
 		t.Error("no groups, so their removal will prove nothing")
 	}
 
@@ -221,7 +212,7 @@ func TestClose(t *testing.T) {
 	if n := ended.Load(); n != begun.Load() {
 		t.Errorf("%d of %d processes released", n, begun.Load())
 	}
-	if left := groupsOf(t, f.Sandbox, os.Getpid()); len(left) != 0 {
+	if left := existing(groups); len(left) != 0 {
 		t.Errorf("groups left: %v", left)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -250,6 +241,7 @@ func (s *Sandbox) idle() int {
 }
 
 func TestClientGoesAway(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"echo"}`)
 	wait(t, "it is at rest", func() bool { return f.idle() == 1 })
@@ -272,6 +264,7 @@ func TestClientGoesAway(t *testing.T) {
 
 // A process that ends at rest is not used.
 func TestIdleProcessEnds(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"echo"}`)
 	if err := killGroup(r.PID); err != nil {
@@ -313,12 +306,12 @@ func TestStartErrors(t *testing.T) {
 		{"not ELF", func(c *Config) { c.Functions[0].Bootstrap = script }, "not a Linux executable", ""},
 		{"architecture", func(c *Config) { c.Functions[0].Arch = "riscv" }, "must be x86_64 or arm64", ""},
 		// A binary for the other machine would only fail when invoked.
-		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probeARM }, "built for EM_AARCH64, not for x86_64", ""},
+		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probe(t, lambda.ARM) }, "built for EM_AARCH64, not for x86_64", ""},
 		{"x86_64 as arm64", func(c *Config) { c.Functions[0].Arch = "arm64" }, "built for EM_X86_64, not for arm64", ""},
 		// No emulator on an empty PATH.
 		{"emulator", func(c *Config) {
 			if runtime.GOARCH == "amd64" {
-				c.Functions[0].Arch, c.Functions[0].Bootstrap = "arm64", probeARM
+				c.Functions[0].Arch, c.Functions[0].Bootstrap = lambda.ARM, probe(t, lambda.ARM)
 			}
 		}, "needs qemu-", "apt-get install qemu-user-static"},
 		{"dir", func(c *Config) { c.Dir = filepath.Join(dir, "none") }, "make a folder", ""},
@@ -350,8 +343,9 @@ func TestStartErrors(t *testing.T) {
 // A sandbox that is killed leaves no process, and the next one removes its
 // groups.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe, "TMPDIR="+t.TempDir())
+	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+t.TempDir())
 	out, err := helper.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -378,11 +372,12 @@ func TestKilled(t *testing.T) {
 
 	f := startTest(t, nil)
 	f.needLimits()
-	if left := groupsOf(t, f.Sandbox, helper.Process.Pid); len(left) != 0 {
-		t.Errorf("groups left: %v", left)
+	left, err := cgroup.Groups(helper.Process.Pid)
+	if err != nil || len(left) != 0 {
+		t.Errorf("groups left: %v, %v", left, err)
 	}
-	if len(groupsOf(t, f.Sandbox, os.Getpid())) == 0 {
-		t.Error("its own groups are gone")
+	if left := existing(f.cgroups.Dirs()); len(left) != len(f.cgroups.Dirs()) {
+		t.Errorf("of its own groups, %v are left", left)
 	}
 }
 
@@ -395,9 +390,8 @@ const (
 func help(kind string) error {
 	switch kind {
 	case "sandbox": // start one, print the pid of its process, stay
-		probe = os.Getenv(probeEnv)
 		s, err := Start(Config{
-			Functions:   []Function{{Name: "probe", Bootstrap: probe, Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
+			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
 			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
 		})
 		if err != nil {
@@ -412,54 +406,6 @@ func help(kind string) error {
 		_, rest, _ := strings.Cut(string(out.Payload), `"pid":`)
 		fmt.Println(strings.TrimRight(rest, "}"))
 		select {}
-	case "reexec":
-		return reexec([]string{"ignored", "run", "--memory", "128"})
 	}
 	return fmt.Errorf("no such helper: %q", kind)
-}
-
-func TestReexec(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		script string // of systemd-run; empty: none
-		want   []string
-		err    string
-	}{
-		// The scope gets this executable and its arguments, and is told.
-		{"works", `case "$*" in *" true") exit 0;; esac; echo "$@"; echo "$` + scopeEnv + `"`,
-			[]string{"--user --scope --quiet -p Delegate=yes -- ", " run --memory 128\n1\n"}, ""},
-		// A user bus that does not answer must not be the end of the command.
-		{"no bus", `echo "Failed to connect to bus" >&2; echo more >&2; exit 1`, nil, "exit status 1: Failed to connect to bus\n"},
-		{"missing", "", nil, "systemd-run: exec:"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if tt.script != "" {
-				if err := os.WriteFile(filepath.Join(dir, "systemd-run"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-			helper.Env = []string{helperEnv + "=reexec", "PATH=" + dir}
-			out, err := helper.CombinedOutput()
-			if (err != nil) != (tt.err != "") || !strings.Contains(string(out), tt.err) {
-				t.Errorf("%v: %s; want %q", err, out, tt.err)
-			}
-			for _, want := range tt.want {
-				if !strings.Contains(string(out), want) {
-					t.Errorf("%q: want %q in it", out, want)
-				}
-			}
-		})
-	}
-}
-
-// Not as root, and not where v1 is: the process stays what it is.
-func TestReexecNotNeeded(t *testing.T) {
-	if os.Geteuid() != 0 && scopeGroup == "" && scopeProblem == nil {
-		t.Error("a user on cgroup v2 got neither a scope nor a reason")
-	}
-	if slices.ContainsFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, scopeEnv+"=") }) {
-		t.Errorf("%s is left in the environment", scopeEnv)
-	}
 }

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"fanout/bench/internal/sandbox/cgroup"
 )
 
 // reservedEnv are the names that a function's configuration may not set
@@ -69,11 +71,11 @@ type invocation struct {
 	payload []byte
 	timeout time.Duration  // of the settings it meets
 	begun   chan time.Time // gets when the runtime took it; has room for it
-	done    chan answer    // gets what the runtime made of it; has room for it
+	done    chan response  // gets what the runtime made of it; has room for it
 }
 
-// answer is what a runtime said of an event, or of its INIT.
-type answer struct {
+// response is what a runtime answered to an event, or said of its INIT.
+type response struct {
 	body   []byte
 	failed bool
 	at     time.Time // when it was there whole
@@ -85,14 +87,16 @@ type process struct {
 	fn      *function
 	conf    *settings
 	cmd     *exec.Cmd
-	group   group // nil: no limits
+	group   cgroup.Group // nil: no limits
 	server  *http.Server
+	home    string // its folder
+	release func() // of Config.ProcessEnv
 	spawned time.Time
 
 	next   chan *invocation
 	ready  chan struct{} // closed by the first /next
 	readyO sync.Once
-	init   chan answer // gets an error of INIT; has room for it
+	init   chan response // gets an error of INIT; has room for it
 
 	mu      sync.Mutex
 	current *invocation // what the runtime has taken and not answered
@@ -117,6 +121,10 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
+	p := &process{
+		sb: s, fn: f, conf: conf, release: func() {},
+		next: make(chan *invocation), ready: make(chan struct{}), init: make(chan response, 1), exited: make(chan struct{}),
+	}
 	var undo []func() error
 	defer func() {
 		if err == nil {
@@ -129,75 +137,83 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		s.wg.Done()
 	}()
 
-	p := &process{
-		sb: s, fn: f, conf: conf,
-		next: make(chan *invocation), ready: make(chan struct{}), init: make(chan answer, 1), exited: make(chan struct{}),
-	}
-	home, err := os.MkdirTemp(s.dir, conf.Name+"-")
-	if err != nil {
+	if p.home, err = os.MkdirTemp(s.dir, conf.Name+"-"); err != nil {
 		return nil, err
 	}
-	undo = append(undo, func() error { return os.RemoveAll(home) })
-	p.log, err = os.OpenFile(filepath.Join(home, "log"), os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+	undo = append(undo, func() error { return os.RemoveAll(p.home) })
+	p.log, err = os.OpenFile(filepath.Join(p.home, "log"), os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	undo = append(undo, p.log.Close)
-
-	listener, err := new(net.ListenConfig).Listen(s.ctx, "tcp", "127.0.0.1:0")
+	address, stop, err := p.serveRuntimeAPI()
 	if err != nil {
-		return nil, fmt.Errorf("listen for the Runtime API: %w", err)
+		return nil, err
 	}
-	p.server = s.newServer(p.runtimeAPI())
-	go func() { _ = p.server.Serve(listener) }() // ErrServerClosed, at the end
-	undo = append(undo, p.server.Close, func() error {
-		// A server closed before Serve has the listener does not close it.
-		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-
-	release := func() {}
+	undo = append(undo, stop)
 	var extra map[string]string
 	if s.cfg.ProcessEnv != nil {
-		var r func()
-		if extra, r = s.cfg.ProcessEnv(conf.Name); r != nil {
-			release = r
+		var release func()
+		if extra, release = s.cfg.ProcessEnv(conf.Name); release != nil {
+			p.release = release
 		}
 	}
-	undo = append(undo, func() error { release(); return nil })
+	undo = append(undo, func() error { p.release(); return nil })
+	if err := p.start(s.environ(conf, address, p.home, extra)); err != nil {
+		return nil, err
+	}
+	s.log.Debug("process started", "function", conf.Name, "pid", p.cmd.Process.Pid)
+	go p.supervise()
+	return p, nil
+}
 
+// serveRuntimeAPI serves the Runtime API to this process on a port of its own.
+func (p *process) serveRuntimeAPI() (address string, stop func() error, err error) {
+	listener, err := new(net.ListenConfig).Listen(p.sb.ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("listen for the Runtime API: %w", err)
+	}
+	p.server = p.sb.newServer(p.runtimeAPI())
+	go func() { _ = p.server.Serve(listener) }() // ErrServerClosed, at the end
+	stop = func() error {
+		err := p.server.Close()
+		// A server closed before Serve has the listener does not close it.
+		if err2 := listener.Close(); !errors.Is(err2, net.ErrClosed) {
+			err = errors.Join(err, err2)
+		}
+		return err
+	}
+	return listener.Addr().String(), stop, nil
+}
+
+// start starts the bootstrap, in a group where there are limits.
+func (p *process) start(env []string) error {
+	s, f := p.sb, p.fn
 	p.cmd = &exec.Cmd{
-		Path: f.command[0], Args: f.command, Dir: filepath.Dir(f.code.path),
-		Env:    s.environ(conf, listener.Addr().String(), home, extra),
+		Path: f.command[0], Args: f.command, Dir: filepath.Dir(f.code.path), Env: env,
 		Stdout: p.log, Stderr: p.log, SysProcAttr: childAttr(),
 	}
 	p.spawned = time.Now()
 	if s.cgroups == nil {
-		err = s.forker.do(p.cmd.Start)
-	} else {
-		// INIT has one vCPU at least, whatever the memory.
-		p.group, err = s.cgroups.create(int64(conf.MemoryMB)<<20, min(max(s.quota(conf.MemoryMB), 1), s.cpus))
-		if err != nil {
-			return nil, err
-		}
-		undo = append(undo, p.group.remove)
-		err = p.group.start(s.forker, p.cmd)
+		return s.forker.do(p.cmd.Start)
 	}
+	// INIT has one vCPU at least, whatever the memory.
+	var err error
+	p.group, err = s.cgroups.Create(int64(p.conf.MemoryMB)<<20, min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.log.Debug("process started", "function", conf.Name, "pid", p.cmd.Process.Pid)
-	go p.supervise(home, release)
-	return p, nil
+	if err := p.group.Start(p.cmd); err != nil {
+		return errors.Join(err, p.group.Remove())
+	}
+	return nil
 }
 
 // supervise waits for the end of the process, takes down what it left, and
 // cleans up. It kills the process when the sandbox closes.
-func (p *process) supervise(home string, release func()) {
+func (p *process) supervise() {
 	defer p.sb.wg.Done()
-	defer release()
+	defer p.release()
 	stop := context.AfterFunc(p.sb.ctx, p.kill)
 	warn := func(what string, err error) {
 		if err != nil {
@@ -223,9 +239,9 @@ func (p *process) supervise(home string, release func()) {
 	p.final.cpu, p.final.peak = rusage(p.final.state)
 	if p.group != nil {
 		var errs [3]error
-		p.final.cpu, errs[0] = p.group.cpu()
-		p.final.peak, errs[1] = p.group.peak()
-		p.final.oom, errs[2] = p.group.oomKilled()
+		p.final.cpu, errs[0] = p.group.CPU()
+		p.final.peak, errs[1] = p.group.Peak()
+		p.final.oom, errs[2] = p.group.OOMKilled()
 		warn("read the last figures of a cgroup", errors.Join(errs[:]...))
 	}
 	rest, err := p.readLog()
@@ -239,9 +255,9 @@ func (p *process) supervise(home string, release func()) {
 
 	p.sb.forget(p)
 	if p.group != nil {
-		warn("remove a cgroup", p.group.remove())
+		warn("remove a cgroup", p.group.Remove())
 	}
-	warn("remove the folder of a process", os.RemoveAll(home))
+	warn("remove the folder of a process", os.RemoveAll(p.home))
 }
 
 // forget takes a dead process out of the idle ones.
@@ -260,7 +276,7 @@ func (p *process) kill() {
 	}
 	err := killGroup(p.cmd.Process.Pid)
 	if p.group != nil {
-		err = errors.Join(err, p.group.kill())
+		err = errors.Join(err, p.group.Kill())
 	}
 	if err != nil {
 		p.sb.log.Warn("kill a process", "function", p.conf.Name, "error", err)
@@ -319,7 +335,7 @@ func (p *process) cpu() (time.Duration, error) {
 		<-p.exited // there is no such process any more
 		return p.final.cpu, nil
 	}
-	cpu, err := p.group.cpu()
+	cpu, err := p.group.CPU()
 	select {
 	case <-p.exited: // and so may be the group
 		return p.final.cpu, nil
@@ -334,7 +350,7 @@ func (p *process) peakMemory() (int64, error) {
 	pids := []int{p.cmd.Process.Pid}
 	if p.group != nil {
 		var err error
-		if pids, err = p.group.pids(); err != nil {
+		if pids, err = p.group.PIDs(); err != nil {
 			return 0, err
 		}
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -13,8 +14,8 @@ func (p *process) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
 	const base = "/2018-06-01/runtime/"
 	mux.HandleFunc("GET "+base+"invocation/next", p.handleNext)
-	mux.HandleFunc("POST "+base+"invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) { p.handleAnswer(w, r, false) })
-	mux.HandleFunc("POST "+base+"invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) { p.handleAnswer(w, r, true) })
+	mux.HandleFunc("POST "+base+"invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) { p.handleResponse(w, r, false) })
+	mux.HandleFunc("POST "+base+"invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) { p.handleResponse(w, r, true) })
 	mux.HandleFunc("POST "+base+"init/error", p.handleInitError)
 	return mux
 }
@@ -51,9 +52,14 @@ func (p *process) handleNext(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(inv.payload) // a runtime that is not there to read it ends by itself or by its time-out
 }
 
-// handleAnswer takes the answer to the present event. One for an event that is
+// tooLarge is the function error that a response over the limit becomes.
+var tooLarge = fmt.Appendf(nil,
+	`{"errorMessage":"Response payload size exceeded maximum allowed payload size (%d bytes).","errorType":"Function.ResponseSizeTooLarge"}`,
+	maxPayload)
+
+// handleResponse takes the answer to the present event. One for an event that is
 // not, or no longer, the present one is refused.
-func (p *process) handleAnswer(w http.ResponseWriter, r *http.Request, failed bool) {
+func (p *process) handleResponse(w http.ResponseWriter, r *http.Request, failed bool) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxPayload+1))
 	if err != nil {
 		return // the runtime broke off: it is its end or its time-out that tells
@@ -72,11 +78,11 @@ func (p *process) handleAnswer(w http.ResponseWriter, r *http.Request, failed bo
 	case inv == nil:
 		runtimeReply(w, http.StatusBadRequest, `{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}`)
 	case len(body) > maxPayload:
-		size := strconv.Itoa(maxPayload)
-		inv.done <- answer{at: at, failed: true, body: []byte(`{"errorMessage":"Response payload size exceeded maximum allowed payload size (` + size + ` bytes).","errorType":"Function.ResponseSizeTooLarge"}`)}
-		runtimeReply(w, http.StatusRequestEntityTooLarge, `{"errorMessage":"Exceeded maximum allowed payload size (`+size+` bytes).","errorType":"RequestEntityTooLarge"}`)
+		inv.done <- response{body: tooLarge, failed: true, at: at}
+		runtimeReply(w, http.StatusRequestEntityTooLarge,
+			fmt.Sprintf(`{"errorMessage":"Exceeded maximum allowed payload size (%d bytes).","errorType":"RequestEntityTooLarge"}`, maxPayload))
 	default:
-		inv.done <- answer{body: body, failed: failed, at: at}
+		inv.done <- response{body: body, failed: failed, at: at}
 		runtimeReply(w, http.StatusAccepted, `{"status":"OK"}`)
 	}
 }
@@ -87,7 +93,7 @@ func (p *process) handleInitError(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	select {
-	case p.init <- answer{body: body, failed: true, at: time.Now()}:
+	case p.init <- response{body: body, failed: true, at: time.Now()}:
 	default: // it has said so before
 	}
 	runtimeReply(w, http.StatusAccepted, `{"status":"OK"}`)

@@ -46,12 +46,11 @@ func Expect(spec corpus.Spec, count bool) Expected {
 // Step tells where a run is. It is sent before each invocation, with Last nil,
 // and after it.
 type Step struct {
-	Done, Total   int           // invocations
-	Past, Planned time.Duration // the same, weighed by a forecast of each one's time
-	Setting       Setting
-	Start         string
-	Weight        time.Duration // this invocation's own share of Planned
-	Last          *Result
+	Done, Total int           // invocations that give a result line; warm-ups are not counted
+	Left        time.Duration // forecast from what was measured so far, warm-ups included
+	Setting     Setting
+	Start       string
+	Last        *Result
 }
 
 // Runner measures a plan. All fields but Progress and Guard are required; a
@@ -123,10 +122,8 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("write results: %w", err)
 	}
 	steps := r.Header.Plan.schedule(r.Targets)
+	pace := newPace(steps, r.Expected.Objects)
 	progress := Step{Total: len(steps)}
-	for _, s := range steps {
-		progress.Planned += s.guess(r.Expected.Objects)
-	}
 	// Also after Ctrl-C, which is then not to be waited for long.
 	defer func() {
 		if undoErr := r.Restore(ctx); undoErr != nil {
@@ -140,12 +137,13 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 			return wrongAnswers(wrong, progress.Done)
 		case Skip:
 			progress.Done++
-			progress.Past += s.guess(r.Expected.Objects)
+			pace.skipped()
 			continue
 		}
 		progress.Setting, progress.Start, progress.Last = s.setting, s.start, nil
-		progress.Weight = s.guess(r.Expected.Objects)
+		progress.Left = pace.left()
 		r.report(progress)
+		began := time.Now()
 		results, err := r.Measure(ctx, s.setting, s.start, s.seq)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -166,7 +164,8 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 			progress.Last = &results[i]
 		}
 		progress.Done++
-		progress.Past += progress.Weight
+		pace.measured(time.Since(began))
+		progress.Left = pace.left()
 		r.report(progress)
 	}
 	return wrongAnswers(wrong, len(steps))

@@ -3,10 +3,8 @@ package lean
 import (
 	"fmt"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"fanout/functions/lambda"
 )
@@ -144,34 +142,43 @@ func accessPoint(arn string) (name, account, region string, err error) {
 
 // partition is a part of AWS with domain and credentials of its own.
 type partition struct {
-	name    string // aws, aws-cn, ...
-	suffix  string // of its hosts: amazonaws.com, ...
-	pattern string // of its regions' names, also of those to come
-	regions []string
+	name     string   // aws, aws-cn, ...
+	suffix   string   // of its hosts: amazonaws.com, ...
+	prefixes []string // of its regions' names, before -WORD-NUMBER: those to come begin so, too
+	regions  []string
 }
 
 //go:generate go test -run TestPartitionTable -update .
 
 // partitionOf gives a region's partition; of a region that no partition knows,
 // AWS's own, as the SDKs do.
-func partitionOf(region string) partition {
-	for _, p := range partitions {
-		if slices.Contains(p.regions, region) {
-			return p
+func partitionOf(region string) *partition {
+	for i := range partitions {
+		if slices.Contains(partitions[i].regions, region) {
+			return &partitions[i]
 		}
 	}
-	for i, pattern := range regionPatterns() {
-		if pattern.MatchString(region) {
-			return partitions[i]
+	rest, number, _ := cutLast(region, '-')
+	prefix, word, ok := cutLast(rest, '-')
+	if ok && isWord(word) && number != "" && strings.Trim(number, "0123456789") == "" {
+		for i := range partitions {
+			if slices.Contains(partitions[i].prefixes, prefix) {
+				return &partitions[i]
+			}
 		}
 	}
-	return partitions[0]
+	return &partitions[0]
 }
 
-var regionPatterns = sync.OnceValue(func() []*regexp.Regexp {
-	patterns := make([]*regexp.Regexp, len(partitions))
-	for i, p := range partitions {
-		patterns[i] = regexp.MustCompile(p.pattern)
+func cutLast(s string, sep byte) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return s, "", false
 	}
-	return patterns
-})
+	return s[:i], s[i+1:], true
+}
+
+// isWord says whether s matches the regular expression \w+.
+func isWord(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}
