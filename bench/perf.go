@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
@@ -51,7 +52,7 @@ func perfCommand() *cobra.Command {
 	var pf perfFlags
 	c := &cobra.Command{
 		Use:   "perf",
-		Short: "Compare the S3 clients with each other and with what they could cost at best",
+		Short: "Compare the S3 clients with each other, and with the best case",
 		Long: `Compare the S3 clients, interleaved in rounds, one process tree:
 
   clients  stock, tuned, lean and a net/http baseline that does not sign, at
@@ -190,7 +191,7 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	memories := pf.sizes(128, 512, 1769)
 	p, err := pf.open(ctx, stderr, objects.S3Standard, memories, corpus.Default(), func(lf *labFlags) {
-		lf.contenders = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
+		lf.contenders = append([]string{"baseline=" + bootstrap.Path("baseline")}, pf.contenders...)
 	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
