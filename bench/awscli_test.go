@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 )
 

@@ -14,7 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -57,34 +59,25 @@ const (
 )
 
 func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	fl := fleet{
-		memoriesMB: []int{checkMemoryMB, checkSmallMB}, archs: []string{lambda.HostArchitecture()},
-		timeout: 2 * time.Minute, network: objects.None, corpus: corpus.Default(), seed: 1,
+	cfg := lab.Config{
+		MemoriesMB: []int{checkMemoryMB, checkSmallMB}, Architectures: []string{lambda.HostArchitecture()},
+		Timeout: 2 * time.Minute, Network: objects.None, Corpus: corpus.Default(), Seed: 1, Log: newLog(stderr, cf.verbose),
 	}
-	for _, text := range cf.contenders {
-		c, err := parseContender(text)
-		if err == nil {
-			err = fl.add(c)
-		}
-		if err != nil {
-			return hint.Usage("see fanout help check", "%w", err)
-		}
+	if cfg.Contenders, err = parseContenders(cf.contenders); err != nil {
+		return hint.Usage("see fanout help check", "%w", err)
 	}
-	if fl.contenders == nil {
-		fl.contenders = []contender{{goContender, ownBootstrap}}
+	if cfg.Contenders == nil {
+		cfg.Contenders = []lab.Contender{ownContender()}
 	}
-	l, err := startLab(&fl, newLog(stderr, cf.verbose))
+	show := term.NewProgress(stderr)
+	defer show.End()
+	l, err := startLab(ctx, cfg, show)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	show := newProgress(stderr)
-	defer show.close()
-	if err := l.prepare(ctx, &fl, show); err != nil {
-		return err
-	}
-	fixtures, err := putFixtures(ctx, l, fl.corpus)
-	show.close()
+	fixtures, err := putFixtures(ctx, l, cfg.Corpus)
+	show.End()
 	if err != nil {
 		if ctx.Err() != nil {
 			return hint.Failed("nothing was checked yet", "interrupted")
@@ -92,16 +85,16 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 		return hint.Failed("see TMPDIR's free space", "put the objects to check with: %w", err)
 	}
 	var bad []string
-	for _, c := range fl.contenders {
-		failures, err := checkContender(ctx, l, fixtures, c.name, stdout)
+	for _, c := range cfg.Contenders {
+		failures, err := checkContender(ctx, l, fixtures, c.Name, stdout)
 		if ctx.Err() != nil {
 			return hint.Failed("run it again: it keeps nothing", "interrupted")
 		}
 		if err != nil {
-			return hint.Failed("see --verbose", "check %s: %w", c.name, err)
+			return hint.Failed("see --verbose", "check %s: %w", c.Name, err)
 		}
 		if failures > 0 {
-			bad = append(bad, fmt.Sprintf("%s fails %d", c.name, failures))
+			bad = append(bad, fmt.Sprintf("%s fails %d", c.Name, failures))
 		}
 	}
 	if bad != nil {
@@ -112,9 +105,9 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 
 // checkContender puts one contender through every case, and gives how many
 // failed. The error is one that ends the check: the sandbox's own.
-func checkContender(ctx context.Context, l *lab, f *fixtures, name string, stdout io.Writer) (failures int, err error) {
-	k := &checker{lab: l, lambda: l.client(), fixtures: f, limited: l.lambda.Limits().Reason == ""}
-	for _, t := range l.targets {
+func checkContender(ctx context.Context, l *lab.Lab, f *fixtures, name string, stdout io.Writer) (failures int, err error) {
+	k := &checker{lab: l, lambda: l.Client(), fixtures: f, limited: l.Lambda.Limits().Reason == ""}
+	for _, t := range l.Targets {
 		if t.Contender != name {
 			continue
 		}
@@ -131,7 +124,7 @@ func checkContender(ctx context.Context, l *lab, f *fixtures, name string, stdou
 		case c.stats && !k.stats:
 			verdict, note = "skip", "it knows the published event and answer only"
 		case c.limits && !k.limited:
-			verdict, note = "skip", "memory is not limited here: "+l.lambda.Limits().Reason
+			verdict, note = "skip", "memory is not limited here: "+l.Lambda.Limits().Reason
 		default:
 			var broken *violation
 			switch err := c.run(ctx, k); {
@@ -187,7 +180,7 @@ var oddNames = []string{
 func word(kind string, n int) string { return fmt.Sprintf("<%s-%d>", kind, n) }
 
 // putFixtures makes the objects that the cases read.
-func putFixtures(ctx context.Context, l *lab, spec corpus.Spec) (*fixtures, error) {
+func putFixtures(ctx context.Context, l *lab.Lab, spec corpus.Spec) (*fixtures, error) {
 	faulty := spec
 	faulty.Count, faulty.Prefix = 300, "faults/"
 	f := &fixtures{corpus: spec, faulty: faulty, bodies: map[string]map[string][]byte{}}
@@ -221,8 +214,8 @@ func putFixtures(ctx context.Context, l *lab, spec corpus.Spec) (*fixtures, erro
 	put(oddPrefix, "empty", nil)
 	put(largePrefix, "body", append(bytes.Repeat([]byte("0123456789abcdef"), largeBytes/16), word("large", 0)...))
 
-	client := l.s3.Client(l.key.AccessKeyID, l.key.SecretAccessKey)
-	if _, err := faulty.Put(ctx, client, labBucket, nil); err != nil {
+	client := l.S3Client()
+	if _, err := faulty.Put(ctx, client, lab.Bucket, nil); err != nil {
 		return nil, err
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -230,7 +223,7 @@ func putFixtures(ctx context.Context, l *lab, spec corpus.Spec) (*fixtures, erro
 	for _, bodies := range f.bodies {
 		for key, body := range bodies {
 			g.Go(func() error {
-				_, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(labBucket), Key: &key, Body: bytes.NewReader(body)})
+				_, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(lab.Bucket), Key: &key, Body: bytes.NewReader(body)})
 				return err
 			})
 		}

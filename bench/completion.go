@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/report/write"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
@@ -15,7 +17,10 @@ import (
 // addCompletions tells the shell completion of every command below root which
 // values its flags take. fanout completion SHELL prints the script.
 func addCompletions(root *cobra.Command) {
-	networks := []string{string(objects.S3Standard), string(objects.S3Express), string(objects.None)}
+	var networks []string
+	for _, m := range objects.Models {
+		networks = append(networks, fmt.Sprintf("%s\t%s: %s", m.Name, m.About, m))
+	}
 	for _, c := range root.Commands() {
 		values := map[string][]string{
 			"network":       networks,
@@ -28,9 +33,9 @@ func addCompletions(root *cobra.Command) {
 		}
 		switch c.Name() {
 		case "report":
-			values["format"] = formatNames()
+			values["format"] = write.Names(write.Formats)
 		case "compare":
-			values["format"] = compareFormats
+			values["format"] = write.Names(write.CompareFormats)
 		}
 		for name, allowed := range values {
 			f := c.Flags().Lookup(name)

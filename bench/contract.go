@@ -15,6 +15,7 @@ import (
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/trial"
 	"fanout/functions/fetch"
@@ -241,13 +242,13 @@ func failingForGood(ctx context.Context, k *checker) error {
 
 // badEvents are answered by an error, and do no harm to the next event.
 func badEvents(ctx context.Context, k *checker) error {
-	bad := []string{`[]`, `"text"`, `7`, `{}`, `{"s3_bucket_name":""}`, `{"s3_bucket_name":7}`, `{"s3_bucket_name":"` + labBucket + `","find":{}}`}
+	bad := []string{`[]`, `"text"`, `7`, `{}`, `{"s3_bucket_name":""}`, `{"s3_bucket_name":7}`, `{"s3_bucket_name":"` + lab.Bucket + `","find":{}}`}
 	if k.stats {
 		for _, more := range []string{
 			`"buckets":1`, `"find":""`, `"find":"` + strings.Repeat("x", fetch.MaxFindBytes+1) + `"`, `"concurrency":0`, `"concurrency":1025`,
 			`"concurrency":"64"`, `"concurrency":1.5`, `"client":"nobody's"`, `"on_error":"ignore"`, `"keys":[""]`, `"keys":["a"],"folder":"p/"`,
 		} {
-			bad = append(bad, `{"s3_bucket_name":"`+labBucket+`",`+more+`}`)
+			bad = append(bad, `{"s3_bucket_name":"`+lab.Bucket+`",`+more+`}`)
 		}
 	}
 	for _, payload := range bad {
@@ -292,7 +293,7 @@ func timeLimit(ctx context.Context, k *checker) error {
 
 // checker puts one contender through the cases.
 type checker struct {
-	lab             *lab
+	lab             *lab.Lab
 	lambda          *awslambda.Client
 	fixtures        *fixtures
 	function, small string // at checkMemoryMB and checkSmallMB
@@ -303,7 +304,7 @@ type checker struct {
 
 // event is the published one; an empty find counts.
 func event(prefix, find string) fetch.Event {
-	ev := fetch.Event{Bucket: labBucket, Folder: prefix}
+	ev := fetch.Event{Bucket: lab.Bucket, Folder: prefix}
 	if find != "" {
 		ev.Find = &find
 	}
@@ -440,16 +441,16 @@ func (got reply) fails(k *checker, kind string) error {
 
 // withFaults has things go wrong in these shares while do runs.
 func (k *checker) withFaults(f objects.Faults, do func() error) error {
-	before := k.lab.s3.Counts().Faults
-	if err := k.lab.s3.SetFaults(f); err != nil {
+	before := k.lab.S3.Counts().Faults
+	if err := k.lab.S3.SetFaults(f); err != nil {
 		return err
 	}
 	err := do()
 	// Also after a violation: the next case wants none.
-	if offErr := k.lab.s3.SetFaults(objects.Faults{}); offErr != nil {
+	if offErr := k.lab.S3.SetFaults(objects.Faults{}); offErr != nil {
 		return offErr
 	}
-	if err == nil && k.lab.s3.Counts().Faults == before {
+	if err == nil && k.lab.S3.Counts().Faults == before {
 		return violated("wanted reads, got none: no request failed")
 	}
 	return err

@@ -22,6 +22,7 @@ import (
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/lab"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -43,7 +44,7 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 	c := &cloud{env: exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))}
 	t.Cleanup(func() { interrupt(t, cmd, stderr) })
 	for _, mb := range []int{256, 512} {
-		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-go-%s-%d", labRegion, labAccount, lambda.HostArchitecture(), mb)
+		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-go-%s-%d", lab.Region, lab.Account, lambda.HostArchitecture(), mb)
 		c.functions = append(c.functions, arn)
 		outputs[fmt.Sprintf("Fetch%dArn", mb)] = arn
 	}
@@ -114,7 +115,7 @@ func objectsOutput(t *testing.T) string {
 // fanout run --stack: finds the functions, measures them, and leaves their
 // configuration as it was.
 func TestRunStack(t *testing.T) {
-	outputs := map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Region": labRegion, "Objects": objectsOutput(t)}
+	outputs := map[string]string{"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Region": lab.Region, "Objects": objectsOutput(t)}
 	c := startCloud(t, outputs)
 	c.describe(t, c.functions[1], "mine")
 	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "1,8", "--invocations", "2", "--cold", "2", "--out", "r")
@@ -155,9 +156,10 @@ func TestRunStack(t *testing.T) {
 // A stack's other contenders are told by their outputs' names, and measured
 // with their own clients.
 func TestRunStackContenders(t *testing.T) {
-	outputs := map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
+	build(t, "foreign")
+	outputs := map[string]string{"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
 	for _, mb := range []string{"256", "512"} {
-		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", labRegion, labAccount, lambda.HostArchitecture(), mb)
+		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", lab.Region, lab.Account, lambda.HostArchitecture(), mb)
 	}
 	c := startCloud(t, outputs, "--contender", "other="+filepath.Join(bins, "foreign"))
 	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
@@ -178,26 +180,9 @@ func TestRunStackContenders(t *testing.T) {
 	}
 }
 
-func TestContenderOf(t *testing.T) {
-	for output, want := range map[string]string{
-		"Fetch1769ArmArn":     "go",   // Go's have no name of their own
-		"Fetch512X86Arn":      "go",   //
-		"Fetch512X86RustArn":  "rust", // another's
-		"Fetch128ArmC99Arn":   "c99",  // digits are allowed
-		"Fetch128ArmArnArn":   "arn",  // what the names end in
-		"Fetch128X86ArmArn":   "arm",  // what they hold
-		"Fetch512Arn":         "go",   // another version's
-		"SomethingOfMyOwnArn": "go",   // somebody else's stack
-	} {
-		if got := contenderOf(output); got != want {
-			t.Errorf("%s: %q, want %q", output, got, want)
-		}
-	}
-}
-
 // Ctrl-C puts the configuration back, too.
 func TestRunStackInterrupted(t *testing.T) {
-	c := startCloud(t, map[string]string{"Bucket": labBucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)})
+	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)})
 	for _, f := range c.functions {
 		c.describe(t, f, "mine")
 	}
@@ -233,7 +218,7 @@ func TestRunStackInterrupted(t *testing.T) {
 // so they count, and all answers must agree.
 func TestRunFunction(t *testing.T) {
 	c := startCloud(t, map[string]string{})
-	cmd := c.fanout(t, "run", "--function", c.functions[0], "--bucket", labBucket, "--concurrency", "8", "--invocations", "2", "--out", "r")
+	cmd := c.fanout(t, "run", "--function", c.functions[0], "--bucket", lab.Bucket, "--concurrency", "8", "--invocations", "2", "--out", "r")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -245,7 +230,7 @@ func TestRunFunction(t *testing.T) {
 }
 
 func TestRunDeployedRefusals(t *testing.T) {
-	c := startCloud(t, map[string]string{"Bucket": labBucket, "Objects": `{"objects":-1}`})
+	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Objects": `{"objects":-1}`})
 	arn := c.functions[0]
 	for _, tc := range []struct {
 		args    []string

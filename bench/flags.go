@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
+	"io"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,11 +13,15 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
 // corpusFlags adds the flags that describe the seed objects.
@@ -28,110 +35,115 @@ func corpusFlags(f *pflag.FlagSet, s *corpus.Spec) {
 	f.StringVar(&s.Prefix, "prefix", s.Prefix, "of the objects' keys")
 }
 
-// fleet is which functions the sandbox gets.
-type fleet struct {
-	memoriesMB []int
-	archs      []string
-	contenders []contender
-	timeout    time.Duration
-	network    objects.Network
-	corpus     corpus.Spec
-	seed       uint64
-	noLimits   bool
-	publicRead bool // the bucket can be read unsigned
-	spillAll   bool // bodies are kept in files, all of them
+// labFlags is which functions run on this machine, and what they read.
+type labFlags struct {
+	lab.Config
 
-	contenderFlags []string
-	networkFlag    string
+	contenders []string // NAME=PATH
+	network    string
 }
 
-// contender is a bootstrap under a name.
-type contender struct {
-	name string
-	path func(arch string) string
-}
-
-// goContender is the name of this repository's own Go functions.
-const goContender = "go"
-
-func fleetFlags(f *pflag.FlagSet, fl *fleet, memories []int) {
-	f.IntSliceVar(&fl.memoriesMB, "memory", memories, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
-	f.StringSliceVar(&fl.archs, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
-	f.StringArrayVar(&fl.contenderFlags, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
-	f.DurationVar(&fl.timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
-	f.StringVar(&fl.networkFlag, "network", string(objects.S3Standard), "the embedded S3's network: s3-standard, s3-express or none")
-	f.Uint64Var(&fl.seed, "seed", 1, "of the order of invocations and of the network's latencies")
-	f.BoolVar(&fl.noLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
-	corpusFlags(f, &fl.corpus)
+func (lf *labFlags) add(f *pflag.FlagSet) {
+	f.IntSliceVar(&lf.MemoriesMB, "memory", []int{128, 512, 1769}, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
+	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
+	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
+	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
+	f.StringVar(&lf.network, "network", string(objects.S3Standard), "the embedded S3's network: "+strings.Join(objects.Networks(), ", "))
+	f.Uint64Var(&lf.Seed, "seed", 1, "of the order of invocations and of the network's latencies")
+	f.BoolVar(&lf.NoLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
+	corpusFlags(f, &lf.Corpus)
 }
 
 // parse checks what the flags said, before anything is created.
-func (fl *fleet) parse(command string) error {
+func (lf *labFlags) parse(command string) error {
 	help := "see fanout help " + command
 	var err error
-	if fl.network, err = objects.ParseNetwork(fl.networkFlag); err != nil {
+	if lf.Network, err = objects.ParseNetwork(lf.network); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
-	for _, mb := range fl.memoriesMB {
+	for _, mb := range lf.MemoriesMB {
 		if err := lambda.CheckMemory(mb); err != nil {
 			return hint.Usage(help, "%w", err)
 		}
 	}
-	for _, a := range fl.archs {
+	for _, a := range lf.Architectures {
 		if err := lambda.CheckArchitecture(a); err != nil {
 			return hint.Usage(help, "%w", err)
 		}
 	}
-	if fl.timeout < time.Second || fl.timeout > 15*time.Minute || fl.timeout%time.Second != 0 {
-		return hint.Usage(help, "timeout %v: must be 1s to 15m, in whole seconds", fl.timeout)
+	if lf.Timeout < time.Second || lf.Timeout > 15*time.Minute || lf.Timeout%time.Second != 0 {
+		return hint.Usage(help, "timeout %v: must be 1s to 15m, in whole seconds", lf.Timeout)
 	}
-	if err := fl.corpus.Validate(); err != nil {
+	if err := lf.Corpus.Validate(); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
-	fl.contenders = []contender{{goContender, ownBootstrap}}
-	for _, text := range fl.contenderFlags {
-		c, err := parseContender(text)
-		switch {
-		case err == nil && c.name == goContender:
-			fl.contenders[0] = c
-		case err == nil:
-			err = fl.add(c)
-		}
-		if err != nil {
-			return hint.Usage(help, "%w", err)
-		}
+	if lf.Contenders, err = parseContenders(lf.contenders); err != nil {
+		return hint.Usage(help, "%w", err)
 	}
-	fl.memoriesMB, fl.archs = unique(fl.memoriesMB), unique(fl.archs)
+	if !slices.Contains(lf.names(), outputs.GoContender) {
+		lf.Contenders = slices.Insert(lf.Contenders, 0, ownContender())
+	}
+	lf.MemoriesMB, lf.Architectures = unique(lf.MemoriesMB), unique(lf.Architectures)
 	return nil
 }
 
-// add takes one more contender, whose name must be its own.
-func (fl *fleet) add(c contender) error {
-	if slices.Contains(fl.names(), c.name) {
-		return fmt.Errorf("contender %q: named twice", c.name)
-	}
-	fl.contenders = append(fl.contenders, c)
-	return nil
-}
-
-func (fl *fleet) names() []string {
-	names := make([]string, len(fl.contenders))
-	for i, c := range fl.contenders {
-		names[i] = c.name
+// names are the contenders'.
+func (lf *labFlags) names() []string {
+	names := make([]string, len(lf.Contenders))
+	for i, c := range lf.Contenders {
+		names[i] = c.Name
 	}
 	return names
 }
 
+// startLab starts a lab and puts its corpus, while show says how far that is.
+func startLab(ctx context.Context, cfg lab.Config, show *term.Progress) (*lab.Lab, error) {
+	l, err := lab.Start(cfg)
+	if err != nil {
+		return nil, err
+	}
+	show.Begin("seeding", cfg.Corpus.Count)
+	defer show.End()
+	if err := l.Seed(ctx, show.Count); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// newLog gives what the lab logs to: nothing, or everything to w.
+func newLog(w io.Writer, verbose bool) *slog.Logger {
+	if !verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// parseContenders reads NAME=PATH of each. Names must be different.
+func parseContenders(texts []string) ([]lab.Contender, error) {
+	var all []lab.Contender
+	for _, text := range texts {
+		c, err := parseContender(text)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(all, func(o lab.Contender) bool { return o.Name == c.Name }) {
+			return nil, fmt.Errorf("contender %q: named twice", c.Name)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
 // parseContender reads NAME=PATH. A name goes into a function's name.
-func parseContender(text string) (contender, error) {
+func parseContender(text string) (lab.Contender, error) {
 	name, path, ok := strings.Cut(text, "=")
 	if !ok || path == "" {
-		return contender{}, fmt.Errorf("contender %q: must be NAME=PATH", text)
+		return lab.Contender{}, fmt.Errorf("contender %q: must be NAME=PATH", text)
 	}
 	if len(name) < 1 || len(name) > 32 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-		return contender{}, fmt.Errorf("contender name %q: 1 to 32 letters, digits, - and _", name)
+		return lab.Contender{}, fmt.Errorf("contender name %q: 1 to 32 letters, digits, - and _", name)
 	}
-	return contender{name, func(string) string { return path }}, nil
+	return lab.Contender{Name: name, Path: func(string) string { return path }, Help: "check the path after " + name + "="}, nil
 }
 
 // parseConcurrencies reads numbers and "auto".
@@ -162,10 +174,13 @@ func unique[T comparable](values []T) []T {
 	return kept
 }
 
-// ownBootstrap is where make build puts this repository's bootstrap: beside
-// the folder of the running command.
-func ownBootstrap(arch string) string {
-	return filepath.Join(buildFolder(), "fetch", arch, "bootstrap")
+// ownContender is this repository's own bootstrap: in the command itself, or
+// where make build puts it.
+func ownContender() lab.Contender {
+	return lab.Contender{
+		Name:     outputs.GoContender,
+		Embedded: bootstrap.Embedded("fetch"),
+		Path:     func(arch string) string { return bootstrap.Path("fetch", arch) },
+		Help:     "build it first: make build (for the other architecture: make package)",
+	}
 }
-
-func buildFolder() string { return filepath.Join(filepath.Dir(filepath.Dir(executable())), "build") }

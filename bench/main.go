@@ -15,10 +15,8 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/sandbox/cgroup"
+	"fanout/bench/internal/term"
 )
-
-// version is set by the build.
-var version = "dev"
 
 func main() {
 	cgroup.ReexecInScope(os.Args)
@@ -44,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			status = hint.StatusUsage
 		}
 	}
-	fmt.Fprintf(stderr, "error: %v\nhint: %s\n", err, next)
+	fmt.Fprintf(stderr, "error: %s\nhint: %s\n", term.CleanLines(err.Error()), term.CleanLines(next))
 	return status
 }
 
@@ -64,7 +62,9 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 		return hint.Usage("see fanout help "+c.Name(), "%w", err)
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
+	root.AddCommand(versionCommand())
 	addCompletions(root)
+	addHelp(root)
 	return root
 }
 

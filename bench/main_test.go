@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -31,7 +33,7 @@ import (
 
 // bins is a folder laid out as make build leaves the repository, so that the
 // command finds its bootstrap: bin/fanout, build/fetch/ARCH/bootstrap, and
-// contenders beside it.
+// contenders beside it. It is empty until a test builds what it needs.
 var bins string
 
 func TestMain(m *testing.M) {
@@ -43,38 +45,62 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		bins = dir
-		if err := buildAll(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
 		return m.Run()
 	}())
 }
 
-// buildAll builds the real command and real bootstraps.
-func buildAll(dir string) error {
-	builds := [][]string{
-		{"run", "fanout/functions/cmd/package", "-o", filepath.Join(dir, "build"), "-arch", "host", "fetch"},
-		{"build", "-o", filepath.Join(dir, "bin", "fanout"), "."},
-		{"build", "-o", filepath.Join(dir, "bin", "local"), "fanout/functions/cmd/local"},
-	}
-	for _, mode := range []string{"published", "wrong", "hungry", "dropping", "foreign"} {
-		builds = append(builds, []string{
-			"build", "-tags", "lambda.norpc", "-ldflags", "-X main.mode=" + mode,
-			"-o", filepath.Join(dir, mode), "./testdata/contender",
+// binary is a real program that tests run, and how often it was built: once.
+type binary struct {
+	args func() []string // of go
+	once sync.Once
+	err  error
+}
+
+// binaries are the programs there are: the command, the local entry point,
+// this machine's bootstrap, and contenders.
+var binaries = map[string]*binary{
+	"bootstrap": {args: func() []string {
+		return []string{"run", "fanout/functions/cmd/package", "-o", filepath.Join(bins, "build"), "-arch", "host", "fetch"}
+	}},
+	"fanout": {args: func() []string { return []string{"build", "-o", filepath.Join(bins, "bin", "fanout"), "."} }},
+	"local": {args: func() []string {
+		return []string{"build", "-o", filepath.Join(bins, "bin", "local"), "fanout/functions/cmd/local"}
+	}},
+	"published": contenderBinary("published"),
+	"wrong":     contenderBinary("wrong"),
+	"hungry":    contenderBinary("hungry"),
+	"dropping":  contenderBinary("dropping"),
+	"foreign":   contenderBinary("foreign"),
+}
+
+// contenderBinary is testdata/contender in one of its modes.
+func contenderBinary(mode string) *binary {
+	return &binary{args: func() []string {
+		return []string{"build", "-tags", "lambda.norpc", "-ldflags", "-X main.mode=" + mode, "-o", filepath.Join(bins, mode), "./testdata/contender"}
+	}}
+}
+
+// build builds the named programs into bins, unless another test did.
+func build(t testing.TB, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		b := binaries[name]
+		b.once.Do(func() {
+			args := b.args()
+			cmd := exec.CommandContext(context.Background(), "go", args...)
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				b.err = fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+			}
 		})
-	}
-	for _, args := range builds {
-		cmd := exec.CommandContext(context.Background(), "go", args...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		if b.err != nil {
+			t.Fatal(b.err)
 		}
 	}
-	return nil
 }
 
 func TestScripts(t *testing.T) {
+	build(t, slices.Collect(maps.Keys(binaries))...)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -89,6 +115,7 @@ func TestScripts(t *testing.T) {
 // command starts the real command.
 func command(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *bufio.Reader) {
 	t.Helper()
+	build(t, "fanout", "bootstrap")
 	// Not the test's context: that ends before a test's clean-up can be polite.
 	cmd = exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(bins, "bin", "fanout"), args...)
 	cmd.Dir = t.TempDir()
@@ -259,6 +286,7 @@ func TestKilledOutright(t *testing.T) {
 
 // fanout sandbox: what it exports is all that the SDK needs.
 func TestSandboxServes(t *testing.T) {
+	build(t, "local")
 	cmd, stdout, stderr := command(t, "sandbox", "--memory", "128,512", "--objects", "300")
 	announced := until(t, stderr, `^serving until interrupted`)
 	env := exports(t, until(t, stdout, `^export AWS_SECRET_ACCESS_KEY=`))
@@ -308,4 +336,20 @@ func TestSandboxServes(t *testing.T) {
 	}
 
 	interrupt(t, cmd, stderr)
+}
+
+func TestHelpHasExamples(t *testing.T) {
+	root := rootCommand(nil, io.Discard, io.Discard)
+	for _, c := range root.Commands() {
+		if !strings.Contains(c.Example, "fanout "+c.Name()) {
+			t.Errorf("fanout %s has no example", c.Name())
+		}
+		if c.Flags().HasFlags() && c.Flags().Lookup("network") != nil {
+			if f, ok := c.GetFlagCompletionFunc("network"); !ok {
+				t.Errorf("fanout %s does not complete --network", c.Name())
+			} else if got, _ := f(c, nil, "s3-e"); len(got) != 1 || !strings.HasPrefix(got[0], "s3-express\tS3 Express One Zone") {
+				t.Errorf("fanout %s --network s3-e: %q", c.Name(), got)
+			}
+		}
+	}
 }

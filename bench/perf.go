@@ -19,13 +19,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 	"fanout/functions/store"
 )
 
@@ -48,7 +52,7 @@ func perfCommand() *cobra.Command {
 	var pf perfFlags
 	c := &cobra.Command{
 		Use:   "perf",
-		Short: "Compare the S3 clients with each other and with what they could cost at best",
+		Short: "Compare the S3 clients with each other, and with the best case",
 		Long: `Compare the S3 clients, interleaved in rounds, one process tree:
 
   clients  stock, tuned, lean and a net/http baseline that does not sign, at
@@ -123,32 +127,31 @@ func (pf *perfFlags) sizes(unlessGiven ...int) []int {
 
 // perfLab is a lab with a runner, for measuring invocation by invocation.
 type perfLab struct {
-	*lab
+	*lab.Lab
 	runner trial.Runner
 }
 
 // open starts a lab in which everybody may read, and puts the corpus.
-func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects.Network, memories []int, spec corpus.Spec, change func(*fleet)) (*perfLab, error) {
-	fl := fleet{
-		memoriesMB: memories, archs: []string{lambda.HostArchitecture()}, timeout: 15 * time.Minute, network: network,
-		networkFlag: string(network), corpus: spec, seed: pf.seed, publicRead: true,
+func (pf *perfFlags) open(ctx context.Context, stderr io.Writer, network objects.Network, memories []int, spec corpus.Spec, change func(*labFlags)) (*perfLab, error) {
+	lf := labFlags{
+		Config: lab.Config{
+			MemoriesMB: memories, Architectures: []string{lambda.HostArchitecture()}, Timeout: 15 * time.Minute,
+			Corpus: spec, Seed: pf.seed, PublicRead: true, Log: newLog(stderr, pf.verbose),
+		},
+		network: string(network),
 	}
 	if change != nil {
-		change(&fl)
+		change(&lf)
 	}
-	if err := fl.parse("perf"); err != nil {
+	if err := lf.parse("perf"); err != nil {
 		return nil, err
 	}
-	l, err := startLab(&fl, newLog(stderr, pf.verbose))
+	l, err := startLab(ctx, lf.Config, term.NewProgress(stderr))
 	if err != nil {
 		return nil, err
 	}
-	show := newProgress(stderr)
-	if err := l.prepare(ctx, &fl, show); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	p := &perfLab{lab: l, runner: trial.Runner{
-		Lambda: l.client(), Targets: l.targets, Bucket: labBucket, Expected: trial.Expect(spec, false),
+	p := &perfLab{Lab: l, runner: trial.Runner{
+		Lambda: l.Client(), Targets: l.Targets, Bucket: lab.Bucket, Expected: trial.Expect(spec, false),
 		Header: trial.Header{Backend: trial.Sandbox, Corpus: spec},
 	}}
 	return p, p.runner.Probe(ctx)
@@ -187,8 +190,8 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 // clients compares the clients at several memory sizes.
 func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	memories := pf.sizes(128, 512, 1769)
-	p, err := pf.open(ctx, stderr, objects.S3Standard, memories, corpus.Default(), func(fl *fleet) {
-		fl.contenderFlags = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
+	p, err := pf.open(ctx, stderr, objects.S3Standard, memories, corpus.Default(), func(lf *labFlags) {
+		lf.contenders = append([]string{"baseline=" + bootstrap.Path("baseline")}, pf.contenders...)
 	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
@@ -204,7 +207,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 	var all []*competitor
 	for _, t := range p.runner.Targets {
 		names := []string{store.Stock, store.Tuned, store.Lean}
-		if t.Contender != goContender {
+		if t.Contender != outputs.GoContender {
 			names = []string{t.Contender}
 		}
 		for _, name := range names {
@@ -212,7 +215,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 			switch {
 			case t.Published:
 				s = trial.Setting{Target: t}
-			case t.Contender != goContender:
+			case t.Contender != outputs.GoContender:
 				s.Client = "" // its own
 			}
 			all = append(all, &competitor{name: name, setting: s})
@@ -274,9 +277,9 @@ func (pf *perfFlags) floor(ctx context.Context, stdout, stderr io.Writer) (err e
 	if err != nil {
 		return err
 	}
-	script := filepath.Join(p.dir, "wrk.lua")
+	script := filepath.Join(p.Dir, "wrk.lua")
 	lua := fmt.Sprintf("local i = 0\nrequest = function()\n  i = (i + 1) %% %d\n  return wrk.format('GET', string.format('/%s/%sobject-%%06d', i))\nend\n",
-		spec.Count, labBucket, spec.Prefix)
+		spec.Count, lab.Bucket, spec.Prefix)
 	if err := os.WriteFile(script, []byte(lua), 0o600); err != nil {
 		return fmt.Errorf("write wrk's script: %w", err)
 	}
@@ -288,7 +291,7 @@ func (pf *perfFlags) floor(ctx context.Context, stdout, stderr io.Writer) (err e
 			return err
 		}
 		// As long as ten thousand requests or so take.
-		cmd := exec.CommandContext(ctx, wrk, "-t1", "-c"+strconv.Itoa(pf.workers), "-d2s", "-s", script, p.s3.URL())
+		cmd := exec.CommandContext(ctx, wrk, "-t1", "-c"+strconv.Itoa(pf.workers), "-d2s", "-s", script, p.S3.URL())
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("wrk: %w: %s", err, bytes.TrimSpace(out))
@@ -318,8 +321,8 @@ const settleRuns = 20
 func (pf *perfFlags) largePart(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	spec := corpus.Default()
 	spec.Count = pf.large
-	p, err := pf.open(ctx, stderr, objects.S3Standard, []int{1769}, spec, func(fl *fleet) {
-		fl.spillAll = true // few and many alike: a body from a file comes otherwise than one from memory
+	p, err := pf.open(ctx, stderr, objects.S3Standard, []int{1769}, spec, func(lf *labFlags) {
+		lf.SpillAll = true // few and many alike: a body from a file comes otherwise than one from memory
 	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
@@ -452,7 +455,7 @@ func fastest(got map[int]*series) float64 {
 // replaces on a terminal.
 func note(w io.Writer, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if isTerminal(w) {
+	if term.Is(w) {
 		fmt.Fprintf(w, "\r\x1b[K%s", text)
 		return
 	}

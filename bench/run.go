@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,8 +13,12 @@ import (
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/lab"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/page"
+	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -23,7 +26,7 @@ import (
 
 // runFlags is what fanout run was asked for.
 type runFlags struct {
-	fleet
+	labFlags
 	plan          trial.Plan
 	concurrencies []string
 	out           string
@@ -56,7 +59,7 @@ back in the end, after Ctrl-C too. --memory and --arch then choose among the
 functions there are.`,
 		Example: `  fanout run
   fanout run --memory 512 --concurrency 64 --client stock,tuned
-  fanout run --memory 128,1769 --contender rust=target/lambda/bootstrap
+  fanout run --memory 128,1769 --contender rust=build/rust/x86_64/bootstrap
   fanout run --precision 5% --budget 20m
   fanout run --stack Fanout --arch arm64 --concurrency 64 --budget 0.50,20m`,
 		Args: noArguments,
@@ -67,9 +70,10 @@ functions there are.`,
 	}
 	f := c.Flags()
 	f.SortFlags = false
-	fleetFlags(f, &rf.fleet, []int{128, 512, 1769})
+	rf.labFlags.add(f)
 	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
-	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto; 1 is the sequential baseline, tried with the first client only beside others")
+	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto;"+
+		" 1 is the sequential baseline, tried with the first client only beside others")
 	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval, "warm invocations a setting; an interval takes 6")
 	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts a setting (none for concurrency 1)")
 	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations a setting of concurrency 1, which take long")
@@ -104,22 +108,27 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if _, err := os.Stat(path); err == nil {
 		return hint.Usage("give another --out, or remove it", "%s is there already", path)
 	}
-	log := newLog(stderr, rf.verbose)
 	progressTo := stderr
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := newProgress(progressTo)
-	defer show.close()
+	show := term.NewProgress(progressTo)
+	defer show.End()
+	rf.Log = newLog(show, rf.verbose)
+	if rf.quiet {
+		rf.Log = newLog(stderr, rf.verbose)
+	}
 	runner := trial.Runner{
-		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC()},
-		Progress: show.step,
+		Header: trial.Header{
+			Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC(),
+		},
+		Progress: show.Step,
 	}
 	if rf.deployed() {
-		err = rf.connect(ctx, &runner)
+		err = rf.connect(ctx, &runner, stderr)
 	} else {
-		var l *lab
-		if l, err = rf.startLab(ctx, &runner, show, log); l != nil {
+		var l *lab.Lab
+		if l, err = rf.startLab(ctx, &runner, show); l != nil {
 			defer func() { err = errors.Join(err, l.Close()) }()
 		}
 	}
@@ -132,95 +141,95 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if _, express := lambda.DirectoryBucket(runner.Bucket); express {
 		runner.Header.Class = string(cost.Express)
 	}
-	g, err := newGuard(rf.bounds, options, &runner)
+	guard, err := rf.bounds.guard(options, &runner)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(progressTo, g.estimate())
-	if err := g.confirm(ctx, stdin, stderr); err != nil {
+	fmt.Fprintln(progressTo, guard.Estimate())
+	if err := confirm(ctx, runner.Header.Backend, rf.bounds.yes, stdin, stderr); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(rf.out, 0o755); err != nil {
+	runner.Guard = guard
+	runErr := measure(ctx, &runner, path)
+	show.End()
+	return rf.show(ctx, stdout, stderr, path, options, runErr)
+}
+
+// measure runs the runner into a new file.
+func measure(ctx context.Context, runner *trial.Runner, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return hint.Failed("give another --out", "make the results' folder: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return hint.Failed("give another --out", "write results: %w", err)
 	}
-	runner.Out, runner.Guard = file, g
-	runErr := runner.Probe(ctx)
-	if runErr == nil {
-		runErr = runner.Run(ctx)
+	runner.Out = file
+	err = runner.Run(ctx)
+	if closeErr := file.Close(); closeErr != nil {
+		err = errors.Join(err, hint.Failed("see the disk's free space", "write results: %w", closeErr))
 	}
-	show.close()
-	if err := file.Close(); err != nil {
-		return hint.Failed("see the disk's free space", "write results: %w", err)
-	}
-	help := "fanout report " + rf.out + " shows what was measured until then"
-	switch {
-	case errors.Is(runErr, context.Canceled):
-		return hint.Failed(help, "interrupted")
-	case runErr != nil && ctx.Err() != nil: // and something could not be undone
-		return hint.Failed(help, "interrupted: %w", runErr)
-	case runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer):
-		return hint.Failed(help, "%w", runErr)
-	}
-	results, err := trial.ReadPath(path)
-	if err != nil {
-		return err
-	}
-	if err := rf.show(stdout, stderr, g, report.New(results, options), path); err != nil {
-		return err
-	}
-	if runErr != nil {
-		return hint.Failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
-	}
-	return nil
+	return err
 }
 
-// show prints what was measured, and which bound ended it, and writes the
-// page.
-func (rf *runFlags) show(stdout, stderr io.Writer, g *guard, r *report.Report, path string) error {
-	if g.stopped != "" {
-		fmt.Fprintf(stderr, "stopped before %s would be passed\n", g.stopped)
+// show prints what the file says was measured, and how the run ended, and
+// writes the page, whether or not standard output takes the report. runErr is
+// what ended the run.
+func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path string, o report.Options, runErr error) error {
+	help := "fanout report " + filepath.Dir(path) + " shows what was measured until then"
+	file, err := trial.ReadPath(path)
+	if err != nil {
+		return errors.Join(runErr, err)
 	}
-	for _, name := range g.missed(r) {
-		fmt.Fprintf(stderr, "precision %s not reached: %s\n", g.precisionFlag, name)
+	for _, w := range file.End.Warnings {
+		fmt.Fprintf(stderr, "warning: %s\n", w)
 	}
-	write := report.Text
+	if ctx.Err() != nil {
+		return hint.Failed(help, "%w", runErr)
+	}
+	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
+		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
+	}
+	if runErr == nil && file.End.Text != "" {
+		fmt.Fprintln(stderr, file.End.Text)
+	}
+	r := report.New(file, o)
+	pagePath := filepath.Join(filepath.Dir(path), pageName)
+	pageErr := writeFile(pagePath, func(w io.Writer) error { return page.Write(w, r) })
+	show := write.Text
 	if rf.json {
-		write = report.JSON
+		show = write.JSON
 	}
-	if err := write(stdout, r); err != nil {
-		return err
+	err = show(stdout, r)
+	if err == nil && !rf.json {
+		_, err = fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, pagePath)
 	}
-	page := filepath.Join(filepath.Dir(path), pageName)
-	if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r) }); err != nil {
-		return err
+	switch {
+	case errors.Is(runErr, trial.ErrWrongAnswer):
+		return hint.Failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
+	case runErr != nil:
+		return hint.Failed(help, "%w", runErr)
+	case pageErr != nil:
+		return pageErr
+	case err != nil:
+		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
 	}
-	if rf.json {
-		return nil
-	}
-	_, err := fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, page)
-	return err
+	return nil
 }
 
 // pageName is what the page is called, beside the results.
 const pageName = "report.html"
 
-// deployed says whether functions are named that are there already.
-func (rf *runFlags) deployed() bool { return rf.stack != "" || len(rf.functions) > 0 }
-
 // parse checks the flags.
 func (rf *runFlags) parse() (err error) {
-	if err := rf.fleet.parse("run"); err != nil {
+	if err := rf.labFlags.parse("run"); err != nil {
 		return err
 	}
 	const help = "see fanout help run"
 	if err := rf.bounds.parse(); err != nil {
 		return err
 	}
-	if rf.bounds.precision > 0 && !rf.given("invocations") {
+	if rf.bounds.Precision > 0 && !rf.given("invocations") {
 		rf.plan.Invocations = precisionInvocations
 	}
 	if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
@@ -231,7 +240,7 @@ func (rf *runFlags) parse() (err error) {
 			return err
 		}
 	} else {
-		for _, a := range rf.archs {
+		for _, a := range rf.Architectures {
 			if a != lambda.HostArchitecture() {
 				return hint.Usage("fanout sandbox --arch "+a+" runs it under qemu, for its answers",
 					"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, lambda.HostArchitecture())
@@ -247,8 +256,8 @@ func (rf *runFlags) parse() (err error) {
 			return hint.Usage(help, "client %q: must be one of %v", name, store.Names)
 		}
 	}
-	rf.plan.MemoriesMB, rf.plan.Architectures = rf.memoriesMB, rf.archs
-	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.seed
+	rf.plan.MemoriesMB, rf.plan.Architectures = rf.MemoriesMB, rf.Architectures
+	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.labFlags.Seed
 	if err := rf.plan.Validate(); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
@@ -256,31 +265,15 @@ func (rf *runFlags) parse() (err error) {
 }
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress, log *slog.Logger) (*lab, error) {
-	l, err := startLab(&rf.fleet, log)
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {
+	l, err := startLab(ctx, rf.Config, show)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.prepare(ctx, &rf.fleet, show); err != nil {
-		return l, err
-	}
-	runner.Lambda, runner.Targets, runner.Bucket = l.client(), l.targets, labBucket
-	runner.Expected = trial.Expect(rf.corpus, rf.plan.Count)
+	runner.Lambda, runner.Targets, runner.Bucket = l.Client(), l.Targets, lab.Bucket
+	runner.Expected = trial.Expect(rf.Corpus, rf.plan.Count)
 	h := &runner.Header
-	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.network), l.lambda.Limits()
-	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.corpus, runner.Expected.Bytes
+	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.Network), l.Lambda.Limits()
+	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.Corpus, runner.Expected.Bytes
 	return l, nil
-}
-
-// prepare puts the corpus.
-func (l *lab) prepare(ctx context.Context, fl *fleet, show *progress) error {
-	show.begin("seeding", fl.corpus.Count)
-	defer show.end()
-	if err := l.seed(ctx, fl, show.count); err != nil {
-		if ctx.Err() != nil {
-			return hint.Failed("nothing was measured yet", "interrupted")
-		}
-		return hint.Failed("see TMPDIR's free space", "seed the bucket: %w", err)
-	}
-	return nil
 }

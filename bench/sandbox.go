@@ -9,10 +9,13 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"fanout/bench/internal/lab"
+	"fanout/bench/internal/term"
 )
 
 func sandboxCommand() *cobra.Command {
-	var fl fleet
+	var lf labFlags
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "sandbox",
@@ -24,41 +27,39 @@ SDK work against this machine.`,
   . ./env; aws s3 ls s3://fanout-lab/objects/ | head
   aws lambda invoke --function-name fanout-go-x86_64-512 --log-type Tail \
     --cli-binary-format raw-in-base64-out \
-    --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' answer.json`,
+    --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' out.json`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return serveSandbox(c.Context(), &fl, verbose, c.OutOrStdout(), c.ErrOrStderr())
+			return serveSandbox(c.Context(), &lf, verbose, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	c.Flags().SortFlags = false
-	fleetFlags(c.Flags(), &fl, []int{128, 512, 1769})
+	lf.add(c.Flags())
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each request's fate, on standard error")
 	return c
 }
 
-func serveSandbox(ctx context.Context, fl *fleet, verbose bool, stdout, stderr io.Writer) (err error) {
-	if err := fl.parse("sandbox"); err != nil {
+func serveSandbox(ctx context.Context, lf *labFlags, verbose bool, stdout, stderr io.Writer) (err error) {
+	if err := lf.parse("sandbox"); err != nil {
 		return err
 	}
-	l, err := startLab(fl, newLog(stderr, verbose))
+	lf.Log = newLog(stderr, verbose)
+	show := term.NewProgress(stderr)
+	defer show.End()
+	l, err := startLab(ctx, lf.Config, show)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	show := newProgress(stderr)
-	defer show.close()
-	if err := l.prepare(ctx, fl, show); err != nil {
-		return err
-	}
-	env := l.exports()
+	env := l.Exports()
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		fmt.Fprintf(stdout, "export %s=%s\n", name, env[name])
 	}
-	fmt.Fprintf(stderr, "bucket %s holds %d objects under %s\n", labBucket, fl.corpus.Count, fl.corpus.Prefix)
-	for _, t := range l.targets {
+	fmt.Fprintf(stderr, "bucket %s holds %d objects under %s\n", lab.Bucket, lf.Corpus.Count, lf.Corpus.Prefix)
+	for _, t := range l.Targets {
 		fmt.Fprintf(stderr, "function %s\n", t.Function)
 	}
-	if limits := l.lambda.Limits(); limits.Reason != "" {
+	if limits := l.Lambda.Limits(); limits.Reason != "" {
 		fmt.Fprintf(stderr, "warning: CPU and memory are not limited: %s\n", limits.Reason)
 	}
 	fmt.Fprintln(stderr, "serving until interrupted (Ctrl-C)")

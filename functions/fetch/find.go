@@ -2,8 +2,8 @@ package fetch
 
 import "bytes"
 
-// MaxFindBytes is the longest string to search for, in bytes: each worker
-// keeps twice that much beside the chunk it reads.
+// MaxFindBytes is the longest string to search for, in bytes: each worker keeps
+// up to four times that much beside the chunk it reads.
 const MaxFindBytes = 1024
 
 // finder searches a stream of chunks for a string with constant memory.

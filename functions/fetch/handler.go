@@ -15,9 +15,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"fanout/functions/lambda"
 )
 
-// Config is what a function is deployed with; an event can override both.
+// Config is what a function is deployed with; an event can override Concurrency
+// and Client.
 type Config struct {
 	Concurrency int    // goroutines; 0: auto
 	Client      string // name of the store to read with
@@ -71,14 +74,14 @@ type Handler struct {
 
 	mu      sync.Mutex
 	stores  map[string]Store
-	learned map[string]int // crew sizes that proved right, by client and bucket
+	workers map[string]int // that auto came to, by client and bucket
 }
 
 // New gives a handler that opens each client once, at its first use. open's
 // error for a name it does not know should be an *[Error] of type
 // [InvalidEvent].
 func New(cfg Config, open func(ctx context.Context, client string) (Store, error)) *Handler {
-	return &Handler{open: open, cfg: cfg, stores: map[string]Store{}, learned: map[string]int{}}
+	return &Handler{open: open, cfg: cfg, stores: map[string]Store{}, workers: map[string]int{}}
 }
 
 // Open opens a client ahead of the first event, so that this is paid during
@@ -112,7 +115,7 @@ func (h *Handler) Warm(ctx context.Context) error {
 	}
 	workers := h.cfg.Concurrency
 	if workers == 0 {
-		workers = newCrew(h.cfg.MemoryMB, 0, true).size()
+		workers = newController(h.cfg.MemoryMB, 0, true).size()
 	}
 	ctx, cancel := context.WithTimeout(ctx, warmWithin)
 	defer cancel()
@@ -143,11 +146,10 @@ func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) 
 		return Response{}, err
 	}
 	if j.workers == 0 {
-		place := j.client + " " + ev.Bucket
 		_, warmer := j.store.(Warmer)
-		j.crew = newCrew(j.memoryMB, h.recall(place), warmer && ev.Bucket == h.cfg.Bucket)
-		j.workers = j.crew.size()
-		defer func() { h.learn(place, j.crew.size()) }()
+		j.controller = newController(j.memoryMB, h.previousWorkers(j.client, ev.Bucket), warmer && ev.Bucket == h.cfg.Bucket)
+		j.workers = j.controller.size()
+		defer func() { h.keepWorkers(j.client, ev.Bucket, j.controller.size()) }()
 	}
 	connections := j.store.Connections()
 	total, err := j.run(ctx)
@@ -173,33 +175,34 @@ func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) 
 	}, nil
 }
 
-func (h *Handler) recall(place string) int {
+// previousWorkers is what auto came to for this client and bucket; 0: not known.
+func (h *Handler) previousWorkers(client, bucket string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.learned[place]
+	return h.workers[client+" "+bucket]
 }
 
-func (h *Handler) learn(place string, workers int) {
+func (h *Handler) keepWorkers(client, bucket string, workers int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.learned[place] = workers
+	h.workers[client+" "+bucket] = workers
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // job is one invocation's work.
 type job struct {
-	event    Event
-	client   string
-	workers  int   // to start with
-	crew     *crew // finds out whether to add some; nil: the number was given
-	memoryMB int
-	store    Store
-	queue    *queue
-	listing  time.Duration // spent waiting for pages
+	event      Event
+	client     string
+	workers    int         // to start with
+	controller *controller // says when to add some; nil: the number was given
+	memoryMB   int
+	store      Store
+	queue      *queue
+	listing    time.Duration // spent waiting for pages
 }
 
-func (j *job) run(parent context.Context) (*tally, error) {
+func (j *job) run(parent context.Context) (*accumulator, error) {
 	ctx, stop := stopBefore(parent, j.memoryMB)
 	defer stop()
 	// A failure of the bucket itself ends every worker.
@@ -215,23 +218,23 @@ func (j *job) run(parent context.Context) (*tally, error) {
 		}
 	})
 	var mu sync.Mutex
-	var tallies []*tally
-	var hire func(n int)
-	hire = func(n int) {
-		for range n {
-			t := newTally(j.event.Find)
+	var accumulators []*accumulator
+	var spawn func(workers int)
+	spawn = func(workers int) {
+		for range workers {
+			a := newAccumulator(j.event.Find)
 			mu.Lock()
-			tallies = append(tallies, t)
+			accumulators = append(accumulators, a)
 			mu.Unlock()
-			wg.Go(func() { j.read(ctx, t, hire, abort) })
+			wg.Go(func() { j.read(ctx, a, spawn, abort) })
 		}
 	}
-	hire(j.workers)
+	spawn(j.workers)
 	wg.Wait()
 
-	total := newTally(nil)
-	for _, t := range tallies {
-		total.merge(t)
+	total := newAccumulator(nil)
+	for _, a := range accumulators {
+		total.merge(a)
 	}
 	if complete := listErr == nil && total.objects+total.failures == j.queue.put; !complete {
 		return nil, j.stopped(parent, context.Cause(ctx), total)
@@ -248,14 +251,14 @@ func (j *job) run(parent context.Context) (*tally, error) {
 
 // size is how many workers the job has come to.
 func (j *job) size() int {
-	if j.crew != nil {
-		return j.crew.size()
+	if j.controller != nil {
+		return j.controller.size()
 	}
 	return j.workers
 }
 
 // stopped says why not every object was tried.
-func (j *job) stopped(parent context.Context, cause error, total *tally) *Error {
+func (j *job) stopped(parent context.Context, cause error, total *accumulator) *Error {
 	var typed *Error
 	switch {
 	case errors.As(cause, &typed) && (typed.Type == NoSuchBucket || typed.Type == AccessDenied):
@@ -268,10 +271,6 @@ func (j *job) stopped(parent context.Context, cause error, total *tally) *Error 
 	}
 	return &Error{Type: ListFailed, Message: fmt.Sprintf("list s3://%s/%s", j.event.Bucket, j.event.Folder), Err: cause}
 }
-
-// mbPerVCPU is the memory size that comes with one vCPU; below it the share is
-// linear (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
-const mbPerVCPU = 1769
 
 // stopBefore gives a context that ends early enough before ctx's deadline to
 // still answer: a tenth of what is left, at most 1 s, but never less than it
@@ -286,7 +285,7 @@ func stopBefore(ctx context.Context, memoryMB int) (context.Context, context.Can
 	}
 	windUp := 200 * time.Millisecond
 	if memoryMB > 0 {
-		windUp = max(windUp, min(100*time.Millisecond*mbPerVCPU/time.Duration(memoryMB), 1500*time.Millisecond))
+		windUp = max(windUp, min(100*time.Millisecond*lambda.VCPUMemoryMB/time.Duration(memoryMB), 1500*time.Millisecond))
 	}
 	left := time.Until(deadline)
 	margin := min(max(min(left/10, time.Second), windUp), left/2)
@@ -318,19 +317,19 @@ func (j *job) list(ctx context.Context) error {
 }
 
 // read is one worker: it takes objects until there are no more.
-func (j *job) read(ctx context.Context, t *tally, hire func(n int), abort context.CancelCauseFunc) {
+func (j *job) read(ctx context.Context, a *accumulator, spawn func(workers int), abort context.CancelCauseFunc) {
 	for {
 		it, ok := j.queue.take()
 		if !ok || ctx.Err() != nil {
 			return
 		}
-		t.Reset()
-		r, err := j.store.Get(ctx, j.event.Bucket, it.key, t)
-		t.retries += r.Retries
+		a.Reset()
+		r, err := j.store.Get(ctx, j.event.Bucket, it.key, a)
+		a.retries += r.Retries
 		if err == nil {
-			t.read(it, r)
-			if j.crew != nil {
-				hire(j.crew.read(r.Bytes, r.FirstByte))
+			a.add(it, r)
+			if j.controller != nil {
+				spawn(j.controller.observe(r.Bytes, r.FirstByte))
 			}
 			continue
 		}
@@ -342,6 +341,6 @@ func (j *job) read(ctx context.Context, t *tally, hire func(n int), abort contex
 			abort(typed)
 			return
 		}
-		t.fail(it, err)
+		a.fail(it, err)
 	}
 }

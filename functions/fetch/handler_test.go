@@ -27,6 +27,8 @@ type fakeStore struct {
 	most     atomic.Int32 // most bodies read at once
 	firstGet chan struct{}
 	gets     atomic.Int32
+	quick    string // the key that has no delay
+	lateErr  error  // of the listing, behind its last page
 }
 
 func (s *fakeStore) Connections() int64 { return 7 }
@@ -59,7 +61,7 @@ func (s *fakeStore) List(ctx context.Context, _, prefix string, page func([]Obje
 			}
 		}
 	}
-	return nil
+	return s.lateErr
 }
 
 func (s *fakeStore) Get(ctx context.Context, _, key string, sink Sink) (Read, error) {
@@ -73,7 +75,7 @@ func (s *fakeStore) Get(ctx context.Context, _, key string, sink Sink) (Read, er
 	if s.gets.Add(1) == 1 && s.firstGet != nil {
 		close(s.firstGet)
 	}
-	if s.delay > 0 {
+	if s.delay > 0 && key != s.quick {
 		select {
 		case <-time.After(s.delay):
 		case <-ctx.Done():
@@ -105,7 +107,7 @@ func (s *fakeStore) Get(ctx context.Context, _, key string, sink Sink) (Read, er
 
 func handlerOver(s Store, cfg Config) *Handler {
 	return New(cfg, func(_ context.Context, client string) (Store, error) {
-		if client != "fake" {
+		if client != "fake" && client != "fake2" {
 			return nil, &Error{Type: InvalidEvent, Message: "client " + client}
 		}
 		return s, nil
@@ -143,36 +145,58 @@ func TestHandle(t *testing.T) {
 		message   string // part of it
 	}{
 		// Counting and finding, with one worker and many: the same code.
-		{name: "count", store: &fakeStore{bodies: objects(2500, noise), page: 1000}, event: `{"s3_bucket_name":"b"}`, result: "2500", objects: 2500},
-		{name: "count sequential", store: &fakeStore{bodies: objects(12, noise)}, event: `{"s3_bucket_name":"b","concurrency":1}`, result: "12", objects: 12},
-		{name: "first in list order", store: &fakeStore{bodies: objects(1000, late), page: 300}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: "p/00700", objects: 1000},
-		{name: "over chunk borders", store: &fakeStore{bodies: objects(1000, late), chunk: 3}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: "p/00700", objects: 1000},
-		{name: "no match", store: &fakeStore{bodies: objects(9, noise)}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: NotFound, objects: 9},
-		{name: "null find counts", store: &fakeStore{bodies: objects(3, noise)}, event: `{"s3_bucket_name":"b","folder":null,"find":null}`, result: "3", objects: 3},
-		{name: "more workers than objects", store: &fakeStore{bodies: objects(3, noise)}, event: `{"s3_bucket_name":"b","concurrency":1024}`, result: "3", objects: 3},
-		// Nothing to read is an answer, not an error.
+		{name: "count", store: &fakeStore{bodies: objects(2500, noise), page: 1000}, event: `{"s3_bucket_name":"b"}`,
+			result: "2500", objects: 2500},
+		{name: "count sequential", store: &fakeStore{bodies: objects(12, noise)}, event: `{"s3_bucket_name":"b","concurrency":1}`,
+			result: "12", objects: 12},
+		{name: "first in list order", store: &fakeStore{bodies: objects(1000, late), page: 300},
+			event: `{"s3_bucket_name":"b","find":"needle"}`, result: "p/00700", objects: 1000},
+		{name: "over chunk borders", store: &fakeStore{bodies: objects(1000, late), chunk: 3},
+			event: `{"s3_bucket_name":"b","find":"needle"}`, result: "p/00700", objects: 1000},
+		{name: "no match", store: &fakeStore{bodies: objects(9, noise)}, event: `{"s3_bucket_name":"b","find":"needle"}`,
+			result: NotFound, objects: 9},
+		{name: "null find counts", store: &fakeStore{bodies: objects(3, noise)},
+			event: `{"s3_bucket_name":"b","folder":null,"find":null}`, result: "3", objects: 3},
+		{name: "more workers than objects", store: &fakeStore{bodies: objects(3, noise)},
+			event: `{"s3_bucket_name":"b","concurrency":1024}`, result: "3", objects: 3},
+		// Nothing to read is a response, not an error.
 		{name: "empty bucket", store: &fakeStore{}, event: `{"s3_bucket_name":"b"}`, result: "0"},
 		{name: "empty bucket, find", store: &fakeStore{}, event: `{"s3_bucket_name":"b","find":"x"}`, result: NotFound},
-		{name: "empty prefix reads the whole bucket", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","folder":""}`, result: "6", objects: 6},
+		{name: "empty prefix reads the whole bucket", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","folder":""}`,
+			result: "6", objects: 6},
 		{name: "prefix without objects", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","folder":"nope/"}`, result: "0"},
 		// Keys are taken as they are.
 		{name: "odd keys", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","find":"needle"}`, result: "é/ü", objects: 6},
-		{name: "given keys", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":["a+b","/lead"]}`, result: "2", objects: 2},
-		{name: "given keys, order of the event", store: &fakeStore{bodies: objects(1000, late)}, event: `{"s3_bucket_name":"b","find":"needle","keys":["p/00001","p/00900","p/00800"]}`, result: "p/00900", objects: 3},
+		{name: "given keys", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":["a+b","/lead"]}`, result: "2",
+			objects: 2},
+		{name: "given keys, order of the event", store: &fakeStore{bodies: objects(1000, late)},
+			event: `{"s3_bucket_name":"b","find":"needle","keys":["p/00001","p/00900","p/00800"]}`, result: "p/00900", objects: 3},
 		{name: "no keys given", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":[]}`, result: "0"},
 		// A failed object never disappears.
-		{name: "one fails", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone}}, event: `{"s3_bucket_name":"b"}`, errorType: ObjectReadFailed, message: `1 of 100 objects failed; first "p/00042": gone`},
-		{name: "first failure by list order", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone, "p/00007": gone}}, event: `{"s3_bucket_name":"b"}`, errorType: ObjectReadFailed, message: `2 of 100 objects failed; first "p/00007"`},
-		{name: "continue counts it", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone}}, event: `{"s3_bucket_name":"b","on_error":"continue"}`, result: "99", objects: 99, errors: 1},
-		{name: "missing key", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":["nope"]}`, errorType: ObjectReadFailed, message: `first "nope"`},
-		{name: "bucket gone while reading", store: &fakeStore{bodies: odd, fail: map[string]error{"a b": &Error{Type: NoSuchBucket, Message: "b is gone"}}}, event: `{"s3_bucket_name":"b","on_error":"continue"}`, errorType: NoSuchBucket, message: "b is gone"},
+		{name: "one fails", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone}},
+			event: `{"s3_bucket_name":"b"}`, errorType: ObjectReadFailed, message: `1 of 100 objects failed; first "p/00042": gone`},
+		{name: "first failure by list order", store: &fakeStore{bodies: objects(100, noise),
+			fail: map[string]error{"p/00042": gone, "p/00007": gone}}, event: `{"s3_bucket_name":"b"}`, errorType: ObjectReadFailed,
+			message: `2 of 100 objects failed; first "p/00007"`},
+		{name: "continue counts it", store: &fakeStore{bodies: objects(100, noise), fail: map[string]error{"p/00042": gone}},
+			event: `{"s3_bucket_name":"b","on_error":"continue"}`, result: "99", objects: 99, errors: 1},
+		{name: "missing key", store: &fakeStore{bodies: odd}, event: `{"s3_bucket_name":"b","keys":["nope"]}`,
+			errorType: ObjectReadFailed, message: `first "nope"`},
+		{name: "bucket gone while reading", store: &fakeStore{bodies: odd,
+			fail: map[string]error{"a b": &Error{Type: NoSuchBucket, Message: "b is gone"}}},
+			event: `{"s3_bucket_name":"b","on_error":"continue"}`, errorType: NoSuchBucket, message: "b is gone"},
 		// A failed listing ends the invocation under its own name.
-		{name: "no bucket", store: &fakeStore{listErr: &Error{Type: NoSuchBucket, Message: "list b"}}, event: `{"s3_bucket_name":"b"}`, errorType: NoSuchBucket, message: "list b"},
-		{name: "denied", store: &fakeStore{listErr: &Error{Type: AccessDenied, Message: "list b"}}, event: `{"s3_bucket_name":"b"}`, errorType: AccessDenied},
-		{name: "list fails", store: &fakeStore{listErr: gone}, event: `{"s3_bucket_name":"b","folder":"p"}`, errorType: ListFailed, message: "list s3://b/p: gone"},
-		{name: "list slowed down", store: &fakeStore{listErr: &Error{Type: SlowDown, Message: "slow"}}, event: `{"s3_bucket_name":"b"}`, errorType: ListFailed, message: "slow"},
+		{name: "no bucket", store: &fakeStore{listErr: &Error{Type: NoSuchBucket, Message: "list b"}},
+			event: `{"s3_bucket_name":"b"}`, errorType: NoSuchBucket, message: "list b"},
+		{name: "denied", store: &fakeStore{listErr: &Error{Type: AccessDenied, Message: "list b"}}, event: `{"s3_bucket_name":"b"}`,
+			errorType: AccessDenied},
+		{name: "list fails", store: &fakeStore{listErr: gone}, event: `{"s3_bucket_name":"b","folder":"p"}`, errorType: ListFailed,
+			message: "list s3://b/p: gone"},
+		{name: "list slowed down", store: &fakeStore{listErr: &Error{Type: SlowDown, Message: "slow"}},
+			event: `{"s3_bucket_name":"b"}`, errorType: ListFailed, message: "slow"},
 		// Bad events are refused by name.
-		{name: "unknown client", store: &fakeStore{}, event: `{"s3_bucket_name":"b","client":"nope"}`, errorType: InvalidEvent, message: "nope"},
+		{name: "unknown client", store: &fakeStore{}, event: `{"s3_bucket_name":"b","client":"nope"}`, errorType: InvalidEvent,
+			message: "nope"},
 		{name: "bad event", store: &fakeStore{}, event: `{`, errorType: InvalidEvent},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -188,7 +212,8 @@ func TestHandle(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got.Result != tc.result || got.Stats.Objects != tc.objects || got.Stats.Errors != tc.errors {
-				t.Errorf("result %q, %d objects, %d errors; want %q, %d, %d", got.Result, got.Stats.Objects, got.Stats.Errors, tc.result, tc.objects, tc.errors)
+				t.Errorf("result %q, %d objects, %d errors; want %q, %d, %d", got.Result, got.Stats.Objects, got.Stats.Errors,
+					tc.result, tc.objects, tc.errors)
 			}
 			if want := tc.objects + 2*tc.errors; got.Stats.Retries != want {
 				t.Errorf("%d retries, want %d", got.Stats.Retries, want)
@@ -210,7 +235,8 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &fakeStore{bodies: objects(500, func(int) string { return "x" }), delay: time.Second}
-			got, err := handlerOver(s, Config{Client: "fake", Concurrency: tc.cfg}).Handle(t.Context(), []byte(`{"s3_bucket_name":"b"`+tc.event+`}`))
+			got, err := handlerOver(s, Config{Client: "fake", Concurrency: tc.cfg}).Handle(t.Context(),
+				[]byte(`{"s3_bucket_name":"b"`+tc.event+`}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -243,7 +269,8 @@ func TestDeadline(t *testing.T) {
 		message   string
 		by        time.Duration // the answer's latest time
 	}{
-		{"stops before it and says how far it came", 1769, 10 * time.Second, DeadlineNear, "9 of at least 100 objects read", 9 * time.Second},
+		{"stops before it and says how far it came", 1769, 10 * time.Second, DeadlineNear, "9 of at least 100 objects read",
+			9 * time.Second},
 		{"a short limit still leaves time to answer", 1769, time.Second, DeadlineNear, "0 of at least 100", 800 * time.Millisecond},
 		{"a small share needs longer to wind up", 128, 3 * time.Second, DeadlineNear, "1 of at least 100", 1650 * time.Millisecond},
 		{"never more than half", 128, time.Second, DeadlineNear, "0 of at least 100", 500 * time.Millisecond},
@@ -273,6 +300,93 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// TestInterrupted: an object whose read was interrupted has not failed, even if
+// every object had been begun, and none may be left out of a result without a
+// word.
+func TestInterrupted(t *testing.T) {
+	const few = `{"s3_bucket_name":"b","concurrency":3,"keys":["p/00000","p/00001","p/00002"]`
+	for _, tc := range []struct {
+		name      string
+		event     string
+		cancel    bool // instead of the time limit
+		errorType string
+	}{
+		{"time limit", few + `}`, false, DeadlineNear},
+		{"time limit, failures allowed", few + `,"on_error":"continue"}`, false, DeadlineNear},
+		{"canceled", few + `}`, true, Canceled},
+		{"canceled, failures allowed", few + `,"on_error":"continue"}`, true, Canceled},
+		{"listed", `{"s3_bucket_name":"b","concurrency":3,"on_error":"continue"}`, false, DeadlineNear},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &fakeStore{bodies: objects(3, func(int) string { return "x" }), delay: time.Hour}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if tc.cancel {
+					time.AfterFunc(time.Second, cancel)
+				}
+				got, err := handlerOver(s, fake).Handle(ctx, []byte(tc.event))
+				var typed *Error
+				if !errors.As(err, &typed) || typed.Type != tc.errorType || !strings.Contains(err.Error(), "0 of at least 3 objects") {
+					t.Errorf("%+v, error %v, want %s", got.Stats, err, tc.errorType)
+				}
+			})
+		})
+	}
+}
+
+// TestListingTime: list_ms is the time spent waiting for pages, not that in
+// which pages wait for workers.
+func TestListingTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowLister{fakeStore{bodies: objects(40, func(int) string { return "x" }), page: 10, delay: time.Second}}
+		got, err := handlerOver(s, fake).Handle(t.Context(), []byte(`{"s3_bucket_name":"b","concurrency":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Stats.ListMS != 1000 || got.Time != 40.25 {
+			t.Errorf("%v ms of listing in %v s, want 1000 in 40.25", got.Stats.ListMS, got.Time)
+		}
+	})
+}
+
+// slowLister takes a quarter of a second for each page.
+type slowLister struct{ fakeStore }
+
+func (s *slowLister) List(ctx context.Context, bucket, prefix string, page func([]Object) error) error {
+	return s.fakeStore.List(ctx, bucket, prefix, func(objects []Object) error {
+		time.Sleep(250 * time.Millisecond) // the bubble's clock
+		return page(objects)
+	})
+}
+
+// TestAbort: a bucket that is gone ends the workers that still read, and a
+// listing that fails ends them, too.
+func TestAbort(t *testing.T) {
+	gone := &Error{Type: NoSuchBucket, Message: "b is gone"}
+	for _, tc := range []struct {
+		name      string
+		store     *fakeStore
+		errorType string
+	}{
+		{"the bucket", &fakeStore{bodies: objects(3, func(int) string { return "x" }), delay: time.Hour,
+			fail: map[string]error{"p/00001": gone}, quick: "p/00001"}, NoSuchBucket},
+		{"the listing", &fakeStore{bodies: objects(3, func(int) string { return "x" }), delay: time.Hour,
+			lateErr: errors.New("cut")}, ListFailed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				_, err := handlerOver(tc.store, fake).Handle(t.Context(), []byte(`{"s3_bucket_name":"b","on_error":"continue"}`))
+				var typed *Error
+				if !errors.As(err, &typed) || typed.Type != tc.errorType || time.Since(start) != 0 {
+					t.Errorf("error %v after %v, want %s at once", err, time.Since(start), tc.errorType)
+				}
+			})
+		})
+	}
+}
+
 func TestCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeStore{bodies: objects(100, func(int) string { return "x" }), delay: time.Hour}
@@ -293,9 +407,13 @@ func TestStats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := cpuTime()
 	second, err := h.Handle(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s := second.Stats; s.CPUMS < 0 || s.CPUMS > milliseconds(cpuTime()-before) || s.MaxRSSMB > float64(maxRSS())/(1<<20) {
+		t.Errorf("%v ms of CPU time, more than the process used meanwhile, or a peak of %v MB", s.CPUMS, s.MaxRSSMB)
 	}
 	if !first.Stats.Cold || second.Stats.Cold {
 		t.Error("only the first invocation is cold")
@@ -323,22 +441,28 @@ func TestStats(t *testing.T) {
 // stats.
 func TestInvoke(t *testing.T) {
 	h := handlerOver(&fakeStore{bodies: objects(2, func(int) string { return "x" })}, fake)
-	answer, err := h.Invoke(t.Context(), []byte(`{"s3_bucket_name":"b"}`))
+	response, err := h.Invoke(t.Context(), []byte(`{"s3_bucket_name":"b"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var fields map[string]any
-	if err := json.Unmarshal(answer, &fields); err != nil {
+	if err := json.Unmarshal(response, &fields); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"lang", "detail", "result", "time", "stats"} {
 		if _, ok := fields[name]; !ok {
-			t.Errorf("no %s in %s", name, answer)
+			t.Errorf("no %s in %s", name, response)
 		}
 	}
 	_, err = h.Invoke(t.Context(), []byte(`{}`))
 	var wire messages.InvokeResponse_Error
 	if !errors.As(err, &wire) || wire.Type != InvalidEvent || !strings.Contains(wire.Message, "s3_bucket_name") {
+		t.Errorf("error %#v", err)
+	}
+	// An error without a type has one for Lambda all the same.
+	h = New(fake, func(context.Context, string) (Store, error) { return nil, errors.New("no credentials") })
+	_, err = h.Invoke(t.Context(), []byte(`{"s3_bucket_name":"b"}`))
+	if !errors.As(err, &wire) || wire.Type != "Error" || wire.Message != "no credentials" {
 		t.Errorf("error %#v", err)
 	}
 }
@@ -371,10 +495,14 @@ func TestConfigFromEnv(t *testing.T) {
 		{"", "", "", Config{Client: "d"}, true}, // nothing set: not in Lambda
 		{"auto", "stock", "128", Config{Client: "stock", MemoryMB: 128}, true},
 		{"64", "", "", Config{Concurrency: 64, Client: "d"}, true},
-		{"0", "", "", Config{}, false},    // out of range
-		{"1025", "", "", Config{}, false}, // out of range
+		{"1", "", "1", Config{Concurrency: 1, Client: "d", MemoryMB: 1}, true}, // the least
+		{"1024", "", "", Config{Concurrency: 1024, Client: "d"}, true},         // the most
+		{"0", "", "", Config{}, false},                                         // out of range
+		{"1025", "", "", Config{}, false},                                      // out of range
 		{"many", "", "", Config{}, false},
 		{"", "", "lots", Config{}, false},
+		{"", "", "0", Config{}, false},
+		{"", "", "-1", Config{}, false},
 	} {
 		got, err := ConfigFromEnv(func(name string) string {
 			return map[string]string{

@@ -85,17 +85,23 @@ func HostArchitecture() string {
 	return Architectures[max(i, 0)]
 }
 
-// directorySuffix ends the name of every S3 Express directory bucket, and of
-// no other bucket.
-const directorySuffix = "--x-s3"
+// Suffixes of the names of S3 Express directory buckets, and of their access
+// points; no other bucket's name ends so.
+const (
+	directorySuffix            = "--x-s3"
+	directoryAccessPointSuffix = "--xa-s3"
+)
 
-// DirectoryBucket says whether a bucket is an S3 Express directory bucket,
-// which its name tells (BASE--ZONE--x-s3), and in which Availability Zone, by
-// its ID, such as use1-az4. A name that only ends like one has no zone.
+// DirectoryBucket says whether a bucket is an S3 Express directory bucket or an
+// access point of one, which its name tells (BASE--ZONE--x-s3, NAME--ZONE--xa-s3),
+// and in which Availability Zone, by its ID, such as use1-az4. A name that only
+// ends like one has no zone.
 func DirectoryBucket(bucket string) (zone string, ok bool) {
 	rest, ok := strings.CutSuffix(bucket, directorySuffix)
 	if !ok {
-		return "", false
+		if rest, ok = strings.CutSuffix(bucket, directoryAccessPointSuffix); !ok {
+			return "", false
+		}
 	}
 	if i := strings.LastIndex(rest, "--"); i > 0 {
 		zone = rest[i+2:]

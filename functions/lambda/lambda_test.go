@@ -56,7 +56,9 @@ func TestDirectoryBucket(t *testing.T) {
 		{"no base name", "--use1-az4--x-s3", "", true},
 		{"a general purpose bucket", "photos", "", false},
 		{"the suffix alone in the middle", "a--x-s3-b", "", false},
-		{"an access point of one", "point--use1-az4--xa-s3", "", false},
+		{"an access point of one", "point--use1-az4--xa-s3", "use1-az4", true},
+		{"an access point's suffix alone", "point--xa-s3", "", true},
+		{"S3 on Outposts", "bucket--op-s3", "", false},
 	} {
 		if zone, ok := DirectoryBucket(tc.bucket); zone != tc.zone || ok != tc.ok {
 			t.Errorf("%s: %q, %v", tc.name, zone, ok)

@@ -50,7 +50,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	var stop func()
+	recorderURL, stop = hosts.listen()
+	status := m.Run()
+	stop()
+	os.Exit(status)
 }
 
 // serve prints its address and certificate, and ends with its standard input.
@@ -72,7 +76,7 @@ func serve(in io.Reader, out io.Writer) error {
 		_, _ = io.Copy(io.Discard, in)
 		_ = l.Close()
 	}()
-	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nx-amz-id-2: %064d\r\nx-amz-request-id: 0123456789ABCDEF\r\n"+
+	payload := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nx-amz-id-2: %064d\r\nx-amz-request-id: 0123456789ABCDEF\r\n"+
 		"Date: Mon, 01 Jan 2024 00:00:00 GMT\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nETag: \"%032d\"\r\n"+
 		"x-amz-server-side-encryption: AES256\r\nAccept-Ranges: bytes\r\nContent-Type: binary/octet-stream\r\n"+
 		"Content-Length: %d\r\nServer: AmazonS3\r\n\r\n%s", 1, 2, benchBytes, strings.Repeat("x", benchBytes))
@@ -91,7 +95,7 @@ func serve(in io.Reader, out io.Writer) error {
 				if len(line) > 2 {
 					continue
 				}
-				if _, err := c.Write(answer); err != nil {
+				if _, err := c.Write(payload); err != nil {
 					return
 				}
 			}

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"fanout/functions/fetch"
 	"fanout/functions/store/lean"
 )
@@ -30,16 +28,15 @@ const Default = Lean
 
 var (
 	openers  = map[string]func(context.Context) (fetch.Store, error){Lean: openLean}
-	fallback func(context.Context) (aws.Config, error)
+	settings = func(context.Context) (lean.Config, error) { return lean.ConfigFromEnv(os.Getenv) }
 )
 
 // Register adds a client to this build. It is for init functions.
 func Register(name string, open func(context.Context) (fetch.Store, error)) { openers[name] = open }
 
-// RegisterFallback sets where lean takes region and credentials from if the
-// environment has none: shared files, single sign-on, roles. It is for init
-// functions.
-func RegisterFallback(load func(context.Context) (aws.Config, error)) { fallback = load }
+// RegisterConfig sets where lean takes its settings from, instead of the
+// environment alone. It is for init functions.
+func RegisterConfig(load func(context.Context) (lean.Config, error)) { settings = load }
 
 // Names lists the clients there are, the default first. A build without the
 // SDK has only the first.
@@ -56,33 +53,21 @@ func Open(ctx context.Context, name string) (fetch.Store, error) {
 	if open == nil {
 		return nil, &fetch.Error{
 			Type:    fetch.InvalidEvent,
-			Message: fmt.Sprintf("client %q: this build has %s", name, strings.Join(built(), ", ")),
+			Message: fmt.Sprintf("client %q: this build has %s", name, strings.Join(available(), ", ")),
 		}
 	}
 	return open(ctx)
 }
 
-// built lists the clients in this build.
-func built() []string {
+// available lists the clients in this build.
+func available() []string {
 	return slices.DeleteFunc(slices.Clone(Names), func(name string) bool { return openers[name] == nil })
 }
 
 func openLean(ctx context.Context) (fetch.Store, error) {
-	cfg, err := lean.ConfigFromEnv(os.Getenv)
+	cfg, err := settings(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS configuration: %w", err)
-	}
-	if fallback != nil && (cfg.Region == "" || os.Getenv("AWS_ACCESS_KEY_ID") == "") {
-		shared, err := fallback(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if cfg.Region == "" {
-			cfg.Region = shared.Region
-		}
-		if os.Getenv("AWS_ACCESS_KEY_ID") == "" {
-			cfg.Credentials = shared.Credentials
-		}
 	}
 	client, err := lean.New(cfg)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 // TestOpen guards which names open, and from where lean takes its settings.
 func TestOpen(t *testing.T) {
 	shared := filepath.Join(t.TempDir(), "config")
-	if err := os.WriteFile(shared, []byte("[default]\nregion = eu-west-1\naws_access_key_id = a\naws_secret_access_key = s\n"), 0o600); err != nil {
+	if err := os.WriteFile(shared, []byte("[default]\nregion = eu-west-1\naws_access_key_id = a\naws_secret_access_key = s\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	function := map[string]string{"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}
@@ -28,7 +29,8 @@ func TestOpen(t *testing.T) {
 		{"stock in a function", store.Stock, function, ""},
 		{"lean with shared files", store.Lean, map[string]string{"AWS_CONFIG_FILE": shared}, ""},
 		{"lean without a region", store.Lean, map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}, "untyped"},
-		{"lean with a bad endpoint", store.Lean, map[string]string{"AWS_REGION": "r", "AWS_ACCESS_KEY_ID": "a", "AWS_ENDPOINT_URL_S3": "nowhere"}, "untyped"},
+		{"lean with a bad endpoint", store.Lean, map[string]string{"AWS_REGION": "r", "AWS_ACCESS_KEY_ID": "a",
+			"AWS_ENDPOINT_URL_S3": "nowhere"}, "untyped"},
 		{"a name nobody knows", "rusty", function, fetch.InvalidEvent},
 		{"no name", "", function, fetch.InvalidEvent},
 	} {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -65,7 +64,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["X-Amz-Id-2"] = []string{id}
 	h["Server"] = []string{"AmazonS3"}
 
-	caller, refusal := s.keys.verify(r, arrived)
+	caller, _, refusal := s.callers.verify(r, arrived)
 	if refusal == errAnonymous && s.public != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		caller, refusal = s.public, nil
 	}
@@ -87,7 +86,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if isList(r, bucketName) {
 				s.counts.lists.Add(1)
 			}
-			if wait(r.Context(), arrived, s.dice.latency()) == nil {
+			if wait(r.Context(), arrived, s.latencies.draw()) == nil {
 				s.delegate(&answer{ResponseWriter: w, ctx: r.Context(), bandwidth: caller.bandwidth}, r, path)
 			}
 			return
@@ -158,6 +157,9 @@ func (s *Server) delegate(w http.ResponseWriter, r *http.Request, path string) {
 	if algorithm != "" {
 		ctx = context.WithValue(ctx, checksumAlgorithmKey{}, strings.ToUpper(algorithm))
 	}
+	if id := r.URL.Query().Get("versionId"); id != "" && r.Method == http.MethodHead {
+		ctx = context.WithValue(ctx, headVersionKey{}, id) // gofakes3 asks for the newest
+	}
 	r = r.WithContext(ctx)
 	u := *r.URL
 	u.Path, u.RawPath = path, ""
@@ -204,17 +206,13 @@ func (s *Server) limit(path string) *rate.Limiter {
 // read answers a GET or HEAD of an object.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, c *caller, path, bucketName, key string, arrived time.Time) {
 	var delay time.Duration
-	var f fault
+	f := noFault
 	if r.Method == http.MethodGet {
 		s.counts.gets.Add(1)
-		var spike bool
-		delay, f, spike = s.dice.get()
-		if f != noFault || spike {
-			s.counts.faults.Add(1)
-		}
+		delay, f = s.drawGet()
 	} else {
 		s.counts.heads.Add(1)
-		delay = s.dice.latency()
+		delay = s.latencies.draw()
 	}
 	limited := false
 	if l := s.limit(path); l != nil && !l.AllowN(arrived, 1) {
@@ -229,7 +227,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, c *caller, path, b
 		return
 	}
 	if f == resetFault {
-		s.reset(w)
+		reset(w)
 		return
 	}
 	a := &answer{ResponseWriter: w, ctx: r.Context(), bandwidth: c.bandwidth, half: f == shortFault}
@@ -305,21 +303,6 @@ func closeBody(f *os.File) {
 	if f != nil {
 		_ = f.Close() // opened for reading
 	}
-}
-
-// reset ends the connection with a TCP reset.
-func (s *Server) reset(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // closes it too, more politely
-	}
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = t.NetConn() // past TLS: no close_notify
-	}
-	if t, ok := conn.(*net.TCPConn); ok {
-		_ = t.SetLinger(0) // if it fails, the caller sees a plain end
-	}
-	_ = conn.Close()
 }
 
 var errShort = errors.New("cut short, as asked for")

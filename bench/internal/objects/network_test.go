@@ -3,9 +3,11 @@ package objects
 import (
 	"context"
 	"errors"
-	"math"
+	"fmt"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,29 +34,24 @@ func TestParseNetwork(t *testing.T) {
 			t.Errorf("%q: %q, %v", row.in, n, err)
 		}
 	}
+	if _, err := ParseNetwork("wifi"); err == nil || !strings.Contains(err.Error(), "s3-standard, s3-express, none") {
+		t.Errorf("the error does not say which there are: %v", err)
+	}
 }
 
-func TestFaultsValidate(t *testing.T) {
-	for _, row := range []struct {
-		f  Faults
-		ok bool
-	}{
-		{Faults{}, true},
-		{Faults{0.5, 0.25, 0.25, 1}, true},      // all of it
-		{Faults{SlowDown: -0.1}, false},         // below the range
-		{Faults{Spike: 1.1}, false},             // above it
-		{Faults{Reset: 0.6, Short: 0.6}, false}, // a request has one of these at most
-		{Faults{Short: math.NaN()}, false},      // compares with nothing
-	} {
-		if err := row.f.Validate(); (err == nil) != row.ok {
-			t.Errorf("%+v: %v", row.f, err)
+// What the documentation says of each network is what it is.
+func TestModelsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range Models {
+		if want := fmt.Sprintf("`%s`: %s", m.Name, m); !strings.Contains(string(text), want) {
+			t.Errorf("docs/architecture.md does not say %q", want)
 		}
-	}
-	if _, err := Start(Config{Faults: Faults{Spike: 2}, Dir: t.TempDir()}); err == nil {
-		t.Error("Start took a share of 2")
-	}
-	if _, err := Start(Config{Network: "wifi", Dir: t.TempDir()}); err == nil {
-		t.Error("Start took a network that is not there")
+		if m.About == "" || m.Name.Model() != m {
+			t.Errorf("%s is %+v", m.Name, m.Name.Model())
+		}
 	}
 }
 
@@ -62,10 +59,10 @@ func TestFaultsValidate(t *testing.T) {
 func TestLatency(t *testing.T) {
 	const draws = 100_000
 	for _, n := range []Network{S3Standard, S3Express} {
-		m, d := n.Model(), newDice(1, n.Model(), Faults{})
+		m, l := n.Model(), newLatencySampler(1, n.Model())
 		all := make([]time.Duration, draws)
 		for i := range all {
-			all[i] = d.latency()
+			all[i] = l.draw()
 		}
 		slices.Sort(all)
 		for _, row := range []struct {
@@ -77,54 +74,8 @@ func TestLatency(t *testing.T) {
 			}
 		}
 	}
-	if d := newDice(1, None.Model(), Faults{}).latency(); d != 0 {
+	if d := newLatencySampler(1, None.Model()).draw(); d != 0 {
 		t.Errorf("none: %s", d)
-	}
-}
-
-func TestDiceRepeat(t *testing.T) {
-	m := S3Standard.Model()
-	type draw struct {
-		latency time.Duration
-		f       fault
-		spike   bool
-	}
-	roll := func(seed uint64, f Faults) (all []draw) {
-		d := newDice(seed, m, f)
-		for range 10_000 {
-			l, f, s := d.get()
-			all = append(all, draw{l, f, s})
-		}
-		return all
-	}
-	faults := Faults{SlowDown: 0.1, Reset: 0.05, Short: 0.2, Spike: 0.01}
-	a := roll(7, faults)
-	if !slices.Equal(a, roll(7, faults)) {
-		t.Error("the same seed drew differently")
-	}
-	if slices.Equal(a, roll(8, faults)) {
-		t.Error("another seed drew the same")
-	}
-	counts := make(map[fault]int)
-	spikes := 0
-	for i, plain := range roll(7, Faults{}) {
-		counts[a[i].f]++
-		want := plain.latency
-		if a[i].spike {
-			spikes++
-			want *= spikeFactor
-		}
-		if a[i].latency != want {
-			t.Fatalf("draw %d: faults changed the latency from %s to %s", i, want, a[i].latency)
-		}
-	}
-	for f, want := range map[fault]int{slowDownFault: 1000, resetFault: 500, shortFault: 2000} {
-		if got := counts[f]; got < want*8/10 || got > want*12/10 {
-			t.Errorf("fault %d: %d of 10,000, want about %d", f, got, want)
-		}
-	}
-	if spikes < 60 || spikes > 150 {
-		t.Errorf("%d spikes of 10,000, want about 100", spikes)
 	}
 }
 
@@ -171,43 +122,6 @@ func TestBandwidth(t *testing.T) {
 	})
 }
 
-// FuzzAuthorization: whatever the header holds, the parser neither panics nor
-// takes what it could not sign for.
-func FuzzAuthorization(f *testing.F) {
-	f.Add("AWS4-HMAC-SHA256 Credential=ID/20260101/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=" + emptySHA256)
-	f.Add("AWS4-HMAC-SHA256 Credential=/////,SignedHeaders=,Signature=")
-	f.Add("AWS4-HMAC-SHA256Credential=a")
-	f.Add("AWS AKID:sig")
-	f.Fuzz(func(t *testing.T, header string) {
-		a, ok := parseAuthorization(header)
-		if ok && (a.id == "" || a.signedHeaders == "" || len(a.signature) != 64 || a.scope[len(a.scope)-len("/s3/aws4_request"):] != "/s3/aws4_request") {
-			t.Errorf("%q: took %+v", header, a)
-		}
-	})
-}
-
-// FuzzCanonicalQuery: the order of the parameters and the way they are
-// escaped do not change what is signed.
-func FuzzCanonicalQuery(f *testing.F) {
-	f.Add("a", "b", "c", "d")
-	f.Add("prefix", "a b+%", "prefix", "")
-	f.Add("é", "\xff", "=", "&")
-	f.Fuzz(func(t *testing.T, k1, v1, k2, v2 string) {
-		esc := func(s string) string { return string(appendEscaped(nil, s, false)) }
-		all := func(s string) (e string) { // every byte escaped
-			for i := range len(s) {
-				e += "%" + string("0123456789abcdef"[s[i]>>4]) + string("0123456789abcdef"[s[i]&15])
-			}
-			return e
-		}
-		x := string(appendCanonicalQuery(nil, esc(k1)+"="+esc(v1)+"&"+esc(k2)+"="+esc(v2)))
-		y := string(appendCanonicalQuery(nil, all(k2)+"="+all(v2)+"&"+all(k1)+"="+all(v1)))
-		if x != y {
-			t.Errorf("%q and %q", x, y)
-		}
-	})
-}
-
 // Past the limit of its prefix a GET gets 503; another prefix has its own.
 func TestGetLimit(t *testing.T) {
 	s, err := Start(Config{Dir: t.TempDir()})
@@ -240,9 +154,11 @@ func TestGetLimit(t *testing.T) {
 	if err := s.CreateBucket("bucket"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Client("AKID", "secret").GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("bucket"), Key: aws.String("a/k")}, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+	in := s3.GetObjectInput{Bucket: aws.String("bucket"), Key: aws.String("a/k")}
+	_, err = s.Client("AKID", "secret").GetObject(t.Context(), &in, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	var refusal smithy.APIError
-	if !errors.As(err, &refusal) || refusal.ErrorCode() != "SlowDown" || refusal.ErrorMessage() != "Please reduce your request rate." || s.Counts().SlowDowns != 1 {
+	if !errors.As(err, &refusal) || refusal.ErrorCode() != "SlowDown" || refusal.ErrorMessage() != "Please reduce your request rate." ||
+		s.Counts().SlowDowns != 1 {
 		t.Errorf("%v, %+v", err, s.Counts())
 	}
 }

@@ -10,18 +10,13 @@
 package objects
 
 import (
+	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -35,6 +30,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/rclone/gofakes3"
 	"golang.org/x/time/rate"
+
+	"fanout/bench/internal/sigv4"
 )
 
 // DefaultMemoryBytes is how much of the bodies stays in memory where a Config
@@ -64,22 +61,23 @@ type Config struct {
 
 // Server is a running S3.
 type Server struct {
-	model    Model
-	region   string
-	url      string
-	dir      string // all that the server writes
-	log      *slog.Logger
-	keys     keyring
-	public   *caller // who reads unsigned; nil: nobody may
-	store    *store
-	dice     *dice
-	limits   sync.Map // "/bucket/prefix/" to *rate.Limiter
-	rest     http.Handler
-	server   *http.Server
-	clients  *http.Transport
-	served   chan error
-	counts   counters
-	requests atomic.Uint64
+	model     Model
+	region    string
+	url       string
+	dir       string // all that the server writes
+	log       *slog.Logger
+	callers   *callers
+	public    *caller // who reads unsigned; nil: nobody may
+	store     *store
+	latencies *latencySampler
+	faults    *faultSampler
+	limits    sync.Map // "/bucket/prefix/" to *rate.Limiter
+	rest      http.Handler
+	server    *http.Server
+	clients   *http.Transport
+	served    chan error
+	counts    counters
+	requests  atomic.Uint64
 
 	running  sync.RWMutex // read-held by each request
 	closed   bool
@@ -89,49 +87,19 @@ type Server struct {
 
 // Start listens on a free port of 127.0.0.1 and serves until [Server.Close].
 func Start(cfg Config) (_ *Server, err error) {
-	if cfg.Network == "" {
-		cfg.Network = None
-	}
-	if _, err := ParseNetwork(string(cfg.Network)); err != nil {
+	if err := cfg.complete(); err != nil {
 		return nil, err
-	}
-	if err := cfg.Faults.Validate(); err != nil {
-		return nil, err
-	}
-	if cfg.MemoryBytes == 0 {
-		cfg.MemoryBytes = DefaultMemoryBytes
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	dir, err := os.MkdirTemp(cfg.Dir, "fanout-objects-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the embedded S3: %w", err)
-	}
-	s := &Server{
-		model:  cfg.Network.Model(),
-		region: cfg.Region,
-		dir:    dir,
-		log:    cfg.Log,
-		keys:   keyring{region: cfg.Region, byID: make(map[string]*caller)},
-		store:  newStore(dir, cfg.MemoryBytes),
-		served: make(chan error, 1),
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	if s.region == "" {
-		s.region = DefaultRegion
-	}
-	if cfg.PublicRead {
-		s.public = s.newCaller("", "")
-	}
-	s.dice = newDice(cfg.Seed, s.model, cfg.Faults)
-	// This package has checked signature and skew before.
-	s.rest = gofakes3.New(s.store, gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(debugLog{cfg.Log})).Server()
-
+	s := newServer(cfg, dir)
 	authority, certificate, err := certificates(time.Now())
 	if err != nil {
 		return nil, err
@@ -145,10 +113,52 @@ func Start(cfg Config) (_ *Server, err error) {
 		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		MaxIdleConnsPerHost: 256,
 	}
+	return s, s.listen(certificate)
+}
 
+// complete checks c and sets what it leaves to the defaults.
+func (c *Config) complete() error {
+	if c.Network == "" {
+		c.Network = None
+	}
+	if _, err := ParseNetwork(string(c.Network)); err != nil {
+		return err
+	}
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = DefaultMemoryBytes
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c.Faults.Validate()
+}
+
+// newServer gives a server that does not listen yet.
+func newServer(cfg Config, dir string) *Server {
+	s := &Server{
+		model:     cfg.Network.Model(),
+		region:    cmp.Or(cfg.Region, DefaultRegion),
+		dir:       dir,
+		log:       cfg.Log,
+		callers:   newCallers(cfg.Region),
+		store:     newStore(dir, cfg.MemoryBytes),
+		latencies: newLatencySampler(cfg.Seed, cfg.Network.Model()),
+		faults:    newFaultSampler(cfg.Seed, cfg.Faults),
+		served:    make(chan error, 1),
+	}
+	if cfg.PublicRead {
+		s.public = s.newCaller("", "")
+	}
+	// This package has checked signature and skew before.
+	s.rest = gofakes3.New(s.store, gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(debugLog{cfg.Log})).Server()
+	return s
+}
+
+// listen serves on a free port, in the background.
+func (s *Server) listen(certificate tls.Certificate) error {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listen for the embedded S3: %w", err)
+		return fmt.Errorf("listen for the embedded S3: %w", err)
 	}
 	s.url = "https://" + listener.Addr().String()
 	s.server = &http.Server{
@@ -166,7 +176,7 @@ func Start(cfg Config) (_ *Server, err error) {
 		// many connections needs its time.
 		ReadHeaderTimeout: time.Minute,
 		IdleTimeout:       5 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew {
 				s.counts.connections.Add(1)
@@ -174,7 +184,7 @@ func Start(cfg Config) (_ *Server, err error) {
 		},
 	}
 	go func() { s.served <- s.server.ServeTLS(listener, "", "") }()
-	return s, nil
+	return nil
 }
 
 // debugLog takes gofakes3's log to the debug level, errors apart.
@@ -190,39 +200,6 @@ func (l debugLog) Print(level gofakes3.LogLevel, v ...any) {
 	}
 }
 
-// certificates makes an authority and a certificate for this machine, both
-// good for a day, and returns the authority's as PEM.
-func certificates(now time.Time) (authority []byte, leaf tls.Certificate, err error) {
-	from, to := now.Add(-time.Hour), now.Add(24*time.Hour)
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "fanout sandbox"},
-		NotBefore: from, NotAfter: to,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, leaf, fmt.Errorf("make a key: %w", err)
-	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
-	if err != nil {
-		return nil, leaf, fmt.Errorf("make a certificate: %w", err)
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, leaf, fmt.Errorf("make a key: %w", err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "127.0.0.1"},
-		NotBefore: from, NotAfter: to,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost", "*.localhost"},
-	}, ca, &key.PublicKey, caKey)
-	if err != nil {
-		return nil, leaf, fmt.Errorf("make a certificate: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
-
 // URL is where the server answers: https://127.0.0.1:PORT.
 func (s *Server) URL() string { return s.url }
 
@@ -233,14 +210,11 @@ func (s *Server) CAFile() string { return filepath.Join(s.dir, "ca.pem") }
 // AddKey lets a caller in. Each has the network's whole bandwidth to itself.
 // An id that is there already gets the new secret.
 func (s *Server) AddKey(id, secret string) {
-	c := s.newCaller(id, secret)
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	s.keys.byID[id] = c
+	s.callers.set(id, s.newCaller(id, secret))
 }
 
 func (s *Server) newCaller(id, secret string) *caller {
-	c := &caller{id: id, secret: secret}
+	c := &caller{key: sigv4.Key{ID: id, Secret: secret}}
 	if s.model.Bandwidth > 0 {
 		c.bandwidth = rate.NewLimiter(rate.Limit(s.model.Bandwidth), burstBytes)
 	}
@@ -249,9 +223,7 @@ func (s *Server) newCaller(id, secret string) *caller {
 
 // RemoveKey locks a caller out; one that is not there is no error.
 func (s *Server) RemoveKey(id string) {
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	delete(s.keys.byID, id)
+	s.callers.set(id, nil)
 }
 
 // CreateBucket makes an empty bucket without versioning.
@@ -270,7 +242,7 @@ func (s *Server) SetFaults(f Faults) error {
 	if err := f.Validate(); err != nil {
 		return err
 	}
-	s.dice.setFaults(f)
+	s.faults.set(f)
 	return nil
 }
 

@@ -147,6 +147,9 @@ func (s *store) forget(v *version) {
 
 type checksumAlgorithmKey struct{}
 
+// headVersionKey is the context's key for the version that a HEAD is for.
+type headVersionKey struct{}
+
 var crc64NVME = crc64.MakeTable(0x9a6c_9329_ac4b_c9b5)
 
 // receive reads a body into a version, in memory or, past the limit, a file.
@@ -479,8 +482,9 @@ func (s *store) GetObject(_ context.Context, bucketName, key string, r *gofakes3
 	return s.get(bucketName, key, "", r, true)
 }
 
-func (s *store) HeadObject(_ context.Context, bucketName, key string) (*gofakes3.Object, error) {
-	return s.get(bucketName, key, "", nil, false)
+func (s *store) HeadObject(ctx context.Context, bucketName, key string) (*gofakes3.Object, error) {
+	id, _ := ctx.Value(headVersionKey{}).(string)
+	return s.get(bucketName, key, gofakes3.VersionID(id), nil, false)
 }
 
 func (s *store) GetObjectVersion(bucketName, key string, id gofakes3.VersionID, r *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {

@@ -1,8 +1,11 @@
-// Package report shows what a result file says, and what to make of it.
+// Package report works out what a result file says and what to make of it.
 // Everything in it is a pure function of that file and a table of prices:
-// [New] gives the [Report], rows with times, costs and verdicts, and the
-// [Advice] drawn from them; [Text], [Markdown], [CSV], [Benchfmt] and
-// [SpeedupChart] write it; [Compare] sets two of them side by side.
+// [New] gives the [Report], a [Row] for each setting with times, costs and a
+// [Verdict], and the [Advice] drawn from them. [Report.Table] lists what a
+// table of the rows shows, and [Compare] sets two reports side by side.
+//
+// Nothing here writes a format: package write has them all, and the HTML page
+// is drawn by package page.
 package report
 
 import (
@@ -11,7 +14,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
@@ -78,7 +80,7 @@ type Row struct {
 	ObjectsPerS  float64       `json:"objects_per_s"` // objects over the warm median
 	SpeedUp      float64       `json:"speed_up"`      // the sequential median over this one; 0 where there is no baseline
 
-	Cost     cost.Split    `json:"cost"`          // of the median warm invocation
+	Cost     cost.Bill     `json:"cost"`          // of the median warm invocation
 	WarmCost stats.Summary `json:"warm_cost_usd"` // total of each warm invocation
 	ColdCost stats.Summary `json:"cold_cost_usd"` // total of each cold one, INIT included
 
@@ -214,8 +216,13 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 		if r.Stats != nil {
 			row.Chosen = r.Stats.Concurrency
 		}
+		if r.Start == trial.Unknown {
+			continue // neither a cold start's figures nor a warm one's
+		}
 		if r.Start == trial.Cold {
-			initial = append(initial, r.InitMS)
+			if r.InitMS > 0 { // an INIT of over 10 s is within the duration
+				initial = append(initial, r.InitMS)
+			}
 			first = append(first, r.DurationMS)
 			cold = append(cold, r.InitMS+r.DurationMS)
 			continue
@@ -277,18 +284,18 @@ func percentile(values []float64, percent float64) Percentile {
 func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 	var warm, cold, billed []float64
 	for _, res := range results {
-		if !res.OK {
+		if !res.OK || res.Start == trial.Unknown {
 			continue
 		}
-		split, err := p.Invocation(r.used(res))
+		bill, err := p.Invocation(r.used(res))
 		if err != nil {
 			return // New has said so already
 		}
 		if res.Start == trial.Cold {
-			cold = append(cold, split.Total())
+			cold = append(cold, bill.Total())
 			continue
 		}
-		warm, billed = append(warm, split.Total()), append(billed, billedMS(res))
+		warm, billed = append(warm, bill.Total()), append(billed, billedMS(res))
 	}
 	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
 	if len(billed) > 0 {
@@ -384,38 +391,4 @@ func (r *Report) drift(f trial.File) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("drift: %s changed by %+.0f%% from its first half of runs to the second (%s)", names[i], found[i].Change*100, found[i].Test))
 		}
 	}
-}
-
-// Name says which setting a row is, as far as the report's settings differ,
-// and is safe for a terminal.
-func (r *Report) Name(row Row) string {
-	word := "workers"
-	if row.Concurrency == 1 {
-		word = "worker"
-	}
-	return fmt.Sprintf("%d MB %s, %s %s", row.MemoryMB, r.Who(row), row.Workers(), word)
-}
-
-// Who says which code ran: the client, and contender and architecture where
-// there are several.
-func (r *Report) Who(row Row) string { return clip(r.who(row, 20), 20) }
-
-// who is Who, with most characters of each part.
-func (r *Report) who(row Row, most int) string {
-	var contenders, archs bool
-	for _, o := range r.Rows {
-		contenders = contenders || o.Contender != row.Contender
-		archs = archs || o.Arch != row.Arch
-	}
-	var parts []string
-	if contenders || row.Client == "" {
-		parts = append(parts, clip(row.Contender, most))
-	}
-	if archs {
-		parts = append(parts, clip(row.Arch, most))
-	}
-	if row.Client != "" {
-		parts = append(parts, clip(row.Client, most))
-	}
-	return strings.Join(parts, " ")
 }

@@ -1,111 +1,18 @@
 package report
 
 import (
-	"bytes"
-	"flag"
-	"image/color"
-	"image/png"
-	"io"
-	"math"
-	"os"
-	"path/filepath"
-	"strings"
-	"testing"
-	"time"
-	"unicode/utf8"
-
+	"fanout/bench/internal/cost"
+	"fanout/bench/internal/report/reporttest"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
-	"fanout/functions/fetch"
-	"fanout/functions/lambda"
+	"math"
+	"slices"
+	"strings"
+	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (go test -update rewrites it); got:\n%s", path, got)
-	}
-}
-
-func result(memory, workers int, start string, ms float64) trial.Result {
-	cpu := ms / 4
-	r := trial.Result{
-		Contender: "go", MemoryMB: memory, Arch: "x86_64", Client: "tuned", Concurrency: workers, Start: start,
-		OK: true, DurationMS: ms, BilledMS: math.Ceil(ms), MaxMemoryMB: 40 + workers/4, ProcessMS: &cpu,
-		Stats: &fetch.Stats{Concurrency: max(workers, 32)},
-	}
-	p50, p99 := 20.0, 100.0
-	r.Stats.Objects, r.Stats.Bytes, r.Stats.TTFBP50MS, r.Stats.TTFBP99MS, r.Stats.ListMS = 1000, 25_500_000, &p50, &p99, 25
-	if start == trial.Cold {
-		r.InitMS, r.BilledMS = 50, r.BilledMS+50
-	}
-	return r
-}
-
-// example has every kind of row: sequential, concurrent, auto, cold, failed,
-// and a contender that tells nothing of itself.
-func example() trial.File {
-	oom := result(128, 64, trial.Warm, 900)
-	oom.OK, oom.ErrorType, oom.Error = false, "Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"
-	other := trial.Result{Contender: "<script>rust", MemoryMB: 512, Arch: "x86_64", Start: trial.Warm, OK: true, DurationMS: 2600, BilledMS: 2600, MaxMemoryMB: 33}
-	late := other
-	late.MemoryMB, late.OK, late.ErrorType, late.Error = 128, false, "Sandbox.Timedout", "Task timed out\x1b[31m after 3.00 seconds"
-	return trial.File{
-		Header: trial.Header{
-			Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: lambda.Limits{By: lambda.CgroupV1},
-			Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Unix(0, 0).UTC(),
-		},
-		Results: []trial.Result{
-			result(128, 1, trial.Warm, 34210.4), result(128, 64, trial.Cold, 3000),
-			result(128, 64, trial.Warm, 2810), result(128, 64, trial.Warm, 2790), result(128, 64, trial.Warm, 2990), oom,
-			result(1769, 1, trial.Warm, 21000), result(1769, 64, trial.Warm, 470), result(1769, 64, trial.Warm, 480),
-			result(1769, trial.Auto, trial.Warm, 44.25), other, late,
-		},
-	}
-}
-
-func TestText(t *testing.T) {
-	var b bytes.Buffer
-	if err := Text(&b, New(example(), Options{})); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "table.txt", b.Bytes())
-	if strings.Contains(b.String(), "\x1b") {
-		t.Error("a control character from the results reached the terminal")
-	}
-	for _, line := range strings.Split(b.String(), "\n") {
-		if utf8.RuneCountInString(line) > columns && !strings.HasPrefix(line, "failed:") {
-			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
-		}
-	}
-}
-
-func TestUnlimitedIsSaid(t *testing.T) {
-	f := example()
-	f.Header.Limits = lambda.ParseLimits("none: no permission")
-	var b bytes.Buffer
-	if err := Text(&b, New(f, Options{})); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(b.String(), "NOT LIMITED (none: no permission)") {
-		t.Error(b.String())
-	}
-}
-
 func TestRows(t *testing.T) {
-	r := New(example(), Options{})
+	r := New(reporttest.Example(), Options{})
 	byName := map[string]Row{}
 	for _, row := range r.Rows {
 		byName[r.Name(row)] = row
@@ -129,28 +36,73 @@ func TestRows(t *testing.T) {
 	}
 }
 
-func TestSpeedupChart(t *testing.T) {
-	var b bytes.Buffer
-	if err := SpeedupChart(&b, New(example(), Options{})); err != nil {
-		t.Fatal(err)
+// A row's cost is the cost of its median invocation, all of it.
+func TestRowCost(t *testing.T) {
+	f := trial.File{Header: reporttest.Header()}
+	for i, ms := range []float64{1000, 3000, 2000} {
+		f.Results = append(f.Results, reporttest.Used{MemoryMB: 1024, Workers: 64, Client: "lean", MS: ms, CPU: 1, P50: 20, P99: 100}.Result(i))
 	}
-	picture, err := png.Decode(&b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	colours := map[color.Color]int{}
-	for y := range picture.Bounds().Dy() {
-		for x := range picture.Bounds().Dx() {
-			colours[picture.At(x, y)]++
+	cold := reporttest.Used{MemoryMB: 1024, Workers: 64, Client: "lean", MS: 2000, CPU: 1, P50: 20, P99: 100}.Result(3)
+	cold.Start, cold.InitMS, cold.BilledMS = trial.Cold, 50, 2050
+	f.Results = append(f.Results, cold)
+	r := New(f, Options{})
+	const want = 0.0004385334 // as in cost's test
+	for what, got := range map[string]float64{"split": r.Rows[0].Cost.Total(), "median": r.Rows[0].WarmCost.Median} {
+		if math.Abs(got-want) > 1e-6*want {
+			t.Errorf("%s: $%v, want $%v", what, got, want)
 		}
 	}
-	// Sequential bars are drawn, concurrent ones too, and those are smaller.
-	if grey, green := colours[sequentialColour], colours[concurrentColour]; green == 0 || grey < 4*green {
-		t.Errorf("%d pixels of sequential bars, %d of concurrent ones", grey, green)
+	if got, want := r.Rows[0].ColdCost.Median, want+0.05*0.0000166667; math.Abs(got-want) > 1e-6*want {
+		t.Errorf("cold: $%v, want $%v", got, want)
 	}
-	bare := example()
-	bare.Results = bare.Results[1:3]
-	if err := SpeedupChart(io.Discard, New(bare, Options{})); err == nil {
-		t.Error("a picture without a baseline")
+	// Where the log says nothing of billing, the time it took is billed.
+	f.Results = f.Results[2:3]
+	f.Results[0].BilledMS, f.Results[0].DurationMS = 0, 1999.2
+	f.Results[0].Note = "no REPORT line"
+	r = New(f, Options{})
+	if got := r.Rows[0].Cost.Total(); math.Abs(got-want) > 1e-6*want || !slices.Equal(r.Warnings, []string{"1 of 1 invocations: no REPORT line"}) {
+		t.Errorf("without a REPORT line: $%v, want $%v; %q", got, want, r.Warnings)
+	}
+	f.Results[0].Note = ""
+	// No prices, no costs; the times stay, and a warning says so.
+	f.Header.Backend, f.Header.Region = trial.AWS, "mars-north-1"
+	r = New(f, Options{})
+	if r.Priced || r.Rows[0].WarmCost.N != 0 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "no costs") || len(r.Advice.Picks) != 1 {
+		t.Errorf("priced %v, %+v, %q, %+v", r.Priced, r.Rows[0].WarmCost, r.Warnings, r.Advice)
+	}
+	f.Header.Region, f.Header.Network = "", "s3-express"
+	if r := New(f, Options{}); r.Class != cost.Express || r.Rows[0].Cost.Of(cost.Retrieval) == 0 {
+		t.Errorf("%s: %+v", r.Class, r.Rows[0].Cost)
+	}
+	f.Header.Network, f.Header.Class = "", "express" // a directory bucket on AWS
+	if r := New(f, Options{}); r.Class != cost.Express {
+		t.Errorf("%s", r.Class)
+	}
+	if r := New(f, Options{Class: cost.Standard}); r.Class != cost.Standard || r.Rows[0].Cost.Of(cost.Retrieval) != 0 {
+		t.Errorf("%s, though asked for", r.Class)
+	}
+}
+
+// The objects of a bucket that is somebody's own are known from the answers.
+func TestUnknownCorpus(t *testing.T) {
+	f := trial.File{Header: reporttest.Header(), Results: []trial.Result{reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 100, P50: 20, P99: 100}.Result(0)}}
+	f.Header.Corpus, f.Header.Bytes = corpus.Spec{}, 0
+	r := New(f, Options{})
+	if r.Objects != 1000 || r.Bytes != 25_500_000 || r.Rows[0].ObjectsPerS != 2000 || r.Rows[0].Cost.Of(cost.S3Requests) < 0.0004 {
+		t.Errorf("%d objects, %d bytes, %+v", r.Objects, r.Bytes, r.Rows[0])
+	}
+}
+
+func TestDriftIsSaid(t *testing.T) {
+	f := trial.File{Header: reporttest.Header()}
+	for i := range 20 {
+		u := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500 + float64(i%5), CPU: 100, P50: 20, P99: 100}
+		if i >= 10 {
+			u.MS += 60
+		}
+		f.Results = append(f.Results, u.Result(i))
+	}
+	if w := New(f, Options{}).Warnings; len(w) != 2 || !strings.Contains(w[0], "drift: warm runs changed by +12%") || !strings.Contains(w[1], "512 MB lean") {
+		t.Errorf("%q", w)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/table"
 	"fanout/functions/lambda"
 )
 
@@ -70,7 +71,7 @@ func (v Verdict) Short() string {
 	case Mixed:
 		return string(Mixed)
 	default:
-		return "–"
+		return table.None
 	}
 	return fmt.Sprintf("%s %.0f%%", name, share.Value*100)
 }
@@ -207,4 +208,12 @@ func mixture(v Verdict) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// Why is the verdict without its kind, for a cell that has that already.
+func (v Verdict) Why() string {
+	if v.Kind == Mixed {
+		return v.Figure
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(v.String(), string(v.Kind)), ", ")
 }

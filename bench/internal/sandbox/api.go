@@ -84,7 +84,7 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, h func(http.Resp
 			return &apiError{http.StatusRequestEntityTooLarge, "RequestTooLargeException",
 				fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", maxPayload)}
 		}
-		if refused := authenticate(r.Context(), r, c.body, s.cfg.Credentials, s.cfg.Region, time.Now()); refused != nil {
+		if refused := authenticate(r, c.body, s.cfg.Credentials, s.cfg.Region, time.Now()); refused != nil {
 			return refused
 		}
 		return h(w, c)

@@ -74,17 +74,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	handler := fetch.New(cfg, func(ctx context.Context, client string) (fetch.Store, error) {
 		return store.Open(ctx, client)
 	})
-	answer, err := handler.Invoke(ctx, payload)
+	response, err := handler.Invoke(ctx, payload)
 	status := 0
 	if err != nil {
 		status = 1
-		if answer, err = json.Marshal(err); err != nil {
-			fmt.Fprintf(stderr, "error: encode the answer: %v\nhint: please report this\n", err)
+		if response, err = json.Marshal(err); err != nil {
+			fmt.Fprintf(stderr, "error: encode the response: %v\nhint: please report this\n", err)
 			return 1
 		}
 	}
-	if _, err := fmt.Fprintf(stdout, "%s\n", answer); err != nil {
-		fmt.Fprintf(stderr, "error: write the answer: %v\nhint: see where standard output goes\n", err)
+	if _, err := fmt.Fprintf(stdout, "%s\n", response); err != nil {
+		fmt.Fprintf(stderr, "error: write the response: %v\nhint: see where standard output goes\n", err)
 		return 1
 	}
 	return status
@@ -97,7 +97,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
 	var find string
 	var concurrency int
-	var goOn bool
+	var continueOnError bool
 	f := flag.NewFlagSet("local", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.StringVar(&s.eventFile, "event", "", "read the event from this `file` (-: standard input)")
@@ -106,7 +106,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.StringVar(&find, "find", "", "event: string to find (left out: count)")
 	f.IntVar(&concurrency, "concurrency", 0, "event: goroutines, 1 to 1024 (left out: CONCURRENCY, else auto)")
 	f.StringVar(&s.event.Client, "client", "", "event: client (left out: CLIENT, else "+store.Default+")")
-	f.BoolVar(&goOn, "continue", false, "event: on_error continue")
+	f.BoolVar(&continueOnError, "continue", false, "event: on_error continue")
 	f.StringVar(&s.endpoint, "endpoint", "", "S3 endpoint `URL`, such as https://127.0.0.1:9000")
 	f.BoolVar(&s.aws, "aws", false, "read from AWS itself")
 	f.DurationVar(&s.timeout, "timeout", 0, "time limit, as a function's (0: none, good under a debugger)")
@@ -128,7 +128,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 			s.event.Concurrency = &concurrency
 		}
 	})
-	if goOn {
+	if continueOnError {
 		s.event.OnError = fetch.OnErrorContinue
 	}
 	explicit := s.endpoint != "" || s.aws || os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""

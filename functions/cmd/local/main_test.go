@@ -56,25 +56,26 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
-		name   string
-		args   []string
-		stdin  string
-		status int
-		answer string // of the answer: its result, or its errorType
-		stderr string // part of it
+		name     string
+		args     []string
+		stdin    string
+		status   int
+		response string // of the response: its result, or its errorType
+		stderr   string // part of it
 	}{
 		// The three ways to say the event.
 		{"flags", []string{"-endpoint", url, "-bucket", "bucket", "-find", "two", "-concurrency", "2"}, "", 0, "c", ""},
 		{"file", []string{"-endpoint", url, "-event", file}, "", 0, "2", ""},
 		{"standard input", []string{"-endpoint", url, "-event", "-"}, `{"s3_bucket_name":"bucket","find":"one"}`, 0, "a b+", ""},
-		// What Lambda would answer to what is wrong.
+		// What Lambda would response to what is wrong.
 		{"bad event", []string{"-endpoint", url, "-event", "-"}, `{`, 1, fetch.InvalidEvent, ""},
 		{"no such bucket", []string{"-endpoint", url, "-bucket", "gone"}, "", 1, fetch.NoSuchBucket, ""},
 		{"unknown client", []string{"-endpoint", url, "-bucket", "bucket", "-client", "curl"}, "", 1, fetch.InvalidEvent, ""},
 		{"concurrency 0 is not auto", []string{"-endpoint", url, "-bucket", "bucket", "-concurrency", "0"}, "", 1, fetch.InvalidEvent, ""},
 		// Wrong usage never reads anything.
 		{"no endpoint", []string{"-bucket", "bucket"}, "", 2, "", "error: no endpoint: give -endpoint"},
-		{"both endpoints", []string{"-bucket", "bucket", "-aws", "-endpoint", url}, "", 2, "", "error: -endpoint and -aws exclude each other"},
+		{"both endpoints", []string{"-bucket", "bucket", "-aws", "-endpoint", url}, "", 2, "",
+			"error: -endpoint and -aws exclude each other"},
 		{"no event", []string{"-endpoint", url}, "", 2, "", "error: no event: give -event or -bucket"},
 		{"two events", []string{"-endpoint", url, "-event", file, "-find", "x"}, "", 2, "", "error: -event and the event's own flags"},
 		{"argument", []string{"-endpoint", url, "-bucket", "b", "extra"}, "", 2, "", `error: unexpected argument "extra"`},
@@ -91,15 +92,15 @@ func TestRun(t *testing.T) {
 			if !strings.Contains(stderr.String(), tc.stderr) {
 				t.Errorf("said %q, want %q", stderr.String(), tc.stderr)
 			}
-			if tc.answer == "" {
+			if tc.response == "" {
 				if stdout.Len() > 0 {
 					t.Errorf("answered %s", stdout.String())
 				}
 				return
 			}
-			var answer struct{ Result, ErrorType string }
-			if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil || answer.Result+answer.ErrorType != tc.answer {
-				t.Errorf("answered %s, want %s", stdout.String(), tc.answer)
+			var response struct{ Result, ErrorType string }
+			if err := json.Unmarshal(stdout.Bytes(), &response); err != nil || response.Result+response.ErrorType != tc.response {
+				t.Errorf("answered %s, want %s", stdout.String(), tc.response)
 			}
 		})
 	}

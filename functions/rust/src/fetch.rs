@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::accumulator::{Accumulator, Item, Read, Response, Spent};
 use crate::error::{Error, Kind};
 use crate::event::{CLIENT, Event, MAX_CONCURRENCY, OnError};
 use crate::search::Needle;
 use crate::store::{Page, Store};
-use crate::tally::{Item, Read, Response, Spent, Tally};
 use crate::usage;
 
 /// What `CONCURRENCY=auto`, the default, means: 16 rounds of latency for 1,000
@@ -115,9 +115,9 @@ impl Handler {
             .unwrap_or_default();
         let limit = left.saturating_sub(margin(left, self.settings.memory_mb));
 
-        let mut tally = Tally::new();
+        let mut accumulator = Accumulator::new();
         let on_error = event.on_error;
-        let reading = read_all(&self.store, event, concurrency, &mut tally);
+        let reading = read_all(&self.store, event, concurrency, &mut accumulator);
         let in_time = tokio::time::timeout(limit, reading).await;
         in_time.map_err(|_| {
             Error::new(
@@ -125,22 +125,22 @@ impl Handler {
                 format!(
                     "stopped just before the time limit: {} of at least {} objects read; \
                      raise the timeout, the memory or the concurrency",
-                    tally.objects, tally.listed
+                    accumulator.objects, accumulator.listed
                 ),
             )
         })??;
-        if let (OnError::Fail, Some((key, error))) = (on_error, tally.failed()) {
+        if let (OnError::Fail, Some((key, error))) = (on_error, accumulator.failed()) {
             return Err(Error::new(
                 Kind::ObjectReadFailed,
                 format!(
                     "{} of {} objects failed; first {key:?}: {error}",
-                    tally.failures, tally.listed
+                    accumulator.failures, accumulator.listed
                 ),
             ));
         }
         #[allow(clippy::cast_precision_loss)] // exact below 2^53 bytes
         let max_rss_mb = usage::max_rss() as f64 / f64::from(1 << 20);
-        Ok(tally.response(
+        Ok(accumulator.response(
             find,
             &Spent {
                 wall: start.elapsed(),
@@ -178,7 +178,7 @@ async fn read_all(
     store: &Store,
     event: Event,
     concurrency: usize,
-    tally: &mut Tally,
+    accumulator: &mut Accumulator,
 ) -> Result<(), Error> {
     let bucket: Arc<str> = event.bucket.into();
     let needle = event
@@ -224,8 +224,8 @@ async fn read_all(
             biased;
             received = pages.recv(), if more && page.len() == 0 => {
                 if let Some(Page { keys, waited }) = received {
-                    tally.listed += keys.len();
-                    tally.listing += waited;
+                    accumulator.listed += keys.len();
+                    accumulator.listing += waited;
                     page = keys.into_iter();
                 } else {
                     more = false;
@@ -239,7 +239,7 @@ async fn read_all(
                 if let Err(error) = &outcome && error.kind == Kind::NoSuchBucket {
                     return Err(error.clone()); // so will all the others
                 }
-                tally.add(item, retries, outcome);
+                accumulator.add(item, retries, outcome);
             }
             else => return Ok(()),
         }

@@ -3,12 +3,12 @@
 //! `CONCURRENCY` sets what an event leaves open; `BUCKET` names the bucket whose
 //! connections are opened in INIT.
 
+mod accumulator;
 mod error;
 mod event;
 mod fetch;
 mod search;
 mod store;
-mod tally;
 mod usage;
 
 use std::process::ExitCode;

@@ -21,9 +21,9 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::accumulator::Read;
 use crate::error::{Error, Kind};
 use crate::search::Needle;
-use crate::tally::Read;
 
 /// How often one request is tried, and one body that breaks off: the SDK's own
 /// retries end with the response's head.

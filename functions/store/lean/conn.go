@@ -36,9 +36,9 @@ type conn struct {
 	deadline time.Time
 	failed   bool // an error was seen: not to be used again
 	reused   bool
-	idle     int64  // UnixNano since when
-	watch    *watch // of the request under way; guarded by pool.mu
-	index    int    // in pool.all
+	idle     int64         // UnixNano since when
+	watch    *contextWatch // of the context of the request under way; guarded by pool.mu
+	index    int           // in pool.all
 }
 
 // arm renews the deadline where it draws near.
@@ -50,7 +50,7 @@ func (c *conn) arm(now time.Time) error {
 	return c.SetDeadline(c.deadline)
 }
 
-// send writes a request and reads the answer's head.
+// send writes a request and reads the response's head.
 func (c *conn) send(wire []byte, now time.Time) error {
 	c.r, c.w = 0, 0
 	if err := c.arm(now); err != nil {
@@ -189,17 +189,18 @@ func (c *conn) chunked(to io.Writer, most int64) (n int64, err error) {
 	}
 }
 
-// reusable says whether the answer was read to its end and the connection can
+// reusable says whether the response was read to its end and the connection can
 // carry another request. Bytes beyond the end would be taken for the next
-// answer.
+// response.
 func (c *conn) reusable() bool { return !c.failed && !c.head.close && c.r == c.w }
 
 // dialTimeout bounds one connection's set-up, TLS included. At a sixteenth of
 // a vCPU 16 handshakes at once take over a second.
 const dialTimeout = 10 * time.Second
 
-// connect opens a TCP connection to h, trying its addresses from turn on.
-func connect(ctx context.Context, h *host, turn int) (net.Conn, error) {
+// connect opens a TCP connection to h; the nth of the pool tries the host's
+// addresses from the nth on, so that connections spread over them.
+func connect(ctx context.Context, h *host, nth int) (net.Conn, error) {
 	addresses, err := h.resolve(ctx)
 	if err != nil {
 		return nil, err
@@ -209,7 +210,7 @@ func connect(ctx context.Context, h *host, turn int) (net.Conn, error) {
 		// not kept for more than a minute.
 		d := net.Dialer{KeepAlive: -1, Timeout: dialTimeout / 3}
 		var c net.Conn
-		if c, err = d.DialContext(ctx, "tcp", addresses[(turn+i)%len(addresses)]); err == nil {
+		if c, err = d.DialContext(ctx, "tcp", addresses[(nth+i)%len(addresses)]); err == nil {
 			return c, nil
 		}
 	}
@@ -218,12 +219,17 @@ func connect(ctx context.Context, h *host, turn int) (net.Conn, error) {
 }
 
 // dial sets a connection to h up.
-func (h *host) dial(ctx context.Context, turn int) (*conn, error) {
+func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	raw, err := h.pool.connect(ctx, h, turn)
+	raw, err := h.pool.connect(ctx, h, nth)
 	if err != nil {
 		return nil, err
+	}
+	if h.proxy != nil {
+		if raw, err = h.tunnel(ctx, raw); err != nil {
+			return nil, err
+		}
 	}
 	c := &conn{Conn: raw, raw: raw, host: h}
 	if h.tls != nil {

@@ -35,7 +35,8 @@ var (
 func (h *head) parse(b []byte) error {
 	*h = head{length: -1}
 	line, rest, ok := bytes.Cut(b, crlf)
-	if !ok || len(line) < 12 || bytes.ContainsAny(line, "\r\n") || string(line[:7]) != "HTTP/1." || line[8] != ' ' || len(line) > 12 && line[12] != ' ' {
+	if !ok || len(line) < 12 || bytes.ContainsAny(line,
+		"\r\n") || string(line[:7]) != "HTTP/1." || line[8] != ' ' || len(line) > 12 && line[12] != ' ' {
 		return fmt.Errorf("%w: status line %.60q", errHead, line)
 	}
 	switch line[7] {

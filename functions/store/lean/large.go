@@ -64,19 +64,19 @@ func (a *readAhead) giveBack(buffers [][]byte) {
 
 // getLarge reads the body that begins on c: the first part from there, the
 // others as ranges ahead of the sink. r is the object's request.
-func (t *target) getLarge(ctx context.Context, c *conn, r request, sink fetch.Sink, read *fetch.Read) (err error) {
-	total, size := c.head.length, t.client.ahead.size
+func (b *bucketClient) getLarge(ctx context.Context, c *conn, r request, sink fetch.Sink, read *fetch.Read) (err error) {
+	total, size := c.head.length, b.client.ahead.size
 	r.ifMatch = string(c.head.etag)
 	parts := int((total + size - 1) / size)
 
 	ctx, cancel := context.WithCancel(ctx)
-	buffers := t.client.ahead.borrow(min(maxAhead, parts-1))
+	buffers := b.client.ahead.borrow(min(maxAhead, parts-1))
 	var retries atomic.Int64
 	var workers sync.WaitGroup
 	defer func() {
 		cancel()
 		workers.Wait()
-		t.client.ahead.giveBack(buffers)
+		b.client.ahead.giveBack(buffers)
 		read.Retries += int(retries.Load())
 	}()
 
@@ -89,7 +89,7 @@ func (t *target) getLarge(ctx context.Context, c *conn, r request, sink fetch.Si
 		to := min(from+size, total)
 		workers.Go(func() {
 			into := &part{b: buffers[slot][:to-from]}
-			done[slot] <- t.getRange(ctx, r, from, to, total, into, &retries)
+			done[slot] <- b.getRange(ctx, r, from, to, total, into, &retries)
 		})
 	}
 	for i := range done {
@@ -102,14 +102,14 @@ func (t *target) getLarge(ctx context.Context, c *conn, r request, sink fetch.Si
 		first = size
 	}
 	n, err := c.body(sink, first)
-	t.host.put(c)
+	b.host.put(c)
 	if err != nil {
 		var bad *sinkError
-		if errors.As(err, &bad) || ctx.Err() != nil || !t.client.budget.take(retryCost) {
+		if errors.As(err, &bad) || ctx.Err() != nil || !b.client.budget.take(retryCost) {
 			return &bodyError{n, total, err}
 		}
 		retries.Add(1)
-		if err := t.getRange(ctx, r, n, first, total, sink, &retries); err != nil {
+		if err := b.getRange(ctx, r, n, first, total, sink, &retries); err != nil {
 			return final(err)
 		}
 	}
@@ -152,29 +152,29 @@ func (p *part) Write(b []byte) (int, error) {
 
 // getRange writes bytes from to to (not included) of an object of total bytes,
 // going on where a response broke off.
-func (t *target) getRange(ctx context.Context, r request, from, to, total int64, into io.Writer, retries *atomic.Int64) error {
-	for again := (retrier{client: t.client}); ; {
-		n, err := t.getOnce(ctx, r, from, to, total, into)
+func (b *bucketClient) getRange(ctx context.Context, r request, from, to, total int64, into io.Writer, retries *atomic.Int64) error {
+	for attempts := (retrier{client: b.client}); ; {
+		n, err := b.getOnce(ctx, r, from, to, total, into)
 		if from += n; err == nil {
-			t.client.budget.give()
+			b.client.budget.give()
 			return nil
 		}
 		if errors.Is(err, errChanged) {
 			return err // only the whole can be tried again
 		}
 		if n > 0 {
-			again.tries = 0 // it goes forward
+			attempts.tries = 0 // it goes forward
 		}
-		if err := again.again(ctx, t, err); err != nil {
+		if err := attempts.retry(ctx, b, err); err != nil {
 			return err
 		}
 		retries.Add(1)
 	}
 }
 
-func (t *target) getOnce(ctx context.Context, r request, from, to, total int64, into io.Writer) (int64, error) {
+func (b *bucketClient) getOnce(ctx context.Context, r request, from, to, total int64, into io.Writer) (int64, error) {
 	r.from, r.to = from, to-1
-	c, _, err := t.do(ctx, &r)
+	c, _, err := b.do(ctx, &r)
 	if err != nil {
 		var refused *responseError
 		if errors.As(err, &refused) && refused.status == 412 {
@@ -182,10 +182,11 @@ func (t *target) getOnce(ctx context.Context, r request, from, to, total int64, 
 		}
 		return 0, err
 	}
-	if want := fmt.Sprintf("bytes %d-%d/%d", from, to-1, total); c.head.status != 206 || !bytes.EqualFold(c.head.contentRange, []byte(want)) {
+	if want := fmt.Sprintf("bytes %d-%d/%d", from, to-1, total); c.head.status != 206 || !bytes.EqualFold(c.head.contentRange,
+		[]byte(want)) {
 		got := strings.Clone(string(c.head.contentRange))
 		c.failed = true
-		t.host.put(c)
+		b.host.put(c)
 		return 0, &configError{fmt.Errorf("asked for %s, got status %d with %q", want, c.head.status, got)}
 	}
 	n, err := c.body(into, to-from)
@@ -193,7 +194,7 @@ func (t *target) getOnce(ctx context.Context, r request, from, to, total int64, 
 		c.failed = true
 		err = fmt.Errorf("range ended early")
 	}
-	t.host.put(c)
+	b.host.put(c)
 	if err != nil {
 		return n, &bodyError{n, to - from, err}
 	}

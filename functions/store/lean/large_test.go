@@ -102,7 +102,8 @@ func TestLarge(t *testing.T) {
 					return true
 				}
 			}},
-		{name: "a range that breaks off more often than may be, but goes forward", size: 2 * testPart, buffers: 1, plain: 1, parts: 20, retries: 19,
+		{name: "a range that breaks off more often than may be, but goes forward", size: 2 * testPart, buffers: 1, plain: 1,
+			parts: 20, retries: 19,
 			before: func(o *object) func(http.ResponseWriter, *http.Request) bool {
 				return func(w http.ResponseWriter, r *http.Request) bool {
 					var from int
@@ -113,7 +114,9 @@ func TestLarge(t *testing.T) {
 					if err != nil {
 						panic(err)
 					}
-					_, _ = fmt.Fprintf(c, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-1999/2000\r\nContent-Length: %d\r\n\r\n%s",
+					_,
+						_ = fmt.Fprintf(c,
+						"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-1999/2000\r\nContent-Length: %d\r\n\r\n%s",
 						from, 2000-from, o.body[from:from+50])
 					_ = c.Close()
 					return true
@@ -144,7 +147,8 @@ func TestLarge(t *testing.T) {
 					return true
 				}
 			}},
-		{name: "a range is refused for good", size: 5 * testPart, buffers: 1, plain: 1, parts: maxTries, retries: maxTries - 1, errType: fetch.SlowDown,
+		{name: "a range is refused for good", size: 5 * testPart, buffers: 1, plain: 1, parts: defaultTries, retries: defaultTries - 1,
+			errType: fetch.SlowDown,
 			before: func(*object) func(http.ResponseWriter, *http.Request) bool {
 				return func(w http.ResponseWriter, r *http.Request) bool {
 					if r.Header.Get("Range") == "" {
@@ -271,14 +275,15 @@ func (*failing) Reset() {}
 // TestSinkFails: the sink's error comes back as it is, and nothing is tried
 // again.
 func TestSinkFails(t *testing.T) {
-	for _, tt := range []struct{ name, answer string }{
+	for _, tt := range []struct{ name, response string }{
 		{"small", "HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n" + strings.Repeat("x", 600)},
 		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n" + strings.Repeat("x", 600) + "\r\n0\r\n\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			handler, asked := answers(raw(tt.answer))
+			handler, asked := respond(raw(tt.response))
 			inBubble(t, handler, func(t *testing.T, b *bubble) {
-				if r, err := b.Get(t.Context(), "bucket", "key", &failing{100}); err != errFull || r.Retries != 0 || asked.Load() != 1 { //nolint:errorlint // it must be the very same
+				if r, err := b.Get(t.Context(), "bucket", "key",
+					&failing{100}); err != errFull || r.Retries != 0 || asked.Load() != 1 { //nolint:errorlint // it must be the very same
 					t.Errorf("%+v, %v, %d requests", r, err, asked.Load())
 				}
 			})
@@ -289,7 +294,9 @@ func TestSinkFails(t *testing.T) {
 			o := &object{body: random(5 * testPart), etag: `"v1"`}
 			inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
 				b.ahead.size, b.ahead.left = testPart, 2
-				if r, err := b.Get(t.Context(), "bucket", "key", &failing{left}); err != errFull || r.Retries != 0 || o.plain.Load() != 1 { //nolint:errorlint // it must be the very same
+				if r, err := b.Get(t.Context(), "bucket", "key",
+					&failing{left}); err != errFull || r.Retries != 0 ||
+					o.plain.Load() != 1 { //nolint:errorlint // it must be the very same
 					t.Errorf("%+v, %v, %d requests", r, err, o.plain.Load())
 				}
 			})

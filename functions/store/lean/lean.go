@@ -4,13 +4,14 @@
 // It has its own HTTP/1.1 exchange over crypto/tls and its own SigV4 signer:
 // a request costs one write and a few reads on the caller's goroutine, no
 // goroutine or timer of its own, and, once its connection is warm, no
-// allocation. It knows GetObject, ListObjectsV2 and CreateSession, in any
+// allocation but the one that crypto/tls makes. It knows GetObject, ListObjectsV2 and CreateSession, in any
 // region, virtual-hosted or path style, on custom endpoints, access points and
-// directory buckets. It does not use a proxy.
+// directory buckets, directly or through an HTTP proxy.
 package lean
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -32,20 +33,22 @@ import (
 
 // Client reads from S3. It is safe for concurrent use.
 type Client struct {
-	cfg    Config
-	tls    *tls.Config
-	pool   *pool
-	budget budget
-	ahead  readAhead
+	cfg      Config
+	tls      *tls.Config
+	pool     *pool
+	budget   retryBudget
+	ahead    readAhead
+	maxTries int // at one request
 
 	mu      sync.RWMutex
-	targets map[string]*target // by bucket
+	buckets map[string]*bucketClient // by bucket
 }
 
 var _ fetch.Store = (*Client)(nil)
 
 // New makes a client. It fails where cfg is not valid, and opens nothing.
 func New(cfg Config) (*Client, error) {
+	cfg = cfg.normalize()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -58,8 +61,9 @@ func New(cfg Config) (*Client, error) {
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 			NextProtos:         []string{"http/1.1"},
 		},
-		pool:    newPool(),
-		targets: map[string]*target{},
+		maxTries: cmp.Or(cfg.MaxAttempts, defaultTries),
+		pool:     newPool(),
+		buckets:  map[string]*bucketClient{},
 	}
 	c.budget.left.Store(budgetSize)
 	c.ahead.init(cfg.MemoryMB)
@@ -77,125 +81,128 @@ func (c *Client) Close() { c.pool.closeIdle() }
 // host, and opens connections until that many lie idle. In INIT, where even a
 // small function has a whole vCPU, that is where handshakes are cheap.
 func (c *Client) Warm(ctx context.Context, bucket string, connections int) error {
-	t, err := c.target(bucket)
+	b, err := c.bucketClient(bucket)
 	if err != nil {
 		return err
 	}
-	if _, err := t.signingKey(ctx, time.Now()); err != nil {
+	if _, err := b.signingKey(ctx, time.Now()); err != nil {
 		return err
 	}
 	opened, errs := make([]*conn, connections), make([]error, connections)
 	var wg sync.WaitGroup
 	for i := range connections {
-		wg.Go(func() { opened[i], errs[i] = t.host.get(ctx) })
+		wg.Go(func() { opened[i], errs[i] = b.host.get(ctx) })
 	}
 	wg.Wait() // none goes back before all are there: they are to be different ones
 	for _, o := range opened {
 		if o != nil {
-			t.host.put(o)
+			b.host.put(o)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// target is a bucket at its place. It does not change but for the key.
-type target struct {
+// bucketClient reads one bucket at its endpoint. It does not change but for the
+// key.
+type bucketClient struct {
 	client *Client
 	bucket string
-	place
+	endpoint
 	host *host
 
 	key     atomic.Pointer[signingKey]
 	renewal sync.Mutex
 }
 
-// target gives the bucket's target, where it was last found.
-func (c *Client) target(bucket string) (*target, error) {
+// bucketClient gives the bucket's client, at the endpoint where it was last found.
+func (c *Client) bucketClient(bucket string) (*bucketClient, error) {
 	c.mu.RLock()
-	t := c.targets[bucket]
+	b := c.buckets[bucket]
 	c.mu.RUnlock()
-	if t != nil {
-		return t, nil
+	if b != nil {
+		return b, nil
 	}
-	p, err := c.cfg.place(bucket, c.cfg.Region)
+	e, err := c.cfg.resolve(bucket, c.cfg.Region)
 	if err != nil {
 		return nil, &configError{&fetch.Error{Type: fetch.InvalidEvent, Message: err.Error()}}
 	}
-	return c.move(bucket, p), nil
+	return c.move(bucket, e), nil
 }
 
-// move remembers a bucket's place.
-func (c *Client) move(bucket string, p place) *target {
-	t := &target{client: c, bucket: bucket, place: p}
-	t.host = c.host(p)
+// move makes e a bucket's endpoint.
+func (c *Client) move(bucket string, e endpoint) *bucketClient {
+	b := &bucketClient{client: c, bucket: bucket, endpoint: e}
+	b.host = c.host(e)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.targets[bucket]; now != nil && now.place == p {
+	if now := c.buckets[bucket]; now != nil && now.endpoint == e {
 		return now
 	}
-	c.targets[bucket] = t
-	return t
+	c.buckets[bucket] = b
+	return b
 }
 
-func (c *Client) host(p place) *host {
-	if p.scheme == "http" {
-		return c.pool.host(p.address, nil)
+func (c *Client) host(e endpoint) *host {
+	if e.scheme == "http" {
+		return c.pool.host(e, nil)
 	}
 	config := c.tls.Clone()
-	config.ServerName, _, _ = net.SplitHostPort(p.address) // made by JoinHostPort
-	return c.pool.host(p.address, config)
+	config.ServerName, _, _ = net.SplitHostPort(e.address) // made by JoinHostPort
+	return c.pool.host(e, config)
 }
 
 // redirect moves a bucket to where S3 says it is, and says whether that is
-// elsewhere than t.
-func (c *Client) redirect(t *target, e *responseError) bool {
-	switch e.status {
+// elsewhere than b.
+func (c *Client) redirect(b *bucketClient, refused *responseError) bool {
+	switch refused.status {
 	case 301, 302, 307, 308:
 	case 400:
-		if e.code != "AuthorizationHeaderMalformed" && e.code != "IllegalLocationConstraintException" {
+		if refused.code != "AuthorizationHeaderMalformed" && refused.code != "IllegalLocationConstraintException" {
 			return false
 		}
 	default:
 		return false
 	}
-	if e.region != "" && e.region != t.region && isLabel(e.region) {
-		p, err := c.cfg.place(t.bucket, e.region)
-		if err != nil || p.region != e.region { // an ARN says the region itself
+	if refused.region != "" && refused.region != b.region && isLabel(refused.region) {
+		e, err := c.cfg.resolve(b.bucket, refused.region)
+		if err != nil || e.region != refused.region { // an ARN says the region itself
 			return false
 		}
-		c.move(t.bucket, p)
+		if partitionOf(refused.region).name != partitionOf(b.region).name { // where these credentials are unknown
+			return false
+		}
+		c.move(b.bucket, e)
 		return true
 	}
-	p, ok := follow(t.place, e.location)
-	if ok {
-		c.move(t.bucket, p)
+	e, ok := follow(b.endpoint, refused.location)
+	if !ok {
+		return false
 	}
-	return ok
+	e, err := c.cfg.throughProxy(e)
+	if err != nil {
+		return false
+	}
+	c.move(b.bucket, e)
+	return true
 }
 
-// follow gives the place that a Location header names. Only the host may
-// differ, and only within AWS's domain: the request that goes there carries a
-// session token.
-func follow(from place, location string) (place, bool) {
+// follow gives the endpoint that a Location header names. Only the host may
+// differ, and only within the partition's domain: the request that goes there
+// carries a session token.
+func follow(from endpoint, location string) (endpoint, bool) {
 	u, err := url.Parse(location)
 	if err != nil || u.Scheme != from.scheme || u.Host == "" || u.Host == from.authority || u.User != nil {
-		return place{}, false
+		return endpoint{}, false
 	}
 	old, _, err := net.SplitHostPort(from.address)
-	if err != nil {
-		return place{}, false
-	}
-	inside := false
-	for _, domain := range []string{".amazonaws.com", ".amazonaws.com.cn"} {
-		inside = inside || strings.HasSuffix(u.Hostname(), domain) && strings.HasSuffix(old, domain)
-	}
-	if !inside || u.Port() != "" {
-		return place{}, false
+	suffix := "." + partitionOf(from.region).suffix
+	if err != nil || !strings.HasSuffix(u.Hostname(), suffix) || !strings.HasSuffix(old, suffix) || u.Port() != "" {
+		return endpoint{}, false
 	}
 	// Path style stays so, virtual-hosted too: the bucket's name must be in
 	// the new host's name just where it was in the old one's.
 	if from.prefix == "" && strings.SplitN(u.Hostname(), ".", 2)[0] != strings.SplitN(old, ".", 2)[0] {
-		return place{}, false
+		return endpoint{}, false
 	}
 	from.authority, from.address = u.Hostname(), net.JoinHostPort(u.Hostname(), "443")
 	return from, true
@@ -206,23 +213,23 @@ func follow(from place, location string) (place, bool) {
 const refreshBefore = time.Minute
 
 // signingKey gives the key to sign with now.
-func (t *target) signingKey(ctx context.Context, now time.Time) (*signingKey, error) {
+func (b *bucketClient) signingKey(ctx context.Context, now time.Time) (*signingKey, error) {
 	unix := now.Unix()
-	if k := t.key.Load(); k != nil && k.from <= unix && unix < k.until {
+	if k := b.key.Load(); k != nil && k.from <= unix && unix < k.until {
 		return k, nil
 	}
-	t.renewal.Lock()
-	defer t.renewal.Unlock()
-	if k := t.key.Load(); k != nil && k.from <= unix && unix < k.until {
+	b.renewal.Lock()
+	defer b.renewal.Unlock()
+	if k := b.key.Load(); k != nil && k.from <= unix && unix < k.until {
 		return k, nil
 	}
-	credentials, err := t.client.cfg.Credentials.Retrieve(ctx)
+	credentials, err := b.client.cfg.Credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, &configError{fmt.Errorf("credentials: %w", err)}
 	}
 	header := securityToken
-	if t.express {
-		if credentials, err = t.session(ctx, credentials, now); err != nil {
+	if b.express {
+		if credentials, err = b.session(ctx, credentials, now); err != nil {
 			return nil, err
 		}
 		header = sessionToken
@@ -236,30 +243,30 @@ func (t *target) signingKey(ctx context.Context, now time.Time) (*signingKey, er
 			renew = soonest
 		}
 	}
-	k := newSigningKey(credentials, now, renew, t.region, t.service, header)
-	t.key.Store(k)
+	k := newSigningKey(credentials, now, renew, b.region, b.service, header)
+	b.key.Store(k)
 	return k, nil
 }
 
 // renew drops credentials that S3 no longer takes, the provider's too where
 // it keeps them (as aws.CredentialsCache does).
-func (t *target) renew() {
-	if cache, ok := t.client.cfg.Credentials.(interface{ Invalidate() }); ok {
+func (b *bucketClient) renew() {
+	if cache, ok := b.client.cfg.Credentials.(interface{ Invalidate() }); ok {
 		cache.Invalidate()
 	}
-	t.key.Store(nil)
+	b.key.Store(nil)
 }
 
 // session asks for an S3 Express session that may read. The caller holds
-// t.renewal.
-func (t *target) session(ctx context.Context, credentials aws.Credentials, now time.Time) (aws.Credentials, error) {
-	k := newSigningKey(credentials, now, time.Time{}, t.region, t.service, securityToken)
-	r := request{prefix: t.prefix, query: "session=", authority: t.authority, sessionMode: "ReadOnly"}
-	c, err := t.exchange(ctx, &r, k)
+// b.renewal.
+func (b *bucketClient) session(ctx context.Context, credentials aws.Credentials, now time.Time) (aws.Credentials, error) {
+	k := newSigningKey(credentials, now, time.Time{}, b.region, b.service, securityToken)
+	r := request{prefix: b.prefix, query: "session=", authority: b.authority, sessionMode: "ReadOnly"}
+	c, err := b.exchange(ctx, &r, k)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	defer t.host.put(c)
+	defer b.host.put(c)
 	var doc bytes.Buffer
 	if _, err := c.wholeBody(&doc, maxErrorBytes); err != nil {
 		return aws.Credentials{}, err
@@ -274,33 +281,33 @@ func (t *target) session(ctx context.Context, credentials aws.Credentials, now t
 // maxErrorBytes bounds the error and session documents that are read.
 const maxErrorBytes = 64 << 10
 
-// do signs and sends r, and reads the answer's head: a success, which the
+// do signs and sends r, and reads the response's head: a success, which the
 // caller reads the body of and then puts the connection back, or an error. The
 // time to the first byte includes the wait for a connection.
-func (t *target) do(ctx context.Context, r *request) (c *conn, firstByte time.Duration, err error) {
+func (b *bucketClient) do(ctx context.Context, r *request) (c *conn, firstByte time.Duration, err error) {
 	start := time.Now()
-	k, err := t.signingKey(ctx, start)
+	k, err := b.signingKey(ctx, start)
 	if err != nil {
 		return nil, 0, err
 	}
-	if c, err = t.exchange(ctx, r, k); err != nil {
+	if c, err = b.exchange(ctx, r, k); err != nil {
 		return nil, 0, err
 	}
 	return c, time.Since(start), nil
 }
 
-func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn, error) {
-	c, err := t.host.get(ctx)
+func (b *bucketClient) exchange(ctx context.Context, r *request, k *signingKey) (*conn, error) {
+	c, err := b.host.get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now() // get may have waited, and a signature ages
 	if err := c.send(c.signer.sign(r, k, min(max(now.Unix(), k.from), k.from+secondsADay-1)), now); err != nil {
 		if c.reused && c.w == 0 && !isTimeout(err) {
-			t.host.stale(c)
+			b.host.stale(c)
 			err = &staleError{err}
 		}
-		t.host.put(c)
+		b.host.put(c)
 		return nil, err
 	}
 	if status := c.head.status; status == 200 || status == 206 {
@@ -314,7 +321,7 @@ func (t *target) exchange(ctx context.Context, r *request, k *signingKey) (*conn
 	if _, err := c.body(&doc, maxErrorBytes); err == nil {
 		parseError(doc.Bytes(), e)
 	}
-	t.host.put(c)
+	b.host.put(c)
 	return nil, e
 }
 
@@ -346,15 +353,15 @@ func (c *conn) wholeBody(to io.Writer, most int64) (int64, error) {
 func (c *Client) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
 	var read fetch.Read
 	for r := (retrier{client: c}); ; {
-		t, err := c.target(bucket)
+		b, err := c.bucketClient(bucket)
 		if err == nil {
-			err = t.get(ctx, key, sink, &read)
+			err = b.get(ctx, key, sink, &read)
 		}
 		if err == nil {
 			c.budget.give()
 			return read, nil
 		}
-		if err = r.again(ctx, t, err); err != nil {
+		if err = r.retry(ctx, b, err); err != nil {
 			return read, named(err, "get s3://"+bucket+"/"+key)
 		}
 		sink.Reset()
@@ -362,19 +369,19 @@ func (c *Client) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (
 	}
 }
 
-// get makes one attempt.
-func (t *target) get(ctx context.Context, key string, sink fetch.Sink, read *fetch.Read) error {
-	r := request{prefix: t.prefix, key: key, authority: t.authority}
-	c, firstByte, err := t.do(ctx, &r)
+// get makes one attempt at an object.
+func (b *bucketClient) get(ctx context.Context, key string, sink fetch.Sink, read *fetch.Read) error {
+	r := request{prefix: b.prefix, key: key, authority: b.authority}
+	c, firstByte, err := b.do(ctx, &r)
 	if err != nil {
 		return err
 	}
 	read.FirstByte = firstByte
-	if c.head.length > t.client.ahead.size && len(c.head.etag) > 0 {
-		return t.getLarge(ctx, c, r, sink, read)
+	if c.head.length > b.client.ahead.size && len(c.head.etag) > 0 {
+		return b.getLarge(ctx, c, r, sink, read)
 	}
 	read.Bytes, err = c.wholeBody(sink, math.MaxInt64)
-	t.host.put(c)
+	b.host.put(c)
 	return err
 }
 
@@ -408,29 +415,29 @@ func (c *Client) page(ctx context.Context, bucket, prefix, token string, doc *by
 	query = append(query, "encoding-type=url&list-type=2&prefix="...)
 	query = appendQuery(query, prefix)
 	for r := (retrier{client: c}); ; {
-		t, err := c.target(bucket)
+		b, err := c.bucketClient(bucket)
 		if err == nil {
 			var found listing
-			if found, err = t.page(ctx, string(query), doc); err == nil {
+			if found, err = b.page(ctx, string(query), doc); err == nil {
 				c.budget.give()
 				return found, nil
 			}
 		}
-		if err = r.again(ctx, t, err); err != nil {
+		if err = r.retry(ctx, b, err); err != nil {
 			return listing{}, err
 		}
 	}
 }
 
-func (t *target) page(ctx context.Context, query string, doc *bytes.Buffer) (listing, error) {
-	r := request{prefix: t.prefix, query: query, authority: t.authority}
-	c, _, err := t.do(ctx, &r)
+func (b *bucketClient) page(ctx context.Context, query string, doc *bytes.Buffer) (listing, error) {
+	r := request{prefix: b.prefix, query: query, authority: b.authority}
+	c, _, err := b.do(ctx, &r)
 	if err != nil {
 		return listing{}, err
 	}
 	doc.Reset()
 	_, err = c.wholeBody(doc, maxListBytes)
-	t.host.put(c)
+	b.host.put(c)
 	if err != nil {
 		return listing{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,12 +30,12 @@ const addressAge = 5 * time.Second
 // pool keeps the connections to all hosts.
 type pool struct {
 	opened  atomic.Int64
-	connect func(ctx context.Context, h *host, turn int) (net.Conn, error)
+	connect func(ctx context.Context, h *host, nth int) (net.Conn, error)
 
 	mu      sync.Mutex
 	hosts   map[string]*host
-	all     []*conn // open connections, in use or idle
-	watches map[<-chan struct{}]*watch
+	all     []*conn                           // open connections, in use or idle
+	watches map[<-chan struct{}]*contextWatch // by the context's Done channel
 }
 
 // host is one address and the connections to it. Everything is guarded by
@@ -42,6 +43,8 @@ type pool struct {
 type host struct {
 	pool    *pool
 	address string      // name:port
+	dialed  string      // the same, or the proxy's
+	proxy   *url.URL    // nil: none
 	tls     *tls.Config // nil: plain HTTP
 	idle    []*conn     // the last one given back is the first to go
 	dialing int
@@ -52,32 +55,37 @@ type host struct {
 	resolved  int64 // UnixNano
 }
 
-// watch closes the connections of a canceled context's requests. One serves
-// all requests with that context, so that they do not register one by one.
-type watch struct {
+// contextWatch watches one context: when it is canceled, the connections of all
+// its requests are closed. One serves all requests with that context, so that
+// they do not register one by one.
+type contextWatch struct {
 	requests int // under way
 	canceled bool
 	stop     func() bool
 }
 
 func newPool() *pool {
-	return &pool{connect: connect, hosts: map[string]*host{}, watches: map[<-chan struct{}]*watch{}}
+	return &pool{connect: connect, hosts: map[string]*host{}, watches: map[<-chan struct{}]*contextWatch{}}
 }
 
-// host gives the one entry for an address.
-func (p *pool) host(address string, config *tls.Config) *host {
+// host gives the one entry for an endpoint's address.
+func (p *pool) host(e endpoint, config *tls.Config) *host {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := p.hosts[address]
+	h := p.hosts[e.address]
 	if h == nil {
-		h = &host{pool: p, address: address, tls: config}
-		p.hosts[address] = h
+		h = &host{pool: p, address: e.address, dialed: e.address, tls: config}
+		if proxy, err := url.Parse(e.proxy); e.proxy != "" && err == nil { // it was a URL before
+			h.proxy = proxy
+			h.dialed = proxyAddress(proxy)
+		}
+		p.hosts[e.address] = h
 	}
 	return h
 }
 
-// watchLocked gives ctx's watch; nil: it cannot be canceled.
-func (p *pool) watchLocked(ctx context.Context) *watch {
+// watchLocked gives the watch of ctx; nil: it cannot be canceled.
+func (p *pool) watchLocked(ctx context.Context) *contextWatch {
 	done := ctx.Done()
 	if done == nil {
 		return nil
@@ -91,7 +99,7 @@ func (p *pool) watchLocked(ctx context.Context) *watch {
 			delete(p.watches, other)
 		}
 	}
-	w := &watch{}
+	w := &contextWatch{}
 	w.stop = context.AfterFunc(ctx, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -108,7 +116,7 @@ func (p *pool) watchLocked(ctx context.Context) *watch {
 	return w
 }
 
-// take binds a connection to ctx's request.
+// takeLocked binds a connection to ctx's request.
 func (p *pool) takeLocked(ctx context.Context, c *conn) {
 	if c.watch = p.watchLocked(ctx); c.watch != nil {
 		c.watch.requests++
@@ -138,25 +146,25 @@ func (h *host) get(ctx context.Context) (*conn, error) {
 		p.mu.Unlock()
 		return h.open(ctx)
 	}
-	turn := make(chan *conn, 1)
-	h.waiting = append(h.waiting, turn)
+	waiter := make(chan *conn, 1)
+	h.waiting = append(h.waiting, waiter)
 	p.mu.Unlock()
 	select {
-	case c := <-turn:
-		return h.mine(ctx, c)
+	case c := <-waiter:
+		return h.accept(ctx, c)
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
 	for i, w := range h.waiting {
-		if w == turn {
+		if w == waiter {
 			h.waiting = append(h.waiting[:i], h.waiting[i+1:]...)
 			p.mu.Unlock()
 			return nil, ctx.Err()
 		}
 	}
 	p.mu.Unlock()
-	// Its turn had just come: pass it on.
-	if c := <-turn; c != nil {
+	// It had just been served: pass it on.
+	if c := <-waiter; c != nil {
 		h.put(c)
 	} else {
 		p.mu.Lock()
@@ -166,8 +174,8 @@ func (h *host) get(ctx context.Context) (*conn, error) {
 	return nil, ctx.Err()
 }
 
-// mine takes what a waiting request was sent.
-func (h *host) mine(ctx context.Context, c *conn) (*conn, error) {
+// accept takes what a waiting request was sent.
+func (h *host) accept(ctx context.Context, c *conn) (*conn, error) {
 	if c == nil {
 		return h.open(ctx)
 	}
@@ -180,8 +188,7 @@ func (h *host) mine(ctx context.Context, c *conn) (*conn, error) {
 // open dials; h.dialing counts it already.
 func (h *host) open(ctx context.Context) (*conn, error) {
 	p := h.pool
-	turn := int(p.opened.Add(1))
-	c, err := h.dial(ctx, turn)
+	c, err := h.dial(ctx, int(p.opened.Add(1)))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h.dialedLocked()
@@ -195,7 +202,7 @@ func (h *host) open(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// dialedLocked ends a dial: its place goes to the next who waits.
+// dialedLocked ends a dial: whoever waits longest may dial instead.
 func (h *host) dialedLocked() {
 	if len(h.waiting) == 0 {
 		h.dialing--
@@ -205,9 +212,9 @@ func (h *host) dialedLocked() {
 }
 
 func (h *host) nextLocked() chan *conn {
-	turn := h.waiting[0]
+	waiter := h.waiting[0]
 	h.waiting = append(h.waiting[:0], h.waiting[1:]...)
-	return turn
+	return waiter
 }
 
 // put gives a connection back, or closes it where it cannot be used again.
@@ -273,7 +280,7 @@ func (h *host) stale(c *conn) {
 	h.dropIdleLocked(n)
 }
 
-// resolve gives the host's addresses, asking for them at most once in
+// resolve gives the addresses to dial, asking for them at most once in
 // addressAge.
 func (h *host) resolve(ctx context.Context) ([]string, error) {
 	h.names.Lock()
@@ -281,12 +288,12 @@ func (h *host) resolve(ctx context.Context) ([]string, error) {
 	if len(h.addresses) > 0 && time.Now().UnixNano()-h.resolved < int64(addressAge) {
 		return h.addresses, nil
 	}
-	name, port, err := net.SplitHostPort(h.address)
+	name, port, err := net.SplitHostPort(h.dialed)
 	if err != nil {
 		return nil, err
 	}
 	if net.ParseIP(name) != nil {
-		return []string{h.address}, nil
+		return []string{h.dialed}, nil
 	}
 	found, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {

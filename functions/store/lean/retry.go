@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// maxTries bounds the attempts at one request. With one in eleven
+	// defaultTries bounds the attempts at one request. With one in eleven
 	// attempts failing, ten leave less than one object in a billion unread.
-	maxTries = 10
+	defaultTries = 10
 
 	// backoffBase and backoffMost: before retry n a request waits a random
 	// time up to backoffBase·2ⁿ, and at most backoffMost.
@@ -28,12 +28,12 @@ const (
 	maxRedirects = 3
 )
 
-// budget bounds the retries of a whole store, so that an S3 that is down is
+// retryBudget bounds the retries of a whole client, so that an S3 that is down is
 // not asked ten times for each object: a retry takes from it, an object read
 // gives back. Costs and refund are those of the AWS SDKs' standard mode; the
 // size is ten times theirs, as for up to 1,024 requests at once. Failures of
 // up to one attempt in six can go on for ever.
-type budget struct{ left atomic.Int64 }
+type retryBudget struct{ left atomic.Int64 }
 
 const (
 	budgetSize  = 5000
@@ -42,7 +42,7 @@ const (
 	refund      = 1
 )
 
-func (b *budget) take(n int64) bool {
+func (b *retryBudget) take(n int64) bool {
 	for {
 		left := b.left.Load()
 		if left < n {
@@ -54,14 +54,14 @@ func (b *budget) take(n int64) bool {
 	}
 }
 
-func (b *budget) give() {
+func (b *retryBudget) give() {
 	// Near the top it may overshoot by as much as there are workers.
 	if b.left.Load() < budgetSize {
 		b.left.Add(refund)
 	}
 }
 
-// responseError is an answer that S3 refused with.
+// responseError is a response that S3 refused with.
 type responseError struct {
 	status    int
 	code      string // S3's, or one made from the status
@@ -119,7 +119,7 @@ func (e *bodyError) Error() string {
 func (e *bodyError) Unwrap() error { return e.err }
 
 // staleError is a failure of a connection that had been used before, without
-// a byte of an answer: most likely the other end had closed it.
+// a byte of a response: most likely the other end had closed it.
 type staleError struct{ error }
 
 func (e *staleError) Unwrap() error { return e.error }
@@ -136,9 +136,9 @@ type retrier struct {
 	stale     bool
 }
 
-// again waits until the next attempt at what t failed with err at, or says
+// retry waits until the next attempt at what b failed with err at, or says
 // that there is none, giving the error to end with.
-func (r *retrier) again(ctx context.Context, t *target, err error) error {
+func (r *retrier) retry(ctx context.Context, b *bucketClient, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -146,19 +146,19 @@ func (r *retrier) again(ctx context.Context, t *target, err error) error {
 	var refused *responseError
 	var stale *staleError
 	switch {
-	case r.tries >= maxTries || permanent(err):
+	case r.tries >= r.client.maxTries || permanent(err):
 		return err
 	case errors.As(err, &stale) && !r.stale:
 		r.stale = true
 		return nil // nothing was lost but the write
 	case errors.As(err, &refused):
 		switch {
-		case r.redirects < maxRedirects && r.client.redirect(t, refused):
+		case r.redirects < maxRedirects && r.client.redirect(b, refused):
 			r.redirects++
 			return nil
 		case !r.renewed && (refused.code == "ExpiredToken" || refused.code == "TokenRefreshRequired"):
 			r.renewed = true
-			t.renew()
+			b.renew()
 			return nil
 		case !transient(refused):
 			return err
@@ -191,7 +191,7 @@ func transient(e *responseError) bool {
 	return e.status == 429 || e.status >= 500 && e.status != 501
 }
 
-// permanent says whether an error that is no answer will be the same again.
+// permanent says whether an error that is no response will be the same again.
 func permanent(err error) bool {
 	var (
 		sink     *sinkError
@@ -202,13 +202,14 @@ func permanent(err error) bool {
 		unknown  x509.UnknownAuthorityError
 		settings *configError
 		final    *finalError
+		proxy    *proxyError
 	)
 	return errors.As(err, &sink) || errors.As(err, &typed) || errors.As(err, &settings) || errors.As(err, &final) ||
-		errors.As(err, &dns) && dns.IsNotFound ||
+		errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &proxy) && proxy.status < 500 ||
 		errors.As(err, &verify) || errors.As(err, &host) || errors.As(err, &unknown)
 }
 
-// configError is a failure before any request: no place, no credentials.
+// configError is a failure before any request: no endpoint, no credentials.
 type configError struct{ error }
 
 func (e *configError) Unwrap() error { return e.error }

@@ -148,7 +148,8 @@ func BenchmarkSign(b *testing.B) {
 	for _, token := range []int{0, 800} { // a role's token has about 800 bytes
 		b.Run(fmt.Sprintf("token=%d", token), func(b *testing.B) {
 			at := time.Unix(1369353600, 0)
-			k := newSigningKey(aws.Credentials{AccessKeyID: "AKIDBENCH", SecretAccessKey: "secret", SessionToken: strings.Repeat("t", token)},
+			k := newSigningKey(aws.Credentials{AccessKeyID: "AKIDBENCH", SecretAccessKey: "secret",
+				SessionToken: strings.Repeat("t", token)},
 				at, time.Time{}, "us-east-1", "s3", securityToken)
 			r := request{key: "objects/object-000001", authority: "examplebucket.s3.us-east-1.amazonaws.com"}
 			var s signer

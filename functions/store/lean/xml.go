@@ -13,7 +13,7 @@ import (
 	"fanout/functions/fetch"
 )
 
-// S3's answers are elements in elements with text in the innermost, so a
+// S3's documents are elements in elements with text in the innermost, so a
 // reader of tags is enough: encoding/xml takes some 10 µs a listed key, as much
 // as reading a small object.
 
@@ -328,7 +328,7 @@ func parseError(doc []byte, e *responseError) {
 	}
 }
 
-// parseSession reads CreateSession's answer.
+// parseSession reads CreateSession's response.
 func parseSession(doc []byte) (aws.Credentials, error) {
 	var c aws.Credentials
 	var expires string

@@ -1,0 +1,265 @@
+// Package lab is AWS on this machine: the Lambda sandbox and the embedded S3
+// together, with a corpus and with keys made for this one time. [Start] it, then
+// [Lab.Seed] it, point a client at it with [Lab.Client] or [Lab.Exports], and
+// [Lab.Close] it.
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"golang.org/x/sys/unix"
+
+	"fanout/bench/internal/hint"
+	"fanout/bench/internal/objects"
+	"fanout/bench/internal/sandbox"
+	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
+)
+
+// Where the lab is in AWS terms: nothing of it exists there.
+const (
+	Region  = "us-east-1"
+	Account = "000000000000"
+	Bucket  = "fanout-lab"
+)
+
+// Contender is a bootstrap under a name: a file, or bytes of which the lab makes
+// one for as long as it is.
+type Contender struct {
+	Name     string
+	Embedded func(arch string) ([]byte, error) // gives the program; nil: it is Path's file
+	Path     func(arch string) string
+	Help     string // what to do where there is none
+}
+
+// Config is what [Start] needs: one function is made for each contender,
+// architecture and memory size.
+type Config struct {
+	Contenders    []Contender
+	Architectures []string
+	MemoriesMB    []int
+	Timeout       time.Duration // of each function, 1 s to 15 min
+
+	Network    objects.Network
+	Corpus     corpus.Spec
+	Seed       uint64 // of the network's latencies
+	NoLimits   bool   // leaves CPU and memory unlimited
+	PublicRead bool   // the bucket can be read unsigned
+	SpillAll   bool   // bodies are kept in files, all of them
+
+	Log *slog.Logger // nil: none
+}
+
+// Lab is what runs.
+type Lab struct {
+	S3      *objects.Server
+	Lambda  *sandbox.Sandbox
+	Targets []trial.Target // the functions there are
+	Dir     string         // for files that are needed no longer than the lab is
+
+	corpus corpus.Spec
+	key    aws.Credentials
+}
+
+// Start starts both and makes the bucket. What it started, Close ends. The
+// error may have a hint; it is found before anything is started where a
+// contender's file is missing.
+func Start(cfg Config) (_ *Lab, err error) {
+	for _, c := range cfg.Contenders {
+		for _, arch := range cfg.Architectures {
+			if c.Embedded != nil {
+				continue
+			}
+			if _, err := os.Stat(c.Path(arch)); err != nil {
+				return nil, hint.Failed(c.Help, "contender %s: %w", c.Name, err)
+			}
+		}
+	}
+	sweep()
+	l := &Lab{corpus: cfg.Corpus, key: aws.Credentials{AccessKeyID: "FANOUT" + rand.Text()[:14], SecretAccessKey: rand.Text()}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if l.Dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid())); err != nil {
+		return nil, hint.Failed("see TMPDIR", "make a temporary folder: %w", err)
+	}
+	if err := l.unpack(&cfg); err != nil {
+		return nil, err
+	}
+	storage := objects.Config{
+		Network: cfg.Network, Seed: cfg.Seed, Dir: l.Dir, PublicRead: cfg.PublicRead, Region: Region, Log: cfg.Log,
+	}
+	if cfg.SpillAll {
+		storage.MemoryBytes = -1
+	}
+	if l.S3, err = objects.Start(storage); err != nil {
+		return nil, hint.Failed("see above", "start the embedded S3: %w", err)
+	}
+	l.S3.AddKey(l.key.AccessKeyID, l.key.SecretAccessKey)
+	if err := l.S3.CreateBucket(Bucket); err != nil {
+		return nil, err
+	}
+	if l.Lambda, err = sandbox.Start(l.functions(cfg)); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// unpack makes files of the bootstraps that are not, and has cfg name those
+// instead.
+func (l *Lab) unpack(cfg *Config) error {
+	cfg.Contenders = slices.Clone(cfg.Contenders)
+	for i, c := range cfg.Contenders {
+		if c.Embedded == nil {
+			continue
+		}
+		path := func(arch string) string { return filepath.Join(l.Dir, c.Name+"-"+arch, "bootstrap") }
+		for _, arch := range cfg.Architectures {
+			program, err := c.Embedded(arch)
+			if err != nil {
+				return hint.Failed(c.Help, "contender %s: %w", c.Name, err)
+			}
+			if err = os.Mkdir(filepath.Dir(path(arch)), 0o700); err == nil {
+				err = os.WriteFile(path(arch), program, 0o700)
+			}
+			if err != nil {
+				return hint.Failed("see TMPDIR's free space", "contender %s: unpack it: %w", c.Name, err)
+			}
+			if err := unix.Access(path(arch), unix.X_OK); err != nil { // of a file system mounted noexec
+				return hint.Failed("set TMPDIR to a folder that programs can be run from", "contender %s: run %s: %w", c.Name, path(arch), err)
+			}
+		}
+		cfg.Contenders[i].Path = path
+	}
+	return nil
+}
+
+// functions gives the sandbox's configuration, and notes the functions in
+// Targets.
+func (l *Lab) functions(cfg Config) sandbox.Config {
+	box := sandbox.Config{
+		Credentials: l.key, Region: Region, AccountID: Account, Dir: l.Dir, Log: cfg.Log,
+		ProcessEnv: func(string) (map[string]string, func()) { return l.processEnv() },
+	}
+	if cfg.NoLimits {
+		box.Limits = sandbox.LimitsNone
+	}
+	for _, c := range cfg.Contenders {
+		for _, arch := range cfg.Architectures {
+			for _, mb := range cfg.MemoriesMB {
+				t := trial.Target{
+					Function:  fmt.Sprintf("fanout-%s-%s-%d", c.Name, arch, mb),
+					Contender: c.Name, MemoryMB: mb, Arch: arch,
+				}
+				l.Targets = append(l.Targets, t)
+				box.Functions = append(box.Functions, sandbox.Function{
+					Name: t.Function, Bootstrap: c.Path(arch), Arch: arch, MemoryMB: mb, Timeout: cfg.Timeout,
+					Env: map[string]string{"BUCKET": Bucket},
+				})
+			}
+		}
+	}
+	return box
+}
+
+// processEnv lets one process into the embedded S3, under a key of its own:
+// bandwidth is counted by key.
+func (l *Lab) processEnv() (env map[string]string, release func()) {
+	id, secret := "ASIA"+rand.Text()[:16], rand.Text()
+	l.S3.AddKey(id, secret)
+	env = l.s3Env()
+	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env["AWS_SESSION_TOKEN"] = id, secret, "sandbox"
+	env["SSL_CERT_FILE"] = l.S3.CAFile()
+	return env, func() { l.S3.RemoveKey(id) }
+}
+
+func (l *Lab) s3Env() map[string]string {
+	return map[string]string{
+		"AWS_ENDPOINT_URL_S3":       l.S3.URL(),
+		"AWS_CA_BUNDLE":             l.S3.CAFile(),
+		"AWS_EC2_METADATA_DISABLED": "true",
+	}
+}
+
+// Exports is the environment that a client on this machine needs to use the
+// lab.
+func (l *Lab) Exports() map[string]string {
+	env := l.s3Env()
+	env["AWS_ENDPOINT_URL_LAMBDA"] = l.Lambda.URL()
+	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = l.key.AccessKeyID, l.key.SecretAccessKey
+	env["AWS_REGION"], env["AWS_DEFAULT_REGION"] = Region, Region
+	return env
+}
+
+// Client speaks to the sandbox as it would to AWS.
+func (l *Lab) Client() *awslambda.Client {
+	return awslambda.New(awslambda.Options{
+		BaseEndpoint: aws.String(l.Lambda.URL()),
+		Region:       Region,
+		Credentials:  credentials.NewStaticCredentialsProvider(l.key.AccessKeyID, l.key.SecretAccessKey, ""),
+		Retryer:      aws.NopRetryer{}, // a second try of an invocation would hide the first
+	})
+}
+
+// S3Client speaks to the embedded S3, with the same key as [Lab.Client].
+func (l *Lab) S3Client() *s3.Client { return l.S3.Client(l.key.AccessKeyID, l.key.SecretAccessKey) }
+
+// Seed puts the corpus into the bucket. progress may be nil; its calls may come
+// from several goroutines. The error has a hint.
+func (l *Lab) Seed(ctx context.Context, progress func(done, total int)) error {
+	if _, err := l.corpus.Put(ctx, l.S3Client(), Bucket, progress); err != nil {
+		if ctx.Err() != nil {
+			return hint.Failed("nothing was measured yet", "interrupted")
+		}
+		return hint.Failed("see TMPDIR's free space", "seed the bucket: %w", err)
+	}
+	return nil
+}
+
+// Close ends every process and removes every file, port and cgroup.
+func (l *Lab) Close() error {
+	var errs []error
+	if l.Lambda != nil {
+		errs = append(errs, l.Lambda.Close())
+	}
+	if l.S3 != nil {
+		errs = append(errs, l.S3.Close())
+	}
+	if l.Dir != "" {
+		errs = append(errs, os.RemoveAll(l.Dir))
+	}
+	return errors.Join(errs...)
+}
+
+// dirPrefix and a process number name a lab's temporary folder.
+const dirPrefix = "fanout-lab-"
+
+// sweep removes the folders of labs that were killed before they could. What
+// cannot be removed is left: it may be another user's.
+func sweep() {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
+	for _, dir := range dirs {
+		digits, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
+		pid, err := strconv.Atoi(digits)
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}

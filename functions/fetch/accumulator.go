@@ -1,0 +1,99 @@
+package fetch
+
+import "strconv"
+
+// accumulator adds up what one worker has read; at the end all of them are
+// merged. It is the [Sink] of the body being read.
+type accumulator struct {
+	finder *finder // nil: only count
+	crc    uint32  // of the current body
+
+	objects   int
+	bytes     int64
+	retries   int
+	digest    Digest
+	firstByte latencies
+
+	matched bool
+	match   item // the earliest in list order
+
+	failures int
+	failed   item // the earliest in list order
+	failure  error
+}
+
+func newAccumulator(find *string) *accumulator {
+	a := &accumulator{}
+	if find != nil {
+		a.finder = newFinder(*find)
+	}
+	return a
+}
+
+// Write takes the next bytes of the current body.
+func (a *accumulator) Write(p []byte) (int, error) {
+	a.crc = BodyCRC(a.crc, p)
+	if a.finder != nil {
+		a.finder.write(p)
+	}
+	return len(p), nil
+}
+
+// Reset begins a body.
+func (a *accumulator) Reset() {
+	a.crc = 0
+	if a.finder != nil {
+		a.finder.reset()
+	}
+}
+
+// add counts the current body in.
+func (a *accumulator) add(it item, r Read) {
+	a.objects++
+	a.bytes += r.Bytes
+	a.digest.Add(it.key, a.crc)
+	a.firstByte.add(r.FirstByte)
+	if a.finder != nil && a.finder.found {
+		a.matchAt(it)
+	}
+}
+
+func (a *accumulator) matchAt(it item) {
+	if !a.matched || it.index < a.match.index {
+		a.matched, a.match = true, it
+	}
+}
+
+func (a *accumulator) fail(it item, err error) {
+	if a.failures == 0 || it.index < a.failed.index {
+		a.failed, a.failure = it, err
+	}
+	a.failures++
+}
+
+func (a *accumulator) merge(other *accumulator) {
+	a.objects += other.objects
+	a.bytes += other.bytes
+	a.retries += other.retries
+	a.digest.Merge(other.digest)
+	a.firstByte.merge(&other.firstByte)
+	if other.matched {
+		a.matchAt(other.match)
+	}
+	if other.failures > 0 {
+		if a.failures == 0 || other.failed.index < a.failed.index {
+			a.failed, a.failure = other.failed, other.failure
+		}
+		a.failures += other.failures
+	}
+}
+
+func (a *accumulator) result(find bool) string {
+	switch {
+	case !find:
+		return strconv.Itoa(a.objects)
+	case a.matched:
+		return a.match.key
+	}
+	return NotFound
+}

@@ -1,0 +1,158 @@
+package lean
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"fanout/functions/fetch"
+)
+
+// TestBackoff: before retry n a request waits a random time up to
+// backoffBase·2ⁿ, and never more than backoffMost. The bubble's clock makes the
+// waits exact.
+func TestBackoff(t *testing.T) {
+	const requests = 200
+	var times [][]time.Time // by request, of its attempts
+	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
+		last := len(times) - 1
+		times[last] = append(times[last], time.Now())
+		refuses(503, "SlowDown")(w, r)
+	}, func(t *testing.T, b *bubble) {
+		b.budget.left.Store(1 << 40)
+		for range requests {
+			times = append(times, nil)
+			if _, err := b.Get(t.Context(), "bucket", "key", &memory{}); err == nil {
+				t.Fatal("no error")
+			}
+		}
+	})
+	for retry, bound := range []time.Duration{
+		50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond,
+		1600 * time.Millisecond, 2 * time.Second, 2 * time.Second, 2 * time.Second,
+	} {
+		least, most := time.Hour, time.Duration(0)
+		for _, of := range times {
+			if len(of) != defaultTries {
+				t.Fatalf("%d attempts at a request", len(of))
+			}
+			wait := of[retry+1].Sub(of[retry])
+			least, most = min(least, wait), max(most, wait)
+		}
+		// Of 200 waits drawn evenly below the bound, all are above or all below
+		// its half once in 10⁶⁰ runs.
+		if least > bound/2 || most < bound/2 || most >= bound {
+			t.Errorf("retry %d: waits of %v to %v, want some of 0 to %v", retry+1, least, most, bound)
+		}
+	}
+}
+
+// TestRetryEnds guards the bounds that are not the number of tries.
+func TestRetryEnds(t *testing.T) {
+	elsewhere := func(w http.ResponseWriter, r *http.Request) {
+		region := "eu-west-1" // and from there back again, for ever
+		if strings.Contains(r.Header.Get("Authorization"), "/eu-west-1/") {
+			region = "us-east-1"
+		}
+		refuses(301, "PermanentRedirect", "x-amz-bucket-region", region)(w, r)
+	}
+	for _, tt := range []struct {
+		name    string
+		answer  http.HandlerFunc
+		errType string
+		asked   int32
+		left    int64 // of the budget
+	}{
+		{"two regions that name each other", elsewhere, "PermanentRedirect", 1 + maxRedirects, budgetSize},
+		{"credentials that stay expired", refuses(400, "ExpiredToken"), fetch.AccessDenied, 2, budgetSize},
+		{"what S3 refuses for good costs nothing", refuses(404, "NoSuchKey"), fetch.NoSuchKey, 1, budgetSize},
+		{"each retry costs", refuses(503, "SlowDown"), fetch.SlowDown, defaultTries, budgetSize - (defaultTries-1)*retryCost},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			handler, asked := respond(tt.answer)
+			inBubble(t, handler, func(t *testing.T, b *bubble) {
+				_, err := b.Get(t.Context(), "bucket", "key", &memory{})
+				typed := (*fetch.Error)(nil)
+				if !errors.As(err, &typed) || typed.Type != tt.errType || asked.Load() != tt.asked || b.budget.left.Load() != tt.left {
+					t.Errorf("error %v after %d requests, %d left; want %s after %d with %d",
+						err, asked.Load(), b.budget.left.Load(), tt.errType, tt.asked, tt.left)
+				}
+			})
+		})
+	}
+}
+
+// TestBudgetRefund: an object read gives back, never beyond the full budget.
+func TestBudgetRefund(t *testing.T) {
+	inBubble(t, says("x"), func(t *testing.T, b *bubble) {
+		for _, tt := range []struct{ left, want int64 }{{100, 101}, {budgetSize - 1, budgetSize}, {budgetSize, budgetSize}} {
+			b.budget.left.Store(tt.left)
+			if _, err := b.Get(t.Context(), "bucket", "key", &memory{}); err != nil || b.budget.left.Load() != tt.want {
+				t.Errorf("%d left became %d, want %d; %v", tt.left, b.budget.left.Load(), tt.want, err)
+			}
+		}
+	})
+}
+
+// TestStaleOnce: a reused connection that the other end had closed costs no
+// wait and no budget, but only the first of a request: after that it is a failure
+// as any other.
+func TestStaleOnce(t *testing.T) {
+	n := 0
+	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
+		if n++; n == 1 || n == 4 {
+			says("x")(w, r)
+			return
+		}
+		raw("")(w, r)
+	}, func(t *testing.T, b *bubble) {
+		if _, err := b.Get(t.Context(), "bucket", "key", &memory{}); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		r, err := b.Get(t.Context(), "bucket", "key", &memory{}) // stale, then a new connection without a response
+		if err != nil || r.Retries != 2 || b.budget.left.Load() != budgetSize-retryCost+refund {
+			t.Errorf("%+v, %v, %d left", r, err, b.budget.left.Load())
+		}
+		if time.Since(start) > backoffBase<<2 {
+			t.Errorf("took %v", time.Since(start))
+		}
+	})
+}
+
+// TestShortLived: credentials that are nearly over as they come are used for a
+// second at a time, not for each request anew.
+func TestShortLived(t *testing.T) {
+	provider := &counted{lasts: 30 * time.Second}
+	inBubble(t, says("x"), func(t *testing.T, b *bubble) {
+		for _, step := range []struct {
+			wait time.Duration
+			want int32
+		}{{0, 1}, {0, 1}, {2 * time.Second, 2}, {0, 2}} {
+			time.Sleep(step.wait) // the bubble's clock
+			if _, err := b.Get(t.Context(), "bucket", "key", &memory{}); err != nil || provider.n.Load() != step.want {
+				t.Errorf("asked %d times, want %d; %v", provider.n.Load(), step.want, err)
+			}
+		}
+	}, func(c *Config) { c.Credentials = provider })
+}
+
+// TestCredentialsFail: a provider's failure is the caller's to know, not S3's to
+// be asked about.
+func TestCredentialsFail(t *testing.T) {
+	broken := errors.New("no role")
+	handler, asked := respond(says("x"))
+	inBubble(t, handler, func(t *testing.T, b *bubble) {
+		r, err := b.Get(t.Context(), "bucket", "key", &memory{})
+		if !errors.Is(err, broken) || r.Retries != 0 || asked.Load() != 0 {
+			t.Errorf("%+v, %v, %d requests", r, err, asked.Load())
+		}
+	}, func(c *Config) {
+		c.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, broken })
+	})
+}
