@@ -61,8 +61,6 @@ func (p *process) invoke(ctx context.Context, inv *invocation, cold bool) (outco
 		} else if over {
 			return e.end(false)
 		}
-	} else if err := p.trimLog(); err != nil {
-		return outcome{}, e.abandon(fmt.Errorf("empty the log of function %s: %w", p.conf.Name, err))
 	}
 	return e.run(ctx, cold)
 }
@@ -106,7 +104,7 @@ func (e *execution) init(ctx context.Context) (over bool, err error) {
 				}
 			}
 		}
-		if e.initLog, err = p.readLog(); err != nil {
+		if e.initLog, err = p.log.take(); err != nil {
 			return false, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 		}
 		if n := len(e.initLog); n > 0 && e.initLog[n-1] != '\n' {
@@ -303,7 +301,7 @@ func (e *execution) end(keep bool) (outcome, error) {
 		p.kill()
 		<-p.exited
 	}
-	lines, err := p.readLog()
+	lines, err := p.log.take()
 	if err != nil {
 		return outcome{}, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -98,6 +97,7 @@ type process struct {
 	server  *http.Server
 	home    string // its folder
 	release func() // of Config.ProcessEnv
+	log     *processLog
 	spawned time.Time
 
 	next   chan *invocation
@@ -110,11 +110,10 @@ type process struct {
 	readyAt    time.Time
 	settled    chan struct{} // of the invocation that extensions are at
 	extensions []*extension
-	log        *os.File // nil after the end
-	logSeen    int64    // how far the log has been read
-	rest       []byte   // what was not, at the end
+	logSeen    int64  // how far the log has been read
+	rest       []byte // what was not, at the end
 
-	exited chan struct{} // closed after the end; then final and rest are set
+	exited chan struct{} // closed after the end; then final is set
 	final  struct {
 		at    time.Time
 		state *os.ProcessState
@@ -150,11 +149,10 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() error { return os.RemoveAll(p.home) })
-	p.log, err = os.OpenFile(filepath.Join(p.home, "log"), os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if p.log, err = newProcessLog(); err != nil {
 		return nil, err
 	}
-	undo = append(undo, p.log.Close)
+	undo = append(undo, func() error { return errors.Join(p.log.write.Close(), p.log.close()) })
 	address, stop, err := p.serveRuntimeAPI()
 	if err != nil {
 		return nil, err
@@ -172,6 +170,14 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		return nil, err
 	}
 	s.log.Debug("process started", "function", conf.Name, "pid", p.cmd.Process.Pid)
+	if err := p.log.write.Close(); err != nil { // the process has it
+		s.log.Warn("close the log of a process", "function", conf.Name, "error", err)
+	}
+	go func() {
+		if err := p.log.follow(); err != nil {
+			s.log.Warn("read the log of a process", "function", conf.Name, "error", err)
+		}
+	}()
 	go p.supervise()
 	return p, nil
 }
@@ -223,7 +229,7 @@ func (p *process) start(env []string) (err error) {
 func (p *process) startIn(env []string, attr *syscall.SysProcAttr, held bool) error {
 	p.cmd = &exec.Cmd{
 		Path: p.fn.command[0], Args: p.fn.command, Dir: filepath.Dir(p.fn.code.path), Env: env,
-		Stdout: p.log, Stderr: p.log, SysProcAttr: attr,
+		Stdout: p.log.write, Stderr: p.log.write, SysProcAttr: attr,
 	}
 	start := func() error { return p.sb.forker.do(p.cmd.Start) }
 	if p.group != nil {
@@ -275,13 +281,7 @@ func (p *process) supervise() {
 		p.final.oom, errs[2] = p.group.OOMKilled()
 		warn("read the last figures of a cgroup", errors.Join(errs[:]...))
 	}
-	rest, err := p.readLog()
-	warn("read the log of a process", err)
-	p.mu.Lock()
-	p.rest = rest
-	warn("close the log of a process", p.log.Close())
-	p.log = nil
-	p.mu.Unlock()
+	warn("close the log of a process", p.log.close())
 	close(p.exited)
 
 	p.sb.drop(p)
@@ -314,49 +314,6 @@ func (p *process) kill() {
 	if err != nil {
 		p.sb.log.Warn("kill a process", "function", p.conf.Name, "error", err)
 	}
-}
-
-// logTail is how much of a log Lambda gives with an invocation.
-const logTail = 4 << 10
-
-// readLog gives what the process has written since it was last read; of more
-// than a log tail, the end.
-func (p *process) readLog() ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.log == nil {
-		rest := p.rest
-		p.rest = nil
-		return rest, nil
-	}
-	info, err := p.log.Stat()
-	if err != nil {
-		return nil, err
-	}
-	from := max(p.logSeen, info.Size()-logTail)
-	buf := make([]byte, info.Size()-from)
-	n, err := p.log.ReadAt(buf, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	p.logSeen = info.Size()
-	return buf[:n], nil
-}
-
-// trimLog empties the log of an idle process if all of it has been read: what
-// came since then belongs to the next invocation.
-func (p *process) trimLog() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.log == nil || p.logSeen == 0 {
-		return nil
-	}
-	info, err := p.log.Stat()
-	if err != nil || info.Size() != p.logSeen {
-		return err
-	}
-	p.logSeen = 0
-	return p.log.Truncate(0)
 }
 
 // cpu is the CPU time so far, or all of it when the process ended.
