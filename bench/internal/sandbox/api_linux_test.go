@@ -261,8 +261,10 @@ func TestSignature(t *testing.T) {
 		// The base case, without which the others prove nothing.
 		{"right", testCredentials, "lambda", testRegion, 0, nil, 200, ""},
 		// What an attacker who knows the key's name has.
-		{"secret", other(func(c *aws.Credentials) { c.SecretAccessKey = "guess" }), "lambda", testRegion, 0, nil, 403, "InvalidSignatureException"},
-		{"key", other(func(c *aws.Credentials) { c.AccessKeyID = "AKIAOTHER" }), "lambda", testRegion, 0, nil, 403, "UnrecognizedClientException"},
+		{"secret", other(func(c *aws.Credentials) { c.SecretAccessKey = "guess" }), "lambda", testRegion, 0,
+			nil, 403, "InvalidSignatureException"},
+		{"key", other(func(c *aws.Credentials) { c.AccessKeyID = "AKIAOTHER" }), "lambda", testRegion, 0,
+			nil, 403, "UnrecognizedClientException"},
 		{"token", other(func(c *aws.Credentials) { c.SessionToken = "stale" }), "lambda", testRegion, 0, nil, 403, "UnrecognizedClientException"},
 		{"no token", other(func(c *aws.Credentials) { c.SessionToken = "" }), "lambda", testRegion, 0, nil, 403, "UnrecognizedClientException"},
 		// A signature for something else.
@@ -273,15 +275,22 @@ func TestSignature(t *testing.T) {
 		{"future", testCredentials, "lambda", testRegion, 6 * time.Minute, nil, 403, "InvalidSignatureException"},
 		{"skew", testCredentials, "lambda", testRegion, -4 * time.Minute, nil, 200, ""},
 		// No signature, or not one.
-		{"unsigned", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.Header.Del("Authorization") }, 403, "MissingAuthenticationTokenException"},
-		{"basic", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.SetBasicAuth("a", "b") }, 403, "IncompleteSignatureException"},
+		{"unsigned", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.Header.Del("Authorization") }, 403, "MissingAuthenticationTokenException"},
+		{"basic", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.SetBasicAuth("a", "b") }, 403, "IncompleteSignatureException"},
 		// A signed request that was changed on its way.
-		{"body", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"mode":"exit"}`)) }, 403, "InvalidSignatureException"},
-		{"path", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.URL.Path = strings.Replace(r.URL.Path, "probe", "probf", 1) }, 403, "InvalidSignatureException"},
-		{"query", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.URL.RawQuery = "Qualifier=1" }, 403, "InvalidSignatureException"},
-		{"signed header", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.Header.Set("X-Amz-Invocation-Type", "Event") }, 403, "InvalidSignatureException"},
+		{"body", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"mode":"exit"}`)) }, 403, "InvalidSignatureException"},
+		{"path", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.URL.Path = strings.Replace(r.URL.Path, "probe", "probf", 1) }, 403, "InvalidSignatureException"},
+		{"query", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.URL.RawQuery = "Qualifier=1" }, 403, "InvalidSignatureException"},
+		{"signed header", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.Header.Set("X-Amz-Invocation-Type", "Event") }, 403, "InvalidSignatureException"},
 		// One that Lambda acts on, but that the caller did not sign.
-		{"added header", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.Header.Set("X-Amz-Log-Type", "Tail") }, 403, "InvalidSignatureException"},
+		{"added header", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.Header.Set("X-Amz-Log-Type", "Tail") }, 403, "InvalidSignatureException"},
 		// A signed header named twice, which would pay for one that is not signed.
 		{"named twice", testCredentials, "lambda", testRegion, 0, func(r *http.Request) {
 			r.Header.Set("X-Amz-Log-Type", "Tail")

@@ -265,6 +265,9 @@ func (p *process) supervise() {
 	stop()
 	p.final.state = p.cmd.ProcessState
 	p.kill() // what it has started itself
+	if p.group == nil {
+		p.sb.killStrays(func(home string) bool { return home == p.home })
+	}
 
 	// An answer that it sent just before its end is still to be read.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(p.sb.ctx), time.Second)

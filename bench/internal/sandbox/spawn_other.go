@@ -34,3 +34,11 @@ func rusage(state *os.ProcessState) (time.Duration, int64) {
 }
 
 func exitText(state *os.ProcessState) string { return state.String() }
+
+func ownDir(string) (string, *os.File, error) {
+	return "", nil, errNotLinux
+}
+
+func (*Sandbox) sweep(string) {}
+
+func (*Sandbox) killStrays(func(string) bool) {}

@@ -23,6 +23,7 @@ type parent1 struct {
 	cpu, cpuacct, memory string   // this sandbox's folder in each
 	count                atomic.Int64
 	name                 string
+	locks                []*os.File // of its folders
 }
 
 func newParent1(fork Fork, own membership, mounts map[string]mount) (*parent1, error) {
@@ -47,9 +48,11 @@ func newParent1(fork Fork, own membership, mounts map[string]mount) (*parent1, e
 	}
 	for _, base := range c.own {
 		sweep(base)
-		if err := os.Mkdir(filepath.Join(base, c.name), 0o755); err != nil {
+		lock, err := makeOwn(filepath.Join(base, c.name))
+		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
+		c.locks = append(c.locks, lock)
 	}
 	return c, nil
 }
@@ -94,6 +97,9 @@ func (c *parent1) Close() error {
 	var errs []error
 	for _, dir := range c.Dirs() {
 		errs = append(errs, removeGroup(dir, func() error { return nil }))
+	}
+	for _, lock := range c.locks {
+		errs = append(errs, lock.Close())
 	}
 	return errors.Join(errs...)
 }

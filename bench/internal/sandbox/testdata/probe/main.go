@@ -154,7 +154,7 @@ func handle(ctx context.Context, e event) (result, error) {
 		time.Sleep(time.Hour)
 	case "spawn": // a child that leaves the process group and outlives us
 		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = []string{"PROBE_INIT=never"}
+		cmd.Env = append(os.Environ(), "PROBE_INIT=never")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := cmd.Start(); err != nil {
 			return r, err
