@@ -342,6 +342,10 @@ func (s *Sandbox) quota(memoryMB int) float64 {
 	return min(lambda.VCPU(memoryMB), s.cpus)
 }
 
+// memoryLimit is how much a function of memoryMB may use, in bytes, where there
+// are limits.
+func (s *Sandbox) memoryLimit(memoryMB int) int64 { return min(int64(memoryMB)<<20, s.memory) }
+
 // held says what holds a process of a function of memoryMB: the limits in
 // force, and where they are less than the memory size.
 func (s *Sandbox) held(memoryMB int) lambda.Limits {
@@ -352,8 +356,8 @@ func (s *Sandbox) held(memoryMB int) lambda.Limits {
 	if s.cpus < lambda.VCPU(memoryMB) {
 		l.VCPU = math.Floor(s.cpus*1000) / 1000
 	}
-	if s.memory < int64(memoryMB)<<20 {
-		l.MemoryMB = int(s.memory >> 20)
+	if limit := s.memoryLimit(memoryMB); limit < int64(memoryMB)<<20 {
+		l.MemoryMB = int(limit >> 20)
 	}
 	return l
 }

@@ -195,7 +195,7 @@ func TestGroup2Files(t *testing.T) {
 	if got, err := g.Peak(); err != nil || got != 40<<20 {
 		t.Errorf("peak %d, %v", got, err)
 	}
-	if got, err := g.OOMKilled(); err != nil || !got {
+	if got, err := g.OOMKills(); err != nil || got != 1 {
 		t.Errorf("oom %v, %v", got, err)
 	}
 	if got, err := g.PIDs(); err != nil || len(got) != 2 || got[1] != 34 {

@@ -223,9 +223,8 @@ func (g *group1) CPU() (time.Duration, error) {
 
 func (g *group1) Peak() (int64, error) { return readInt(g.memory, "memory.max_usage_in_bytes") }
 
-func (g *group1) OOMKilled() (bool, error) {
-	n, err := readKey(g.memory, "memory.oom_control", "oom_kill")
-	return n > 0, err
+func (g *group1) OOMKills() (int64, error) {
+	return readKey(g.memory, "memory.oom_control", "oom_kill")
 }
 
 func (g *group1) PIDs() ([]int, error) { return readPids(g.cpuDir) }

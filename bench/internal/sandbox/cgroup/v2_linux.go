@@ -202,10 +202,7 @@ func (g *group2) Peak() (int64, error) {
 	return n, err
 }
 
-func (g *group2) OOMKilled() (bool, error) {
-	n, err := readKey(g.dir, "memory.events", "oom_kill")
-	return n > 0, err
-}
+func (g *group2) OOMKills() (int64, error) { return readKey(g.dir, "memory.events", "oom_kill") }
 
 func (g *group2) PIDs() ([]int, error) { return readPids(g.dir) }
 
