@@ -89,7 +89,11 @@ var errInterrupted = errors.New("interrupted")
 // prepare makes what a runner remembers.
 func (r *Runner) prepare() {
 	if r.control == nil {
-		r.control, r.warmed = deployed.NewControl(r.Lambda), map[string]map[string]int{}
+		var pace float64
+		if r.Header.Backend == AWS {
+			pace = deployed.CallsPerSecond
+		}
+		r.control, r.warmed = deployed.NewControl(r.Lambda, pace), map[string]map[string]int{}
 		r.failing, r.notCold = map[string]int{}, map[string]bool{}
 	}
 	if r.pause == nil {
@@ -178,6 +182,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	if endErr := writeLine(r.Out, r.end(err)); endErr != nil {
 		err = errors.Join(err, fmt.Errorf("write results: %w", endErr))
+	}
+	if err != nil && undoErr != nil {
+		return fmt.Errorf("%w; %w", err, undoErr)
 	}
 	return errors.Join(err, undoErr)
 }
