@@ -54,6 +54,10 @@ AWKWARD = GOFLAGS='-mod=mod -tags=awkward -race' GOWORK=off GOOS=windows GOARCH=
 package: ## build the Lambda packages, x86_64 and arm64, as zips in build/
 	go run ./functions/cmd/package -o build fetch fetch-lean
 
+.PHONY: release
+release: ## write the release to build/release: archives for linux/amd64 and arm64, SBOMs, checksums
+	.ci/release
+
 .PHONY: test
 test: ## run all tests, with the race detector
 	go test -race $(foreach m,$(MODULES),./$(m)/...)
@@ -71,9 +75,17 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 	.venv/awscli/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+.PHONY: test-release
+test-release: release ## run the release's command where there is nothing else (needs qemu-user-static)
+	go test -count=1 -tags archive -run Archive ./bench
+
 .PHONY: test-page
 test-page: ## look at the report's page in Chromium (needs chromium)
 	go test -count=1 -tags chromium -run Chromium ./bench/internal/report/page
+
+.PHONY: pictures
+pictures: ## draw README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
+	FANOUT_RESULTS=$(abspath $(RESULTS)) go test -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds

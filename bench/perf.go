@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/perf"
@@ -29,7 +30,7 @@ func perfCommand() *cobra.Command {
 	var pf perfFlags
 	c := &cobra.Command{
 		Use:   "perf",
-		Short: "Compare the S3 clients with each other and with what they could cost at best",
+		Short: "Compare the S3 clients with each other, and with the best case",
 		Long: `Compare the S3 clients, interleaved in rounds, on this machine:
 
   clients  stock, tuned, lean and a net/http baseline that does not sign, at
@@ -103,7 +104,7 @@ func (pf *perfFlags) parse() error {
 	pf.Own = ownContender()
 	baseline := lab.Contender{
 		Name: "baseline", Help: "make perf builds it",
-		Path: func(string) string { return filepath.Join(buildFolder(), "baseline", "bootstrap") },
+		Path: func(string) string { return bootstrap.Path("baseline") },
 	}
 	others, err := parseContenders(pf.contenders)
 	if err != nil {

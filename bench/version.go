@@ -65,9 +65,10 @@ func (b buildNote) print(w io.Writer) error {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Say which build this is: version, commit, date, Go, platform",
-		Args:  noArguments,
+		Use:     "version",
+		Short:   "Say which build this is: version, commit, date, Go, platform",
+		Example: `  fanout version`,
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			info, _ := debug.ReadBuildInfo() // nil where there is none
 			return readBuild(version, commit, date, info).print(c.OutOrStdout())

@@ -2,7 +2,6 @@ package perf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -47,7 +46,7 @@ func runAutoOn(ctx context.Context, o *Options, f *failures, network objects.Net
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = s.end(err) }()
 	s.header.Plan.Clients, s.header.Plan.Concurrencies = []string{store.Lean}, append([]int{trial.Auto}, autoFixed...)
 	runner, err := s.runner(ctx)
 	if err != nil {

@@ -3,7 +3,6 @@ package perf
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -26,7 +25,7 @@ func runClients(ctx context.Context, o *Options, f *failures) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = s.end(err) }()
 	s.header.Plan.Clients = []string{store.Stock, store.Tuned, store.Lean}
 	runner, err := s.runner(ctx)
 	if err != nil {

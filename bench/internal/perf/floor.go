@@ -50,7 +50,7 @@ func runFloor(ctx context.Context, o *Options, f *failures) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = s.end(err) }()
 	s.header.Plan.Clients = []string{store.Lean}
 	runner, err := s.runner(ctx)
 	if err != nil {

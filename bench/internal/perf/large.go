@@ -2,7 +2,6 @@ package perf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -37,7 +36,7 @@ func runLarge(ctx context.Context, o *Options, f *failures) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = s.end(err) }()
 	workers, rounds := min(o.Workers, largeWorkers), min(o.Rounds, mostRounds)
 	s.header.Plan.Clients, s.header.Plan.Concurrencies, s.header.Plan.Invocations = []string{store.Lean}, []int{workers}, rounds
 	manyRunner, err := s.runner(ctx)

@@ -25,13 +25,14 @@ type session struct {
 	header      trial.Header
 	expected    trial.Expected
 	files       []io.Closer
+	writers     []*trial.Writer
 	competitors []*competitor
 	step        trial.Step
 	before      time.Time // when the last invocation ended
 }
 
 // openSession starts a lab in which everybody may read, and puts the corpus. What
-// cfg leaves out is every experiment's. The caller closes the session.
+// cfg leaves out is every experiment's. The caller ends the session.
 func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (_ *session, err error) {
 	cfg.Contenders = append([]lab.Contender{o.Own}, cfg.Contenders...)
 	cfg.Architectures, cfg.Timeout = []string{lambda.HostArchitecture()}, 15*time.Minute
@@ -43,7 +44,7 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 	s := &session{Lab: l, options: o, failures: f, header: o.Header, expected: trial.Expect(cfg.Corpus, false)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Close())
+			err = s.end(err)
 		}
 	}()
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil { // before what takes long
@@ -74,13 +75,15 @@ func (s *session) runner(ctx context.Context) (*trial.Runner, error) {
 }
 
 // file makes a result file in a folder of this name, with the header as it
-// stands by then. The session closes it.
+// stands by then. The session's end closes it.
 func (s *session) file(name string, header trial.Header) (*trial.Writer, error) {
 	out, err := s.create(name, trial.FileName)
 	if err != nil {
 		return nil, err
 	}
-	return trial.NewWriter(out, header)
+	w, err := trial.NewWriter(out, header)
+	s.writers = append(s.writers, w)
+	return w, err
 }
 
 func (s *session) create(name, file string) (*os.File, error) {
@@ -96,9 +99,14 @@ func (s *session) create(name, file string) (*os.File, error) {
 	return out, nil
 }
 
-// Close ends the lab and closes the files.
-func (s *session) Close() error {
-	errs := []error{s.Lab.Close()}
+// end closes the lab, and the files with a line that says why they end: with
+// err, which is part of what it returns.
+func (s *session) end(err error) error {
+	errs := []error{err}
+	for _, w := range s.writers {
+		errs = append(errs, w.End(err))
+	}
+	errs = append(errs, s.Lab.Close())
 	for _, f := range s.files {
 		errs = append(errs, f.Close())
 	}
