@@ -98,8 +98,9 @@ func (r room) String() string {
 // parseRooms reads the drawing: lines like "bench: imports bench/internal/hint",
 // or "imports nothing". An indented line continues the one before.
 func parseRooms(text string) ([]room, error) {
-	_, drawing, found := strings.Cut(text, "\n"+drawingOf+"\n")
-	if drawing, _, found = strings.Cut(drawing, "\n```"); !found {
+	_, drawing, _ := strings.Cut(text, "\n"+drawingOf+"\n")
+	drawing, _, ended := strings.Cut(drawing, "\n```")
+	if !ended {
 		return nil, fmt.Errorf("no block that begins with %s", drawingOf)
 	}
 	var rooms []room

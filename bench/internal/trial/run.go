@@ -42,7 +42,7 @@ func Expect(spec corpus.Spec, count bool) Expected {
 // and after it.
 type Step struct {
 	Done, Total int           // invocations that give a result line; warm-ups are not counted
-	Left        time.Duration // forecast from what was measured so far, warm-ups included
+	Left        time.Duration // forecast from what was measured so far, warm-ups included; 0: unknown, or none
 	Setting     Setting
 	Start       string
 	Last        *Result
