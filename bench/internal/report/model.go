@@ -243,8 +243,13 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 		if r.Stats != nil {
 			row.Chosen = r.Stats.Concurrency
 		}
+		if r.Start == trial.Unknown {
+			continue // neither a cold start's figures nor a warm one's
+		}
 		if r.Start == trial.Cold {
-			initial = append(initial, r.InitMS)
+			if r.InitMS > 0 { // an INIT of over 10 s is within the duration
+				initial = append(initial, r.InitMS)
+			}
 			first = append(first, r.DurationMS)
 			cold = append(cold, r.InitMS+r.DurationMS)
 			continue
@@ -320,7 +325,7 @@ func percentile(values []float64, percent float64) Percentile {
 func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 	var warm, cold, billed, settable []float64
 	for _, res := range results {
-		if !res.OK {
+		if !res.OK || res.Start == trial.Unknown {
 			continue
 		}
 		bill, err := p.Invocation(r.used(res))
