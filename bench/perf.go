@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
@@ -28,6 +29,7 @@ import (
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 	"fanout/functions/store"
 )
 
@@ -50,7 +52,7 @@ func perfCommand() *cobra.Command {
 	var pf perfFlags
 	c := &cobra.Command{
 		Use:   "perf",
-		Short: "Compare the S3 clients with each other and with what they could cost at best",
+		Short: "Compare the S3 clients with each other, and with the best case",
 		Long: `Compare the S3 clients, interleaved in rounds, one process tree:
 
   clients  stock, tuned, lean and a net/http baseline that does not sign, at
@@ -189,7 +191,7 @@ func (p *perfLab) measure(ctx context.Context, s trial.Setting, round int, to *s
 func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	memories := pf.sizes(128, 512, 1769)
 	p, err := pf.open(ctx, stderr, objects.S3Standard, memories, corpus.Default(), func(lf *labFlags) {
-		lf.contenders = append([]string{"baseline=" + filepath.Join(buildFolder(), "baseline", "bootstrap")}, pf.contenders...)
+		lf.contenders = append([]string{"baseline=" + bootstrap.Path("baseline")}, pf.contenders...)
 	})
 	if p != nil {
 		defer func() { err = errors.Join(err, p.Close()) }()
@@ -205,7 +207,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 	var all []*competitor
 	for _, t := range p.runner.Targets {
 		names := []string{store.Stock, store.Tuned, store.Lean}
-		if t.Contender != goContender {
+		if t.Contender != outputs.GoContender {
 			names = []string{t.Contender}
 		}
 		for _, name := range names {
@@ -213,7 +215,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 			switch {
 			case t.Published:
 				s = trial.Setting{Target: t}
-			case t.Contender != goContender:
+			case t.Contender != outputs.GoContender:
 				s.Client = "" // its own
 			}
 			all = append(all, &competitor{name: name, setting: s})
