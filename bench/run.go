@@ -168,6 +168,8 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		return hint.Failed(help, "interrupted")
 	case runErr != nil && ctx.Err() != nil: // and something could not be undone
 		return hint.Failed(help, "interrupted: %w", runErr)
+	case errors.Is(runErr, trial.ErrNothingRead):
+		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/", "%w", runErr)
 	case runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer):
 		return hint.Failed(help, "%w", runErr)
 	}

@@ -76,11 +76,15 @@ const restoreWithin = 30 * time.Second
 // ErrWrongAnswer ends a run in which at least one answer was not true.
 var ErrWrongAnswer = errors.New("wrong answer")
 
+// ErrNothingRead ends a run before it begins: there is no object to measure.
+var ErrNothingRead = errors.New("no object read")
+
 // Probe asks each contender's largest function once, with the published event,
 // and writes into its targets what the answer tells: Published where there are
 // no stats, and in Clients the contender's own client where that is none of
 // this repository's, which then is the only one to ask it for. An error of the
-// function itself leaves its contender unmarked: the run will show it.
+// function itself leaves its contender unmarked: the run will show it. A
+// function that read nothing is [ErrNothingRead].
 func (r *Runner) Probe(ctx context.Context) error {
 	largest := map[string]Target{}
 	for _, t := range r.Targets {
@@ -97,6 +101,9 @@ func (r *Runner) Probe(ctx context.Context) error {
 			continue
 		}
 		stats := got.response.Stats
+		if got.failure == nil && (stats != nil && stats.Objects == 0 || stats == nil && r.Header.Plan.Count && got.response.Result == "0") {
+			return fmt.Errorf("%w: bucket %s, prefix %q", ErrNothingRead, r.Bucket, r.Header.Corpus.Prefix)
+		}
 		for i := range r.Targets {
 			switch t := &r.Targets[i]; {
 			case t.Contender != contender:
