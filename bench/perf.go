@@ -61,7 +61,8 @@ which fanout report reads as well. --from prints such a folder again.`,
 	f.IntVar(&pf.Workers, "concurrency", 64, "goroutines that read")
 	f.IntSliceVar(&pf.MemoriesMB, "memory", nil, "memory sizes in MB, for clients (128, 512 and 1769 unless given) and auto (3008 too)")
 	f.IntVar(&pf.Large, "large", 100_000, "objects of the experiment large")
-	f.StringArrayVar(&pf.contenders, "contender", nil, "another bootstrap for clients, as `NAME=PATH`; may be repeated; baseline and go replace these")
+	f.StringArrayVar(&pf.contenders, "contender", nil,
+		"another bootstrap for clients, as `NAME=PATH`; may be repeated; baseline and go replace these")
 	f.Uint64Var(&pf.Seed, "seed", 1, "of the order and of the network's latencies")
 	f.StringVar(&pf.Dir, "out", "", "`folder` for the result files (default results/perf-DATE-TIME)")
 	f.StringVar(&pf.from, "from", "", "print what this `folder` of an earlier run contains, and measure nothing")

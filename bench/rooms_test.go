@@ -183,7 +183,10 @@ func TestWrongRooms(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tc.name, wrong, tc.want)
 		}
 	}
-	for _, text := range []string{"", "# x\n```\nbench: imports nothing\n```\n", "\n" + drawingOf + "\nbench -> infra\n```\n", "\n" + drawingOf + "\nbench: imports\n```\n"} {
+	for _, text := range []string{
+		"", "# x\n```\nbench: imports nothing\n```\n",
+		"\n" + drawingOf + "\nbench -> infra\n```\n", "\n" + drawingOf + "\nbench: imports\n```\n",
+	} {
 		if _, err := parseRooms(text); err == nil {
 			t.Errorf("%q was read", text)
 		}

@@ -136,12 +136,15 @@ func autoColumns(h trial.Header) []table.Column[autoRow] {
 	for _, c := range h.Plan.Concurrencies {
 		if c != trial.Auto {
 			columns = append(columns, table.Column[autoRow]{
-				Label: table.Label{Head: strconv.Itoa(c), Unit: "ms"}, Cell: func(r autoRow) table.Cell { return medianCell(r.fixed[c].wall, 0) },
+				Label: table.Label{Head: strconv.Itoa(c), Unit: "ms"},
+				Cell:  func(r autoRow) table.Cell { return medianCell(r.fixed[c].wall, 0) },
 			})
 		}
 	}
 	return append(columns,
-		table.Column[autoRow]{Label: table.Label{Head: "auto", Unit: "ms"}, Cell: func(r autoRow) table.Cell { return medianCell(r.auto.wall, 0) }},
+		table.Column[autoRow]{Label: table.Label{Head: "auto", Unit: "ms"}, Cell: func(r autoRow) table.Cell {
+			return medianCell(r.auto.wall, 0)
+		}},
 		table.Column[autoRow]{Label: table.Label{Head: "chose"}, Cell: func(r autoRow) table.Cell { return table.Int(r.auto.workers) }},
 		table.Column[autoRow]{Label: table.Label{Head: "auto/best"}, Cell: func(r autoRow) table.Cell {
 			if best := r.fastest(); !math.IsInf(best, 1) {

@@ -95,7 +95,8 @@ func clientRows(f trial.File) []clientRow {
 		rows[i].lean = lean[rows[i].memoryMB]
 	}
 	slices.SortStableFunc(rows, func(a, b clientRow) int {
-		return cmp.Or(a.memoryMB-b.memoryMB, slices.Index(clientOrder, a.name)-slices.Index(clientOrder, b.name), cmp.Compare(a.name, b.name))
+		order := slices.Index(clientOrder, a.name) - slices.Index(clientOrder, b.name)
+		return cmp.Or(a.memoryMB-b.memoryMB, order, cmp.Compare(a.name, b.name))
 	})
 	return rows
 }

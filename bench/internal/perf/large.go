@@ -39,55 +39,83 @@ func runLarge(ctx context.Context, o *Options, f *failures) (err error) {
 	defer func() { err = s.end(err) }()
 	workers, rounds := min(o.Workers, largeWorkers), min(o.Rounds, mostRounds)
 	s.header.Plan.Clients, s.header.Plan.Concurrencies, s.header.Plan.Invocations = []string{store.Lean}, []int{workers}, rounds
-	manyRunner, err := s.runner(ctx)
+	many, err := s.runner(ctx)
 	if err != nil {
 		return err
 	}
-	setting := trial.Setting{Target: manyRunner.Targets[0], Client: store.Lean, Concurrency: workers}
-	fewRunner := *manyRunner
-	fewHeader := s.header
-	fewHeader.Corpus.Count, fewHeader.Bytes = fewObjects, s.header.Bytes*fewObjects/int64(o.Large) // on average
-	var out [3]*trial.Writer
-	for i, file := range []struct {
-		name   string
-		header trial.Header
-	}{{settleDir, fewHeader}, {fewDir, fewHeader}, {manyDir, s.header}} {
-		if out[i], err = s.file(file.name, file.header); err != nil {
-			return err
-		}
+	l, err := s.newLarge(many)
+	if err != nil {
+		return err
 	}
-	settling := s.enter(&competitor{setting: setting, runner: &fewRunner, out: out[0]}, settleRuns)
-	few := s.enter(&competitor{setting: setting, runner: &fewRunner, out: out[1]}, rounds*fewRuns)
-	many := s.enter(&competitor{setting: setting, runner: manyRunner, out: out[2]}, rounds)
+	return l.measure(ctx, rounds)
+}
 
-	// A thousand are the keys that begin alike, as object-000000 to 000999 do, and
-	// each time the next thousand: the same ones again would still lie in the
-	// processor's cache, on their way from this machine's server.
-	next := 0
-	measureFew := func(c *competitor, round int) error {
-		fewRunner.Header.Corpus.Prefix = fmt.Sprintf("%sobject-%03d", cfg.Corpus.Prefix, next%(o.Large/fewObjects))
-		fewRunner.Expected = trial.Expected{}
-		next++
-		return s.measure(ctx, c, round)
+// large is the experiment under way.
+type large struct {
+	*session
+	fewRunner           *trial.Runner
+	settling, few, many *competitor
+	thousands           int // of objects read by few, each time the next ones
+}
+
+func (s *session) newLarge(runner *trial.Runner) (*large, error) {
+	fewRunner := *runner
+	fewHeader := s.header
+	fewHeader.Corpus.Count, fewHeader.Bytes = fewObjects, s.header.Bytes*fewObjects/int64(s.header.Corpus.Count) // on average
+	l := &large{session: s, fewRunner: &fewRunner}
+	plan := s.header.Plan
+	for _, c := range []struct {
+		to          **competitor
+		dir         string
+		header      trial.Header
+		runner      *trial.Runner
+		invocations int
+	}{
+		{&l.settling, settleDir, fewHeader, &fewRunner, settleRuns},
+		{&l.few, fewDir, fewHeader, &fewRunner, plan.Invocations * fewRuns},
+		{&l.many, manyDir, s.header, runner, plan.Invocations},
+	} {
+		out, err := s.file(c.dir, c.header)
+		if err != nil {
+			return nil, err
+		}
+		setting := trial.Setting{Target: runner.Targets[0], Client: store.Lean, Concurrency: plan.Concurrencies[0]}
+		*c.to = s.enter(&competitor{setting: setting, runner: c.runner, out: out}, c.invocations)
 	}
+	return l, nil
+}
+
+func (l *large) measure(ctx context.Context, rounds int) error {
 	// A young process has not yet collected its first garbage: its peak would
 	// tell its age.
 	for i := range settleRuns {
-		if err := measureFew(settling, i); err != nil {
+		if err := l.measureFew(ctx, l.settling, i); err != nil {
 			return err
 		}
 	}
 	for round := range rounds {
 		for i := range fewRuns {
-			if err := measureFew(few, round*fewRuns+i); err != nil {
+			if err := l.measureFew(ctx, l.few, round*fewRuns+i); err != nil {
 				return err
 			}
 		}
-		if err := s.measure(ctx, many, round); err != nil {
+		if err := l.session.measure(ctx, l.many, round); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// measureFew reads a thousand objects: the keys that begin alike, as
+// object-000000 to 000999 do, and each time the next thousand. The same ones
+// again would still lie in the processor's cache, on their way from this
+// machine's server.
+func (l *large) measureFew(ctx context.Context, c *competitor, round int) error {
+	spec := l.header.Corpus
+	l.fewRunner.Header.Corpus.Prefix = fmt.Sprintf("%sobject-%03d", spec.Prefix, l.thousands%(spec.Count/fewObjects))
+	l.fewRunner.Expected = trial.Expected{} // nobody worked it out for each thousand
+	l.thousands++
+	return l.session.measure(ctx, c, round)
 }
 
 type largeRow struct {
@@ -103,7 +131,9 @@ var largeColumns = []table.Column[largeRow]{
 	{Label: table.Label{Head: "CPU", Unit: "µs/object"}, Cell: func(r largeRow) table.Cell { return medianCell(r.this.cpu, 1) }},
 	{Label: table.Label{Head: "±"}, Cell: func(r largeRow) table.Cell { return spread(r.this.cpu) }},
 	{Label: table.Label{Head: "of few"}, Cell: func(r largeRow) table.Cell { return times(median(r.this.cpu), median(r.few.cpu)) }},
-	{Label: table.Label{Head: "peak", Unit: "MB"}, Cell: func(r largeRow) table.Cell { return table.Figure(r.peakMB, fmt.Sprintf("%.0f", r.peakMB)) }},
+	{Label: table.Label{Head: "peak", Unit: "MB"}, Cell: func(r largeRow) table.Cell {
+		return table.Figure(r.peakMB, fmt.Sprintf("%.0f", r.peakMB))
+	}},
 	{Label: table.Label{Head: "of few"}, Cell: func(r largeRow) table.Cell { return times(r.peakMB, r.fewPeakMB) }},
 	{Label: table.Label{Head: "failed"}, Left: true, Cell: func(r largeRow) table.Cell { return r.this.failures() }},
 }

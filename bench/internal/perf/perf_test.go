@@ -38,7 +38,8 @@ func TestValidate(t *testing.T) {
 		message string
 	}{
 		{"as it is", func(*Options) {}, ""},
-		{"unknown experiment", func(o *Options) { o.Experiments = []string{"clients", "ceiling"} }, `part "ceiling": must be one of clients, floor, large, auto`},
+		{"unknown experiment", func(o *Options) { o.Experiments = []string{"clients", "ceiling"} },
+			`part "ceiling": must be one of clients, floor, large, auto`},
 		{"no experiment", func(o *Options) { o.Experiments = nil }, "parts: give at least one"},
 		{"no round", func(o *Options) { o.Rounds = 0 }, "rounds 0: must be 1 to 1000"},
 		{"too many rounds", func(o *Options) { o.Rounds = 1001 }, "rounds 1001"},
@@ -83,8 +84,9 @@ func write(t *testing.T, dir, name string, h trial.Header, lines ...line) {
 	for i, l := range lines {
 		k := trial.Key{Contender: l.contender, Client: l.client, MemoryMB: l.memoryMB, Concurrency: l.workers}
 		r := trial.Result{
-			Run: "r", Backend: trial.Sandbox, Contender: l.contender, Client: l.client, MemoryMB: l.memoryMB, Arch: lambda.X86, Concurrency: l.workers,
-			Start: trial.Warm, Seq: rounds[k], OK: l.errorType == "", ErrorType: l.errorType, ProcessMS: &l.cpuMS, DurationMS: l.wallMS, MaxMemoryMB: l.peakMB,
+			Run: "r", Backend: trial.Sandbox, Contender: l.contender, Client: l.client, MemoryMB: l.memoryMB, Arch: lambda.X86,
+			Concurrency: l.workers, Start: trial.Warm, Seq: rounds[k], OK: l.errorType == "", ErrorType: l.errorType,
+			ProcessMS: &l.cpuMS, DurationMS: l.wallMS, MaxMemoryMB: l.peakMB,
 			Stats: &fetch.Stats{Concurrency: max(l.workers, 96)}, At: time.Unix(int64(i), 0),
 		}
 		rounds[k]++
@@ -114,12 +116,16 @@ func TestPrint(t *testing.T) {
 		line{"baseline", "", 512, 64, 80, 510, 60, ""},
 		line{"mine", "", 512, 0, 0, 0, 60, trial.WrongAnswer}, line{"mine", "", 512, 0, 0, 0, 60, trial.WrongAnswer},
 		line{"go", "lean", 128, 64, 70, 900, 60, ""})
-	write(t, dir, floorDir, header("none", 1000, 64), line{"go", "lean", 1769, 64, 30, 100, 60, ""}, line{"go", "lean", 1769, 64, 33, 100, 60, ""})
-	wrk := `{"seq":0,"requests":10000,"cpu_ms":300}` + "\n" + `{"seq":1,"requests":0,"cpu_ms":1,"error":"wrk read nothing, or not well: \nx"}` + "\n" + `{"seq":2,"req`
+	write(t, dir, floorDir, header("none", 1000, 64),
+		line{"go", "lean", 1769, 64, 30, 100, 60, ""}, line{"go", "lean", 1769, 64, 33, 100, 60, ""})
+	wrk := `{"seq":0,"requests":10000,"cpu_ms":300}
+{"seq":1,"requests":0,"cpu_ms":1,"error":"wrk read nothing, or not well: \nx"}
+{"seq":2,"req`
 	if err := os.WriteFile(filepath.Join(dir, floorDir, wrkFile), []byte(wrk), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	write(t, dir, settleDir, header("s3-standard", 1000, 32), line{"go", "lean", 1769, 32, 70, 900, 20, ""}, line{"go", "lean", 1769, 32, 70, 900, 33, ""})
+	write(t, dir, settleDir, header("s3-standard", 1000, 32),
+		line{"go", "lean", 1769, 32, 70, 900, 20, ""}, line{"go", "lean", 1769, 32, 70, 900, 33, ""})
 	write(t, dir, fewDir, header("s3-standard", 1000, 32), line{"go", "lean", 1769, 32, 70, 900, 40, ""})
 	write(t, dir, manyDir, header("s3-standard", 100_000, 32), line{"go", "lean", 1769, 32, 7700, 90000, 35, ""})
 	write(t, dir, autoDir("s3-express"), header("s3-express", 1000, trial.Auto, 8, 64),
@@ -235,8 +241,8 @@ func answering(t *testing.T) *awslambda.Client {
 	}))
 	t.Cleanup(server.Close)
 	return awslambda.New(awslambda.Options{
-		BaseEndpoint: aws.String(server.URL), Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("A", "B", ""),
-		Retryer: aws.NopRetryer{},
+		BaseEndpoint: aws.String(server.URL), Region: "us-east-1", Retryer: aws.NopRetryer{},
+		Credentials: credentials.NewStaticCredentialsProvider("A", "B", ""),
 	})
 }
 
@@ -253,8 +259,8 @@ func TestFailureIsARow(t *testing.T) {
 	}
 	runner := &trial.Runner{Lambda: answering(t), Header: s.header, Bucket: "b"}
 	for _, function := range []string{"bad", "good"} {
-		setting := trial.Setting{Target: trial.Target{Function: function, Contender: function, MemoryMB: 512, Arch: lambda.X86}, Concurrency: 8}
-		s.enter(&competitor{setting: setting, runner: runner, out: out}, 4)
+		target := trial.Target{Function: function, Contender: function, MemoryMB: 512, Arch: lambda.X86}
+		s.enter(&competitor{setting: trial.Setting{Target: target, Concurrency: 8}, runner: runner, out: out}, 4)
 	}
 	for round := range 4 {
 		for _, c := range s.competitors {
@@ -274,7 +280,8 @@ func TestFailureIsARow(t *testing.T) {
 	if s.step.Done != 8 || s.step.Total != 8 {
 		t.Errorf("%d of %d steps are done", s.step.Done, s.step.Total)
 	}
-	if err := s.failures.err(); err == nil || err.Error() != "2 of 6 invocations failed; first bad: Runtime.ExitError: exit status 1" {
+	const want = "2 of 6 invocations failed; first bad: Runtime.ExitError: exit status 1"
+	if err := s.failures.err(); err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
 	if err := (&failures{of: 6}).err(); err != nil {
