@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/cost"
-	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/report/write"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
 )

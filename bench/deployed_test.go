@@ -180,23 +180,6 @@ func TestRunStackContenders(t *testing.T) {
 	}
 }
 
-func TestContenderOf(t *testing.T) {
-	for output, want := range map[string]string{
-		"Fetch1769ArmArn":     "go",   // Go's have no name of their own
-		"Fetch512X86Arn":      "go",   //
-		"Fetch512X86RustArn":  "rust", // another's
-		"Fetch128ArmC99Arn":   "c99",  // digits are allowed
-		"Fetch128ArmArnArn":   "arn",  // what the names end in
-		"Fetch128X86ArmArn":   "arm",  // what they hold
-		"Fetch512Arn":         "go",   // another version's
-		"SomethingOfMyOwnArn": "go",   // somebody else's stack
-	} {
-		if got := contenderOf(output); got != want {
-			t.Errorf("%s: %q, want %q", output, got, want)
-		}
-	}
-}
-
 // Ctrl-C puts the configuration back, too.
 func TestRunStackInterrupted(t *testing.T) {
 	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)})

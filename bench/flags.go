@@ -21,6 +21,7 @@ import (
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
 // corpusFlags adds the flags that describe the seed objects.
@@ -41,9 +42,6 @@ type labFlags struct {
 	contenders []string // NAME=PATH
 	network    string
 }
-
-// goContender is the name of this repository's own Go functions.
-const goContender = "go"
 
 func (lf *labFlags) add(f *pflag.FlagSet) {
 	f.IntSliceVar(&lf.MemoriesMB, "memory", []int{128, 512, 1769}, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
@@ -82,7 +80,7 @@ func (lf *labFlags) parse(command string) error {
 	if lf.Contenders, err = parseContenders(lf.contenders); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
-	if !slices.Contains(lf.names(), goContender) {
+	if !slices.Contains(lf.names(), outputs.GoContender) {
 		lf.Contenders = slices.Insert(lf.Contenders, 0, ownContender())
 	}
 	lf.MemoriesMB, lf.Architectures = unique(lf.MemoriesMB), unique(lf.Architectures)
@@ -180,7 +178,7 @@ func unique[T comparable](values []T) []T {
 // where make build puts it.
 func ownContender() lab.Contender {
 	return lab.Contender{
-		Name:     goContender,
+		Name:     outputs.GoContender,
 		Embedded: bootstrap.Embedded("fetch"),
 		Path:     func(arch string) string { return bootstrap.Path("fetch", arch) },
 		Help:     "build it first: make build (for the other architecture: make package)",

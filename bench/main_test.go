@@ -337,3 +337,19 @@ func TestSandboxServes(t *testing.T) {
 
 	interrupt(t, cmd, stderr)
 }
+
+func TestHelpHasExamples(t *testing.T) {
+	root := rootCommand(nil, io.Discard, io.Discard)
+	for _, c := range root.Commands() {
+		if !strings.Contains(c.Example, "fanout "+c.Name()) {
+			t.Errorf("fanout %s has no example", c.Name())
+		}
+		if c.Flags().HasFlags() && c.Flags().Lookup("network") != nil {
+			if f, ok := c.GetFlagCompletionFunc("network"); !ok {
+				t.Errorf("fanout %s does not complete --network", c.Name())
+			} else if got, _ := f(c, nil, "s3-e"); len(got) != 1 || !strings.HasPrefix(got[0], "s3-express\tS3 Express One Zone") {
+				t.Errorf("fanout %s --network s3-e: %q", c.Name(), got)
+			}
+		}
+	}
+}

@@ -29,6 +29,7 @@ import (
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 	"fanout/functions/store"
 )
 
@@ -206,7 +207,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 	var all []*competitor
 	for _, t := range p.runner.Targets {
 		names := []string{store.Stock, store.Tuned, store.Lean}
-		if t.Contender != goContender {
+		if t.Contender != outputs.GoContender {
 			names = []string{t.Contender}
 		}
 		for _, name := range names {
@@ -214,7 +215,7 @@ func (pf *perfFlags) clients(ctx context.Context, stdout, stderr io.Writer) (err
 			switch {
 			case t.Published:
 				s = trial.Setting{Target: t}
-			case t.Contender != goContender:
+			case t.Contender != outputs.GoContender:
 				s.Client = "" // its own
 			}
 			all = append(all, &competitor{name: name, setting: s})

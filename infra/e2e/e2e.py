@@ -374,7 +374,7 @@ class Test:
             "objects/mine.txt": b"among the seed objects",
             "objects/object-000003": b"in the place of a seed object",
             "other/mine.txt": b"where the objects are to go",
-            "third/object-000999": b"where they go later, under a key that they might have",
+            "objects/deeper/object-000001": b"in a folder below, under a name that a seed object might have",
         }
         seed = s3.get_object(Bucket=self.bucket, Key="objects/object-000003")["Body"].read()
         foreign["objects/object-000003"] = bytes(reversed(seed))  # as long as the seed object, too

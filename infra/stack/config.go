@@ -13,6 +13,7 @@ import (
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 	"fanout/functions/store"
 )
 
@@ -54,7 +55,7 @@ var (
 )
 
 // GoContender is this repository's own functions, which need no zip named.
-const GoContender = "go"
+const GoContender = outputs.GoContender
 
 const (
 	defaultName      = "Fanout"
@@ -180,7 +181,8 @@ func ParseContext(context map[string]any, to Account) (Config, error) {
 		Name:    r.text("stackName", defaultName, nameRE, "a letter, then up to 99 letters, digits and hyphens"),
 		Account: to,
 		Memories: r.integers("memories", defaultMemories, lambda.MinMemoryMB, lambda.MaxMemoryMB, MaxMemories,
-			fmt.Sprintf("up to %d different whole numbers of MB from %d to %d, as in 128,1769", MaxMemories, lambda.MinMemoryMB, lambda.MaxMemoryMB)),
+			fmt.Sprintf("up to %d different whole numbers of MB from %d to %d, as in 128,1769",
+				MaxMemories, lambda.MinMemoryMB, lambda.MaxMemoryMB)),
 		Architectures: r.words("architectures", architectures),
 		Concurrency:   r.concurrency(),
 		Client:        r.word("client", store.Default, store.Names),

@@ -85,7 +85,7 @@ func (r *Report) advise(weight float64) {
 	}
 	r.Advice.Frontier = frontier(all)
 	if c := r.Rows[r.Advice.Picks[0].Row].Cost; c.Total() > 0 {
-		r.Advice.S3Share = (c.S3Requests + c.Retrieval) / c.Total()
+		r.Advice.S3Share = c.S3() / c.Total()
 	}
 }
 

@@ -82,11 +82,16 @@ func (r *Report) columns() []column {
 			}
 			return table.Figure(row.SpeedUp, table.Times(row.SpeedUp))
 		}},
-		r.dollars(column{Label: label("cost", "$/M"), In: inTables, Keep: 6}, cost.Split.Total),
-		r.dollars(column{Name: "compute_usd", Label: label("compute alone", "$/M"), Short: label("compute", "$/M"), Keep: 3}, func(s cost.Split) float64 { return s.Compute }),
-		r.dollars(column{Name: "request_usd", In: inPrograms}, func(s cost.Split) float64 { return s.Request }),
-		r.dollars(column{Name: "s3_requests_usd", In: inPrograms}, func(s cost.Split) float64 { return s.S3Requests }),
-		r.dollars(column{Name: "retrieval_usd", In: inPrograms}, func(s cost.Split) float64 { return s.Retrieval }),
+		r.dollars(column{Label: label("cost", "$/M"), In: inTables, Keep: 6}, cost.Bill.Total),
+	)
+	for _, g := range cost.Groups {
+		c := column{Name: g.Name + "_usd", In: inPrograms}
+		if g == cost.Compute {
+			c.Label, c.Short, c.Keep, c.In = label("compute alone", "$/M"), label("compute", "$/M"), 3, table.Everywhere
+		}
+		add(r.dollars(c, func(b cost.Bill) float64 { return b.Of(g) }))
+	}
+	add(
 		column{Name: "verdict", In: inPrograms, Left: true, Cell: text(func(row Row) string { return string(row.Verdict.Kind) })},
 		column{Label: label("why", ""), In: inTables, Left: true, Keep: 7, Cell: func(row Row) table.Cell {
 			return table.Cell{Text: row.Verdict.Short(), Note: row.Verdict.Why()}
@@ -159,7 +164,7 @@ func (r *Report) percentile(c column, of func(Row) Percentile) column {
 
 // dollars is a part of a row's cost: of one invocation to programs, of a
 // million to readers.
-func (r *Report) dollars(c column, part func(cost.Split) float64) column {
+func (r *Report) dollars(c column, part func(cost.Bill) float64) column {
 	c.Cell = func(row Row) table.Cell {
 		if !r.Priced || row.WarmCost.N == 0 {
 			return table.Missing()

@@ -80,7 +80,7 @@ type Row struct {
 	ObjectsPerS  float64       `json:"objects_per_s"` // objects over the warm median
 	SpeedUp      float64       `json:"speed_up"`      // the sequential median over this one; 0 where there is no baseline
 
-	Cost     cost.Split    `json:"cost"`          // of the median warm invocation
+	Cost     cost.Bill     `json:"cost"`          // of the median warm invocation
 	WarmCost stats.Summary `json:"warm_cost_usd"` // total of each warm invocation
 	ColdCost stats.Summary `json:"cold_cost_usd"` // total of each cold one, INIT included
 
@@ -216,8 +216,13 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 		if r.Stats != nil {
 			row.Chosen = r.Stats.Concurrency
 		}
+		if r.Start == trial.Unknown {
+			continue // neither a cold start's figures nor a warm one's
+		}
 		if r.Start == trial.Cold {
-			initial = append(initial, r.InitMS)
+			if r.InitMS > 0 { // an INIT of over 10 s is within the duration
+				initial = append(initial, r.InitMS)
+			}
 			first = append(first, r.DurationMS)
 			cold = append(cold, r.InitMS+r.DurationMS)
 			continue
@@ -279,18 +284,18 @@ func percentile(values []float64, percent float64) Percentile {
 func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 	var warm, cold, billed []float64
 	for _, res := range results {
-		if !res.OK {
+		if !res.OK || res.Start == trial.Unknown {
 			continue
 		}
-		split, err := p.Invocation(r.used(res))
+		bill, err := p.Invocation(r.used(res))
 		if err != nil {
 			return // New has said so already
 		}
 		if res.Start == trial.Cold {
-			cold = append(cold, split.Total())
+			cold = append(cold, bill.Total())
 			continue
 		}
-		warm, billed = append(warm, split.Total()), append(billed, billedMS(res))
+		warm, billed = append(warm, bill.Total()), append(billed, billedMS(res))
 	}
 	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
 	if len(billed) > 0 {

@@ -71,14 +71,14 @@ func TestRowCost(t *testing.T) {
 		t.Errorf("priced %v, %+v, %q, %+v", r.Priced, r.Rows[0].WarmCost, r.Warnings, r.Advice)
 	}
 	f.Header.Region, f.Header.Network = "", "s3-express"
-	if r := New(f, Options{}); r.Class != cost.Express || r.Rows[0].Cost.Retrieval == 0 {
+	if r := New(f, Options{}); r.Class != cost.Express || r.Rows[0].Cost.Of(cost.Retrieval) == 0 {
 		t.Errorf("%s: %+v", r.Class, r.Rows[0].Cost)
 	}
 	f.Header.Network, f.Header.Class = "", "express" // a directory bucket on AWS
 	if r := New(f, Options{}); r.Class != cost.Express {
 		t.Errorf("%s", r.Class)
 	}
-	if r := New(f, Options{Class: cost.Standard}); r.Class != cost.Standard || r.Rows[0].Cost.Retrieval != 0 {
+	if r := New(f, Options{Class: cost.Standard}); r.Class != cost.Standard || r.Rows[0].Cost.Of(cost.Retrieval) != 0 {
 		t.Errorf("%s, though asked for", r.Class)
 	}
 }
@@ -88,7 +88,7 @@ func TestUnknownCorpus(t *testing.T) {
 	f := trial.File{Header: reporttest.Header(), Results: []trial.Result{reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 100, P50: 20, P99: 100}.Result(0)}}
 	f.Header.Corpus, f.Header.Bytes = corpus.Spec{}, 0
 	r := New(f, Options{})
-	if r.Objects != 1000 || r.Bytes != 25_500_000 || r.Rows[0].ObjectsPerS != 2000 || r.Rows[0].Cost.S3Requests < 0.0004 {
+	if r.Objects != 1000 || r.Bytes != 25_500_000 || r.Rows[0].ObjectsPerS != 2000 || r.Rows[0].Cost.Of(cost.S3Requests) < 0.0004 {
 		t.Errorf("%d objects, %d bytes, %+v", r.Objects, r.Bytes, r.Rows[0])
 	}
 }

@@ -71,7 +71,13 @@ type invocation struct {
 	payload []byte
 	timeout time.Duration  // of the settings it meets
 	begun   chan time.Time // gets when the runtime took it; has room for it
-	done    chan response  // gets what the runtime made of it; has room for it
+
+	// Set before begun: when its time is over, and what is closed when all
+	// extensions are through with it.
+	deadline time.Time
+	settled  chan struct{}
+
+	done chan response // gets what the runtime made of it; has room for it
 }
 
 // response is what a runtime answered to an event, or said of its INIT.
@@ -94,16 +100,18 @@ type process struct {
 	spawned time.Time
 
 	next   chan *invocation
-	ready  chan struct{} // closed by the first /next
-	readyO sync.Once
-	init   chan response // gets an error of INIT; has room for it
+	ready  chan struct{} // closed when runtime and extensions have asked for an event
+	failed chan response // gets an error that ends the process: of INIT, or of an extension; has room for it
 
-	mu      sync.Mutex
-	current *invocation // what the runtime has taken and not answered
-	readyAt time.Time
-	log     *os.File // nil after the end
-	logSeen int64    // how far the log has been read
-	rest    []byte   // what was not, at the end
+	mu         sync.Mutex
+	current    *invocation // what the runtime has taken and not answered
+	asked      bool        // the runtime has asked for an event
+	readyAt    time.Time
+	settled    chan struct{} // of the invocation that extensions are at
+	extensions []*extension
+	log        *os.File // nil after the end
+	logSeen    int64    // how far the log has been read
+	rest       []byte   // what was not, at the end
 
 	exited chan struct{} // closed after the end; then final and rest are set
 	final  struct {
@@ -123,7 +131,7 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 	}
 	p := &process{
 		sb: s, fn: f, conf: conf, release: func() {},
-		next: make(chan *invocation), ready: make(chan struct{}), init: make(chan response, 1), exited: make(chan struct{}),
+		next: make(chan *invocation), ready: make(chan struct{}), failed: make(chan response, 1), exited: make(chan struct{}),
 	}
 	var undo []func() error
 	defer func() {
@@ -253,18 +261,20 @@ func (p *process) supervise() {
 	p.mu.Unlock()
 	close(p.exited)
 
-	p.sb.forget(p)
+	p.sb.drop(p)
 	if p.group != nil {
 		warn("remove a cgroup", p.group.Remove())
 	}
 	warn("remove the folder of a process", os.RemoveAll(p.home))
 }
 
-// forget takes a dead process out of the idle ones.
-func (s *Sandbox) forget(p *process) {
+// drop takes a process out of the idle ones, and says whether it was one.
+func (s *Sandbox) drop(p *process) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n := len(p.fn.idle)
 	p.fn.idle = slices.DeleteFunc(p.fn.idle, func(q *process) bool { return p == q })
+	return len(p.fn.idle) < n
 }
 
 // kill ends the process and all it has started; it does not wait.

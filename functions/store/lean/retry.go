@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// maxTries bounds the attempts at one request. With one in eleven
+	// defaultTries bounds the attempts at one request. With one in eleven
 	// attempts failing, ten leave less than one object in a billion unread.
-	maxTries = 10
+	defaultTries = 10
 
 	// backoffBase and backoffMost: before retry n a request waits a random
 	// time up to backoffBase·2ⁿ, and at most backoffMost.
@@ -146,7 +146,7 @@ func (r *retrier) retry(ctx context.Context, b *bucketClient, err error) error {
 	var refused *responseError
 	var stale *staleError
 	switch {
-	case r.tries >= maxTries || permanent(err):
+	case r.tries >= r.client.maxTries || permanent(err):
 		return err
 	case errors.As(err, &stale) && !r.stale:
 		r.stale = true
@@ -202,9 +202,10 @@ func permanent(err error) bool {
 		unknown  x509.UnknownAuthorityError
 		settings *configError
 		final    *finalError
+		proxy    *proxyError
 	)
 	return errors.As(err, &sink) || errors.As(err, &typed) || errors.As(err, &settings) || errors.As(err, &final) ||
-		errors.As(err, &dns) && dns.IsNotFound ||
+		errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &proxy) && proxy.status < 500 ||
 		errors.As(err, &verify) || errors.As(err, &host) || errors.As(err, &unknown)
 }
 

@@ -1,10 +1,11 @@
 // Package sdk reads with aws-sdk-go-v2, as it comes (stock) and with settings
 // for many small reads (tuned: connections kept, ten attempts, no checksums, no
-// logs). Importing it adds both to package store, and
-// the SDK's configuration (shared files, roles) for lean.
+// logs). Importing it adds both to package store, and gives lean the SDK's
+// configuration: environment, shared files, roles.
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -42,18 +43,10 @@ func init() {
 		if err != nil {
 			return nil, err
 		}
+		cfg.RetryMaxAttempts = cmp.Or(cfg.RetryMaxAttempts, tunedAttempts)
 		return newSDK(cfg, tunedAttempts, tunedS3), nil
 	})
-	store.RegisterFallback(func(ctx context.Context) (aws.Config, error) { return load(ctx) })
-}
-
-// load reads the process's AWS configuration.
-func load(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
-	if err != nil {
-		return aws.Config{}, fmt.Errorf("read the AWS configuration: %w", err)
-	}
-	return cfg, nil
+	store.RegisterConfig(leanConfig)
 }
 
 // tunedOptions keeps as many idle connections as there can be workers (the SDK
@@ -71,7 +64,6 @@ func tunedOptions() []func(*config.LoadOptions) error {
 	return []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
 		config.WithLogger(logging.Nop{}),
-		config.WithRetryMaxAttempts(tunedAttempts),
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
 	}
 }
@@ -101,8 +93,8 @@ type sdkStore struct {
 
 func newSDK(cfg aws.Config, attempts int, options ...func(*s3.Options)) *sdkStore {
 	return &sdkStore{
-		client:   s3.NewFromConfig(cfg, options...),
-		attempts: attempts,
+		client:   s3.NewFromConfig(cfg, append(options, common(cfg))...),
+		attempts: cmp.Or(cfg.RetryMaxAttempts, attempts),
 		chunks:   sync.Pool{New: func() any { return new([chunkBytes]byte) }},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -56,7 +57,67 @@ func main() {
 	case "spin":
 		spin(200 * time.Millisecond)
 	}
+	switch os.Getenv("PROBE_EXTENSION") {
+	case "":
+	case "sigterm": // what aws-lambda-go registers itself, for SHUTDOWN without saying so
+		lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM())
+		return
+	default:
+		extend(os.Getenv("PROBE_EXTENSION"))
+	}
 	lambda.Start(handle)
+}
+
+// extend registers an internal extension, which then behaves as told.
+func extend(how string) {
+	const name = "probe-extension"
+	call := func(method, path, body string, header ...string) (*http.Response, string) {
+		req, err := http.NewRequest(method, "http://"+os.Getenv("AWS_LAMBDA_RUNTIME_API")+"/2020-01-01/extension/"+path, strings.NewReader(body))
+		if err != nil {
+			panic(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			panic(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			panic(err)
+		}
+		_ = resp.Body.Close()
+		return resp, string(text)
+	}
+	resp, text := call("POST", "register", `{"events":["INVOKE"]}`, "Lambda-Extension-Name", name)
+	if resp.StatusCode != http.StatusOK {
+		panic(resp.Status + " " + text)
+	}
+	id := resp.Header.Get("Lambda-Extension-Identifier")
+	fail := func(path string) {
+		call("POST", path, `{}`, "Lambda-Extension-Identifier", id, "Lambda-Extension-Function-Error-Type", "Probe.Because")
+	}
+	switch how {
+	case "init error":
+		fail("init/error")
+	case "not ready":
+		return
+	}
+	go func() {
+		for {
+			_, text := call("GET", "event/next", "", "Lambda-Extension-Identifier", id)
+			fmt.Println("extension: " + text)
+			switch how {
+			case "slow":
+				spin(300 * time.Millisecond)
+			case "stuck":
+				return
+			case "exit error":
+				fail("exit/error")
+			}
+		}
+	}()
 }
 
 var kept [][]byte
