@@ -158,7 +158,7 @@ func exports(t *testing.T, lines []string) map[string]string {
 	t.Helper()
 	env := map[string]string{}
 	for _, line := range lines {
-		if m := regexp.MustCompile(`^export ([A-Za-z_]+)='([^']*)'$`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^export ([A-Za-z0-9_]+)='([^']*)'$`).FindStringSubmatch(line); m != nil {
 			env[m[1]] = m[2]
 		}
 	}
@@ -478,6 +478,7 @@ func TestSandboxServes(t *testing.T) {
 	for name, value := range env {
 		local.Env = append(local.Env, name+"="+value)
 	}
+	local.Stderr = os.Stderr
 	text, err := local.Output()
 	var same fetch.Response
 	if err != nil || json.Unmarshal(text, &same) != nil || same.Stats.Digest != answer.Stats.Digest {
