@@ -233,6 +233,17 @@ func TestRunFunction(t *testing.T) {
 	}
 }
 
+// A bucket that has nothing under the stack's prefix is no result.
+func TestRunNothing(t *testing.T) {
+	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Prefix": "nothing/"})
+	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "2", "--out", "r")
+	out, err := cmd.CombinedOutput()
+	want := "error: no object read: bucket " + lab.Bucket + ", prefix \"nothing/\"\nhint: name a prefix that has objects"
+	if cmd.ProcessState.ExitCode() != hint.StatusFailed || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%s\nwant %s", err, out, want)
+	}
+}
+
 func TestRunDeployedRefusals(t *testing.T) {
 	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Objects": `{"objects":-1}`})
 	arn := c.functions[0]

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
@@ -162,27 +161,13 @@ func unique[T comparable](values []T) []T {
 	return kept
 }
 
-// ownContender is this repository's own bootstrap, where make build puts it.
+// ownContender is this repository's own bootstrap: in the command itself, or
+// where make build puts it.
 func ownContender() lab.Contender {
 	return lab.Contender{
-		Name: outputs.GoContender,
-		Path: func(arch string) string { return filepath.Join(buildFolder(), "fetch", arch, "bootstrap") },
-		Help: "build it first: make build (for the other architecture: make package)",
+		Name:     outputs.GoContender,
+		Embedded: bootstrap.Embedded("fetch"),
+		Path:     func(arch string) string { return bootstrap.Path("fetch", arch) },
+		Help:     "build it first: make build (for the other architecture: make package)",
 	}
-}
-
-// buildFolder is where make build leaves what it built: beside the folder of
-// the running command.
-func buildFolder() string { return filepath.Join(filepath.Dir(filepath.Dir(executable())), "build") }
-
-// executable is the path of the running command.
-func executable() string {
-	path, err := os.Executable()
-	if err != nil {
-		return os.Args[0]
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
 }

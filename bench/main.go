@@ -79,6 +79,7 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
 	root.AddCommand(versionCommand())
 	addCompletions(root)
+	addHelp(root)
 	return root
 }
 

@@ -36,7 +36,7 @@ machine. Read it in a shell of its own: it unsets AWS profiles and the like.`,
   . ./env; aws s3 ls s3://fanout-lab/objects/ | head
   aws lambda invoke --function-name fanout-go-x86_64-512 --log-type Tail \
     --cli-binary-format raw-in-base64-out \
-    --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' answer.json`,
+    --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' out.json`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}

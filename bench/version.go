@@ -67,7 +67,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Say which build this is: version, commit, date, Go, platform",
-		Example: "  fanout version",
+		Example: `  fanout version`,
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			info, _ := debug.ReadBuildInfo() // nil where there is none

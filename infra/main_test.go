@@ -39,11 +39,13 @@ func TestApp(t *testing.T) {
 		{name: "a template", context: `{"memories":"128","architectures":"arm64","aws:cdk:version-reporting":true}`, build: true},
 		{ // the range is named, and nothing is written
 			name: "refused", context: `{"memories":"128,99999"}`, build: true,
-			stderr: "context memories=128,99999: 99999 is out of range\nhint: allowed: up to 64 different whole numbers of MB from 128 to 10240, as in 128,1769\n",
+			stderr: "context memories=128,99999: 99999 is out of range\n" +
+				"hint: allowed: up to 64 different whole numbers of MB from 128 to 10240, as in 128,1769\n",
 		},
 		{ // says what makes them
 			name: "not built", context: `{"architectures":"arm64"}`,
-			stderr: "look for a function's build: stat build/fetch/arm64/bootstrap: no such file or directory\nhint: run `go run ./functions/cmd/package -o build fetch seed` in the repository's root\n",
+			stderr: "look for a function's build: stat build/fetch/arm64/bootstrap: no such file or directory\n" +
+				"hint: run `go run ./functions/cmd/package -o build fetch seed` in the repository's root\n",
 		},
 		{ // the CDK's runtime would panic
 			name: "no node", context: `{}`, build: true, path: "/nowhere",

@@ -226,7 +226,9 @@ const (
 // remove does, where S3 says that it can help.
 func remove(ctx context.Context, client *s3.Client, bucket string, batch []types.ObjectIdentifier, note func(int)) error {
 	for attempt := 1; ; attempt++ {
-		out, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &types.Delete{Objects: batch, Quiet: aws.Bool(true)}})
+		out, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+			Bucket: &bucket, Delete: &types.Delete{Objects: batch, Quiet: aws.Bool(true)},
+		})
 		if err != nil {
 			return fmt.Errorf("delete %d objects: %w", len(batch), err)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,8 @@ func TestParseContext(t *testing.T) {
 		context string // as JSON, like cdk.json's
 		ok      func(Config) bool
 	}{
-		{"command line", `{"memories":"128, 1769","architectures":"x86_64","concurrency":"64","timeout":"900","logRetention":"1"}`, // every value is text
+		// every value is text
+		{"command line", `{"memories":"128, 1769","architectures":"x86_64","concurrency":"64","timeout":"900","logRetention":"1"}`,
 			func(c Config) bool {
 				return slices.Equal(c.Memories, []int{128, 1769}) && slices.Equal(c.Architectures, []string{"x86_64"}) &&
 					c.Concurrency == 64 && c.Timeout == 15*time.Minute && c.LogRetention == 1
@@ -53,7 +55,9 @@ func TestParseContext(t *testing.T) {
 			}},
 		{"one memory as a number", `{"memories":10240}`, // the upper end, and no list
 			func(c Config) bool { return slices.Equal(c.Memories, []int{10240}) }},
-		{"objects", `{"objects":"10000","minBytes":"13","maxBytes":"13","seed":"18446744073709551615","needle":"MyMagicString","prefix":"a/b/"}`, // the ends of the ranges
+		// the ends of the ranges
+		{"objects",
+			`{"objects":"10000","minBytes":"13","maxBytes":"13","seed":"18446744073709551615","needle":"MyMagicString","prefix":"a/b/"}`,
 			func(c Config) bool {
 				return c.Objects == corpus.Spec{Count: 10000, MinBytes: 13, MaxBytes: 13, Seed: 1<<64 - 1, Needle: "MyMagicString", Prefix: "a/b/"}
 			}},
@@ -69,7 +73,9 @@ func TestParseContext(t *testing.T) {
 			func(c Config) bool { return !c.VPC && !c.Express && !c.FunctionsOnly }},
 		{"express", `{"express":"true","zone":"use1-az4"}`,
 			func(c Config) bool { return c.Express && c.DirectoryBucket() && c.Zone == "use1-az4" }},
-		{"express with a key", `{"express":true,"zone":"use1-az6","bucketKey":"arn:aws:kms:us-east-1:111111111111:key/mrk-0123456789abcdef0123456789abcdef","emptyBucket":"true"}`,
+		{"express with a key",
+			`{"express":true,"zone":"use1-az6","emptyBucket":"true",
+			  "bucketKey":"arn:aws:kms:us-east-1:111111111111:key/mrk-0123456789abcdef0123456789abcdef"}`,
 			func(c Config) bool { return strings.Contains(c.BucketKey, "key/mrk-") && c.EmptyBucket }},
 		{"concurrency as run takes it", `{"concurrency":"auto"}`, // the default by its name
 			func(c Config) bool { return c.Concurrency == 0 }},
@@ -77,7 +83,9 @@ func TestParseContext(t *testing.T) {
 			func(c Config) bool { return c.Objects == corpus.Spec{} }},
 		{"a VPC to look up", `{"vpcId":"vpc-0123abcd"}`,
 			func(c Config) bool { return c.VPCID == "vpc-0123abcd" && c.SubnetIDs == nil && c.environment() != nil }},
-		{"a VPC by all its IDs", `{"vpcId":"vpc-0123abcd","subnetIds":["subnet-0123abcd","subnet-4567abcd"],"securityGroupIds":"sg-0123abcd"}`, // good for any account
+		// good for any account
+		{"a VPC by all its IDs",
+			`{"vpcId":"vpc-0123abcd","subnetIds":["subnet-0123abcd","subnet-4567abcd"],"securityGroupIds":"sg-0123abcd"}`,
 			func(c Config) bool {
 				return len(c.SubnetIDs) == 2 && len(c.SecurityGroupIDs) == 1 && c.environment() == nil
 			}},
@@ -112,6 +120,15 @@ func TestParseContext(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbers lists n whole numbers from first on.
+func numbers(first, n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, strconv.Itoa(first+i))
+	}
+	return strings.Join(all, ",")
 }
 
 func TestParseContextRefuses(t *testing.T) {
@@ -276,7 +293,7 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"contenders":{}}`, `context contenders={}: not a list of names`, "names of"},
 		// More than CloudFormation takes.
 		{
-			`{"contenders":"go,rust","memories":[128,129,130,131,132,133,134,135,136,137,138,139,140,141,142,143,144,145,146,147,148,149,150,151,152,153,154,155,156,157,158,159,160,161,162,163,164,165,166,167,168,169,170,171,172,173,174,175,176,177,178,179,180,181,182,183,184,185,186,187,188,189,190,191],"contenderZip.rust.arm64":"a.zip"}`,
+			`{"contenders":"go,rust","memories":[` + numbers(128, 64) + `],"contenderZip.rust.arm64":"a.zip"}`,
 			`context contenders=go,rust: 256 functions with these memories and architectures`, "at most 128",
 		},
 		// Would deploy twelve functions instead of one.
@@ -312,16 +329,22 @@ func TestParseContextPlace(t *testing.T) {
 		{"us-west-2", `{"express":true,"zone":"usw2-lax1-az1"}`, "", ""},
 		{"us-east-1", `{"express":true,"zone":"use2-az1"}`, "context zone=use2-az1: zone use2-az1 is not in us-east-1", "use1-az1"},
 		{"us-east-1", `{"express":true,"zone":"use10-az1"}`, "context zone=use10-az1: zone use10-az1 is not in us-east-1", "use1-az1"},
-		{"eu-central-1", `{"express":true,"zone":"euc1-az1"}`, "context zone=euc1-az1: S3 Express One Zone is not in eu-central-1", "eu-north-1, eu-west-1"},
+		{"eu-central-1", `{"express":true,"zone":"euc1-az1"}`,
+			"context zone=euc1-az1: S3 Express One Zone is not in eu-central-1", "eu-north-1, eu-west-1"},
 		{"cn-north-1", `{"express":true,"zone":"cnn1-az1"}`, "context zone=cnn1-az1: S3 Express One Zone is not in cn-north-1", "us-east-1"},
-		{"us-gov-west-1", `{"express":true,"zone":"usgw1-az1"}`, "context zone=usgw1-az1: S3 Express One Zone is not in us-gov-west-1", "us-east-1"},
-		{"us-east-1", `{"functionsOnly":true,"bucketName":"mine--usw2-az1--x-s3"}`, "context bucketName=mine--usw2-az1--x-s3: zone usw2-az1 is not in us-east-1", "use1-az1"},
+		{"us-gov-west-1", `{"express":true,"zone":"usgw1-az1"}`,
+			"context zone=usgw1-az1: S3 Express One Zone is not in us-gov-west-1", "us-east-1"},
+		{"us-east-1", `{"functionsOnly":true,"bucketName":"mine--usw2-az1--x-s3"}`,
+			"context bucketName=mine--usw2-az1--x-s3: zone usw2-az1 is not in us-east-1", "use1-az1"},
 		{"us-iso-east-1", `{}`, "context architectures=null: Lambda has no arm64 in us-iso-east-1", "architectures=x86_64"},
-		{"eu-isoe-west-1", `{"architectures":"arm64"}`, "context architectures=arm64: Lambda has no arm64 in eu-isoe-west-1", "architectures=x86_64"},
+		{"eu-isoe-west-1", `{"architectures":"arm64"}`,
+			"context architectures=arm64: Lambda has no arm64 in eu-isoe-west-1", "architectures=x86_64"},
 		{"us-iso-east-1", `{"architectures":"x86_64"}`, "", ""},
 		{"cn-north-1", `{}`, "", ""},
 		// The subnets of a VPC are looked up where the credentials lead to.
-		{"", `{"vpcId":"vpc-0123abcd"}`, "context vpcId=vpc-0123abcd: its subnets cannot be looked up: no credentials in the environment, or no region", "subnetIds=ID"},
+		{"", `{"vpcId":"vpc-0123abcd"}`,
+			"context vpcId=vpc-0123abcd: its subnets cannot be looked up: no credentials in the environment, or no region",
+			"subnetIds=ID"},
 		{"", `{"vpcId":"vpc-0123abcd","subnetIds":"subnet-0123abcd"}`, "", ""},
 	} {
 		var context map[string]any
@@ -357,6 +380,8 @@ func FuzzParseContext(f *testing.F) {
 	f.Add([]byte(`{"functionsOnly":true,"bucketName":"mine--use1-az4--x-s3","timeout":60,"concurrency":"64"}`))
 	f.Add([]byte(`{"express":"true","zone":"use1-az4","maxBytes":1e300,"needle":null}`))
 	f.Add([]byte(`{"":""}`)) // a key may be anything
+	f.Add([]byte(`{"vpcId":"vpc-0123abcd","subnetIds":["subnet-0123abcd"],"securityGroupIds":"sg-0123abcd","concurrency":"auto"}`))
+	f.Add([]byte(`{"bucketName":"a..b","functionsOnly":"true","prefix":"ä //","permissionsBoundary":"arn:aws:iam::aws:policy/x"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var context map[string]any
 		if json.Unmarshal(b, &context) != nil {

@@ -181,8 +181,9 @@ const newAccountMemoryMB = 3008
 func (s *builder) warn() {
 	if slices.Max(s.Memories) > newAccountMemoryMB {
 		awscdk.Annotations_Of(s.stack).AddWarningV2(jsii.String("fanout:memory"), jsii.String(fmt.Sprintf(
-			"memories above %d MB: a new AWS account is refused them, with \"'MemorySize' value failed to satisfy constraint: Member must have value "+
-				"less than or equal to %d\"; AWS Support raises the limit. docs/deploy.md has this and other quotas", newAccountMemoryMB, newAccountMemoryMB)))
+			"memories above %[1]d MB: a new AWS account is refused them, with \"'MemorySize' value failed to satisfy constraint: "+
+				"Member must have value less than or equal to %[1]d\"; AWS Support raises the limit. "+
+				"docs/deploy.md has this and other quotas", newAccountMemoryMB)))
 	}
 }
 
