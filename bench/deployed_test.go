@@ -25,6 +25,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/lambdatest"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -325,5 +326,79 @@ func TestRunStackKilled(t *testing.T) {
 	want := "warning: the description of " + c.functions[0] + ", \"" + lost + "\", was left by an earlier run: what it was before is not known: set it by hand\n"
 	if err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// fanout run against a Lambda that misbehaves: no line is lost, and what could
+// not be done is said, with what to do.
+func TestRunFunctionsInTrouble(t *testing.T) {
+	const arn = "arn:aws:lambda:us-east-1:123456789012:function:"
+	for _, tc := range []struct {
+		name   string
+		script func(*lambdatest.Service)
+		status int
+		said   string
+		want   map[string]int // lines by function, start and error type
+	}{
+		{"all well", func(*lambdatest.Service) {}, 0, "", map[string]int{"a warm ": 6, "a cold ": 1, "b warm ": 6, "b cold ": 1}},
+		{"trouble that passes", func(s *lambdatest.Service) {
+			s.Script(lambdatest.Invoke, "", lambdatest.Fault(500, "ServiceException"), nil, lambdatest.Drop, nil, lambdatest.HTML(502), nil,
+				lambdatest.Fault(429, "TooManyRequestsException"), nil, nil, lambdatest.BreakOff)
+			s.Script(lambdatest.Update, "", lambdatest.Fault(503, "ServiceUnavailableException"), nil, lambdatest.Drop)
+			s.Script(lambdatest.Get, "", lambdatest.Fault(500, "ServiceException"), nil, lambdatest.Drop)
+		}, 0, "", map[string]int{"a warm ": 6, "a cold ": 1, "b warm ": 6, "b cold ": 1}},
+		{"a function that fails for good", func(s *lambdatest.Service) {
+			s.Always(lambdatest.Invoke, "a", lambdatest.Fault(403, "AccessDeniedException"))
+		}, 0, "warning: arn:aws:lambda:us-east-1:123456789012:function:a was left out after 3 invocations in a row",
+			map[string]int{"a AccessDeniedException": 2 /* and the probe, which is no line */, "b warm ": 6, "b cold ": 1}},
+		{"updates that are denied", func(s *lambdatest.Service) {
+			s.Always(lambdatest.Update, "", lambdatest.Fault(403, "AccessDeniedException"))
+		}, 0, "(--cold 0 does without): force a cold start of ", map[string]int{"a warm ": 6, "b warm ": 6}},
+		{"credentials that have expired", func(s *lambdatest.Service) {
+			s.Script(lambdatest.Invoke, "", slices.Repeat([]lambdatest.Step{nil}, 5)...)
+			s.Always(lambdatest.Invoke, "", lambdatest.Fault(403, "ExpiredTokenException"))
+		}, 1, "no valid credentials", nil},
+	} {
+		s := lambdatest.Start(t)
+		for _, name := range []string{"a", "b"} {
+			s.Add(name, lambdatest.Function{MemoryMB: 512, Arch: lambda.ARM, Description: "mine"})
+		}
+		tc.script(s)
+		for name, value := range map[string]string{
+			"AWS_ENDPOINT_URL_LAMBDA": s.URL, "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_REGION": "us-east-1",
+			"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+		} {
+			t.Setenv(name, value)
+		}
+		dir := filepath.Join(t.TempDir(), "r")
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), []string{"run", "--function", arn + "a", "--function", arn + "b", "--bucket", "b",
+			"--concurrency", "8", "--out", dir}, &stdout, &stderr)
+		if status != tc.status || !strings.Contains(stderr.String(), tc.said) {
+			t.Errorf("%s: status %d, want %d and %q; said:\n%s", tc.name, status, tc.status, tc.said, &stderr)
+		}
+		f, err := trial.ReadPath(dir)
+		if err != nil || f.End.Reason == "" || len(f.Skipped) > 0 {
+			t.Fatalf("%s: end %+v, skipped %v, %v", tc.name, f.End, f.Skipped, err)
+		}
+		got := map[string]int{}
+		for _, r := range f.Results {
+			kind := r.Start + " "
+			if !r.OK {
+				kind = r.ErrorType
+			}
+			got[strings.TrimPrefix(r.Function, arn)+" "+kind]++
+		}
+		if tc.want != nil && !maps.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+		if _, err := os.Stat(filepath.Join(dir, pageName)); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		for _, name := range []string{"a", "b"} {
+			if d := s.Description(name); d != "mine" {
+				t.Errorf("%s: description of %s is %q", tc.name, name, d)
+			}
+		}
 	}
 }
