@@ -118,7 +118,8 @@ func TestArchiveContents(t *testing.T) {
 	root := unpack(t, runtime.GOARCH)
 	for path, want := range map[string]string{
 		"README.md": "# Fanout", "LICENSE": "MIT License", "CHANGELOG.md": "# Changelog", "SECURITY.md": "# Security",
-		"docs/install.md": "# Install", "completions/_fanout": "#compdef fanout", "completions/fanout.fish": "complete -c fanout",
+		"THIRD_PARTY_NOTICES.txt": "github.com/spf13/cobra",
+		"docs/install.md":         "# Install", "completions/_fanout": "#compdef fanout", "completions/fanout.fish": "complete -c fanout",
 		"man/man1/fanout.1": ".TH \"FANOUT\"", "man/man1/fanout-version.1": "fanout-version - Say which build",
 	} {
 		body, err := os.ReadFile(filepath.Join(root, path))

@@ -187,6 +187,9 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 	if ctx.Err() != nil {
 		return hint.Failed(help, "%w", runErr)
 	}
+	if errors.Is(runErr, trial.ErrNothingRead) {
+		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/", "%w", runErr)
+	}
 	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
 		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
 	}

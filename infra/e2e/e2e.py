@@ -250,9 +250,10 @@ def show(title: str, inventory: dict[str, list[str]]):
 
 
 class Test:
-    def __init__(self, cloud: Cloud, work: pathlib.Path, sabotage: bool, without: list[str]):
+    def __init__(self, cloud: Cloud, work: pathlib.Path, sabotage: bool, without: list[str], stages: list[str]):
         self.environment, self.client, self.step = cloud.environment(), Client(cloud), 0
-        self.folder, self.work, self.sabotage, self.without = cloud.folder, work, sabotage, without
+        self.folder, self.work, self.sabotage = cloud.folder, work, sabotage
+        self.without, self.stages = without, stages
         self.out = cloud.folder / "cdk.out"  # templates of the test's own commands
 
     def run(self, command: str, fails=False) -> str:
@@ -290,7 +291,10 @@ class Test:
                 with stage("destroy"):
                     self.destroy(line, before)
                 continue
-            with stage(next((word for word in ("bootstrap", "deploy", "build", "run") if re.search(rf"\b{word}\b", line)), line)):
+            name = next((word for word in ("bootstrap", "deploy", "build", "run") if re.search(rf"\b{word}\b", line)), line)
+            if name == "run" and self.stages:
+                continue
+            with stage(name):
                 self.run(line)
                 if re.search(r"\bbootstrap\b", line):
                     check(not (self.work / "build").exists(), "bootstrap builds nothing")
@@ -314,6 +318,8 @@ class Test:
             self.invoke_all, self.refuse_foreign_buckets, self.update, self.keep_foreign_objects, self.change_the_kind_of_bucket,
             self.empty_the_bucket, self.bring_a_bucket, self.find_a_vpc, self.bring_a_contender,
         ):
+            if self.stages and look.__name__ not in self.stages:
+                continue
             with stage(look.__name__.replace("_", " ")):
                 look()
 
@@ -555,6 +561,7 @@ def main() -> int:
     parser.add_argument("readme", type=pathlib.Path, help='the file with the section "Deploy"')
     parser.add_argument("--sabotage", action="store_true", help="break the seeder's delete")
     parser.add_argument("--without", action="append", default=[], choices=["rust"], help="leave out what takes long to build")
+    parser.add_argument("--stage", action="append", default=[], help="of those between deploy and destroy this one only, as in keep_foreign_objects")
     parser.add_argument("--keep", action="store_true", help="keep the logs, even if nothing failed")
     options = parser.parse_args()
 
@@ -568,7 +575,7 @@ def main() -> int:
                 work = copy_repository(folder / "repository")
                 cloud = Cloud(folder)
                 running.enter_context(cloud.running())
-            test = Test(cloud, work, options.sabotage, options.without)
+            test = Test(cloud, work, options.sabotage, options.without, options.stage)
             if options.sabotage:
                 test.environment["GOFLAGS"] = (os.environ.get("GOFLAGS", "") + " " + sabotage(folder, work)).strip()
             test.cycle(lines)

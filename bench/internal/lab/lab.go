@@ -100,6 +100,9 @@ func Start(cfg Config) (_ *Lab, err error) {
 	if l.Dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid())); err != nil {
 		return nil, hint.Failed("see TMPDIR", "make a temporary folder: %w", err)
 	}
+	if l.Dir, err = filepath.Abs(l.Dir); err != nil { // functions have working folders of their own
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
+	}
 	if err := l.unpack(&cfg); err != nil {
 		return nil, err
 	}
@@ -196,16 +199,6 @@ func (l *Lab) s3Env() map[string]string {
 		"AWS_CA_BUNDLE":             l.S3.CAFile(),
 		"AWS_EC2_METADATA_DISABLED": "true",
 	}
-}
-
-// Exports is the environment that a client on this machine needs to use the
-// lab.
-func (l *Lab) Exports() map[string]string {
-	env := l.s3Env()
-	env["AWS_ENDPOINT_URL_LAMBDA"] = l.Lambda.URL()
-	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = l.key.AccessKeyID, l.key.SecretAccessKey
-	env["AWS_REGION"], env["AWS_DEFAULT_REGION"] = Region, Region
-	return env
 }
 
 // Client speaks to the sandbox as it would to AWS.

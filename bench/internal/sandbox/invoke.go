@@ -17,13 +17,12 @@ const returnLimit = 5 * time.Second
 
 // outcome is what an invocation came to.
 type outcome struct {
-	body    []byte
-	failed  bool
-	tail    []byte // of the log, the last 4 KB
-	report  lambda.Report
-	cpu     time.Duration
-	vcpu    float64 // the quota in force
-	clamped bool    // it is less than the memory buys
+	body   []byte
+	failed bool
+	tail   []byte // of the log, the last 4 KB
+	report lambda.Report
+	cpu    time.Duration
+	vcpu   float64 // the quota in force
 }
 
 // errGone means that a warm process ended or got stuck before it took the
@@ -62,8 +61,6 @@ func (p *process) invoke(ctx context.Context, inv *invocation, cold bool) (outco
 		} else if over {
 			return e.end(false)
 		}
-	} else if err := p.trimLog(); err != nil {
-		return outcome{}, e.abandon(fmt.Errorf("empty the log of function %s: %w", p.conf.Name, err))
 	}
 	return e.run(ctx, cold)
 }
@@ -107,7 +104,7 @@ func (e *execution) init(ctx context.Context) (over bool, err error) {
 				}
 			}
 		}
-		if e.initLog, err = p.readLog(); err != nil {
+		if e.initLog, err = p.log.take(); err != nil {
 			return false, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 		}
 		if n := len(e.initLog); n > 0 && e.initLog[n-1] != '\n' {
@@ -282,7 +279,6 @@ func errorType(body []byte) string {
 func (e *execution) measure(before time.Duration) error {
 	p := e.p
 	e.vcpu = p.sb.quota(p.conf.MemoryMB)
-	e.clamped = e.vcpu < float64(p.conf.MemoryMB)/lambda.VCPUMemoryMB
 	after, err := p.cpu()
 	if err != nil {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)
@@ -305,7 +301,7 @@ func (e *execution) end(keep bool) (outcome, error) {
 		p.kill()
 		<-p.exited
 	}
-	lines, err := p.readLog()
+	lines, err := p.log.take()
 	if err != nil {
 		return outcome{}, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 	}
