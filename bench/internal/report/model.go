@@ -262,6 +262,7 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 			row.Chosen = r.Stats.Concurrency
 		}
 		if r.Start == trial.Unknown {
+			row.Untold++
 			continue // neither a cold start's figures nor a warm one's
 		}
 		if r.Start == trial.Cold {
@@ -350,11 +351,8 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 		if err != nil {
 			return // New has said so already
 		}
-		switch res.Start {
-		case trial.Cold:
+		if res.Start == trial.Cold {
 			cold = append(cold, bill.Total())
-			continue
-		case trial.Unknown:
 			continue
 		}
 		warm, billed, settable = append(warm, bill.Total()), append(billed, billedMS(res)), append(settable, bill.Settable())
