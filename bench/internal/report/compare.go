@@ -148,6 +148,9 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 		run string
 		r   *Report
 	}{{"old", old}, {"new", new}} {
+		if ending := w.r.Ending(); ending != "" {
+			c.Warnings = append(c.Warnings, w.run+": "+ending)
+		}
 		for _, text := range w.r.Warnings {
 			if strings.HasPrefix(text, "drift") {
 				c.Warnings = append(c.Warnings, w.run+": "+text)
