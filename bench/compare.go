@@ -24,7 +24,7 @@ by more than the threshold and beyond chance, all settings taken together;
 2 where the runs are not alike: another backend, machine, network, corpus or
 plan. docs/ci.md has a workflow that uses it.`,
 		Example: `  fanout compare results/main results/branch
-  fanout compare --threshold 10% --format markdown results/main results/branch >comment.md`,
+  fanout compare --threshold 10% --format markdown main branch >comment.md`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return hint.Usage("see fanout help compare", "compare: give two results folders or files, not %d", len(args))

@@ -11,8 +11,10 @@ func TestVersion(t *testing.T) {
 	platform := "go        " + runtime.Version() + "\nplatform  " + runtime.GOOS + "/" + runtime.GOARCH + "\n"
 	vcs := func(modified string) *debug.BuildInfo {
 		return &debug.BuildInfo{
-			Main:     debug.Module{Version: "v0.0.0-20261125180000-0123456789ab"},
-			Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.time", Value: "2026-11-25T18:00:00Z"}, {Key: "vcs.modified", Value: modified}},
+			Main: debug.Module{Version: "v0.0.0-20261125180000-0123456789ab"},
+			Settings: []debug.BuildSetting{
+				{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.time", Value: "2026-11-25T18:00:00Z"}, {Key: "vcs.modified", Value: modified},
+			},
 		}
 	}
 	for _, c := range []struct {

@@ -13,6 +13,7 @@ import (
 
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
 // bucket is what the rest of the stack needs to know of the bucket, whatever
@@ -198,7 +199,7 @@ func (s *builder) newObjects() {
 		"NeedleJSON":     asciiJSON(o.Needle),
 		"EmptyBucket":    strconv.FormatBool(s.EmptyBucket),
 	}, nil)
-	s.output("Objects", specJSON(o), "The seed objects, as JSON")
+	s.output(outputs.Objects, specJSON(o), "The seed objects, as JSON")
 }
 
 func specJSON(spec corpus.Spec) string { return asciiJSON(spec) }

@@ -13,6 +13,7 @@ import (
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 	"fanout/functions/store"
 )
 
@@ -54,7 +55,7 @@ var (
 )
 
 // GoContender is this repository's own functions, which need no zip named.
-const GoContender = "go"
+const GoContender = outputs.GoContender
 
 const (
 	defaultName      = "Fanout"

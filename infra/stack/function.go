@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
 // archID is what the IDs of functions and outputs call an architecture.
@@ -116,7 +117,7 @@ func (s *builder) newFetch(network, code properties, contender string, memoryMB 
 		tags:        []string{"memory-mb", strconv.Itoa(memoryMB), "architecture", arch, "contender", contender},
 		known:       s.bucket.wildcard(s.Objects.Prefix+"*", "the function reads every object under its prefix, in one bucket, and nothing else"),
 	})
-	s.output(id+"Arn", attribute(id, "Arn"), "The function with "+what)
+	s.output(outputs.Function(memoryMB, arch, contender), attribute(id, "Arn"), "The function with "+what)
 }
 
 // statement is one of a policy, as IAM has it.

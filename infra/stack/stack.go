@@ -21,6 +21,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"fanout/functions/outputs"
 )
 
 // New adds the stack to an app. build is the folder that holds
@@ -79,9 +81,9 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 	if !c.FunctionsOnly {
 		s.newObjects()
 	}
-	s.output("Bucket", s.bucket.name, "The bucket that the functions read")
-	s.output("Prefix", c.Objects.Prefix, "What the names of the objects begin with")
-	s.output("Region", ref("AWS::Region"), "The region that all of this is in")
+	s.output(outputs.Bucket, s.bucket.name, "The bucket that the functions read")
+	s.output(outputs.Prefix, c.Objects.Prefix, "What the names of the objects begin with")
+	s.output(outputs.Region, ref("AWS::Region"), "The region that all of this is in")
 	return s.stack, nil
 }
 

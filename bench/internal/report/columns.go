@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/stats"
@@ -52,6 +53,7 @@ func (r *Report) columns() []column {
 		column{Name: "invocations", In: inPrograms, Cell: whole(func(row Row) int { return row.Invocations })},
 		column{Name: "failed", In: inPrograms, Cell: whole(func(row Row) int { return row.Failed })},
 	)
+	add(r.limitsMark()...)
 	add(
 		column{Name: "warm_ms_n", Label: label("runs", "n"), Short: label("n", ""), Keep: 9, Cell: runsCell},
 		column{Name: "warm_ms_median", Label: label("warm", "ms"), Keep: 9, Cell: warmCell},
@@ -82,11 +84,16 @@ func (r *Report) columns() []column {
 			}
 			return table.Figure(row.SpeedUp, table.Times(row.SpeedUp))
 		}},
-		r.dollars(column{Label: label("cost", "$/M"), In: inTables, Keep: 6}, cost.Split.Total),
-		r.dollars(column{Name: "compute_usd", Label: label("compute alone", "$/M"), Short: label("compute", "$/M"), Keep: 3}, func(s cost.Split) float64 { return s.Compute }),
-		r.dollars(column{Name: "request_usd", In: inPrograms}, func(s cost.Split) float64 { return s.Request }),
-		r.dollars(column{Name: "s3_requests_usd", In: inPrograms}, func(s cost.Split) float64 { return s.S3Requests }),
-		r.dollars(column{Name: "retrieval_usd", In: inPrograms}, func(s cost.Split) float64 { return s.Retrieval }),
+		r.dollars(column{Label: label("cost", "$/M"), In: inTables, Keep: 6}, cost.Bill.Total),
+	)
+	for _, g := range cost.Groups {
+		c := column{Name: g.Name + "_usd", In: inPrograms}
+		if g == cost.Compute {
+			c.Label, c.Short, c.Keep, c.In = label("compute alone", "$/M"), label("compute", "$/M"), 3, table.Everywhere
+		}
+		add(r.dollars(c, func(b cost.Bill) float64 { return b.Of(g) }))
+	}
+	add(
 		column{Name: "verdict", In: inPrograms, Left: true, Cell: text(func(row Row) string { return string(row.Verdict.Kind) })},
 		column{Label: label("why", ""), In: inTables, Left: true, Keep: 7, Cell: func(row Row) table.Cell {
 			return table.Cell{Text: row.Verdict.Short(), Note: row.Verdict.Why()}
@@ -96,8 +103,32 @@ func (r *Report) columns() []column {
 		share("network_share", func(v Verdict) Share { return v.Network }),
 		share("memory_share", func(v Verdict) Share { return v.Memory }),
 		share("retries_share", func(v Verdict) Share { return v.Retries }),
+		column{Name: "limits", In: inPrograms, Left: true, Cell: text(func(row Row) string { return row.Limits.String() })},
 	)
 	return all
+}
+
+// limitsMark is a column for readers, if any row's memory size was not what held
+// it.
+func (r *Report) limitsMark() []column {
+	if !slices.ContainsFunc(r.Rows, func(row Row) bool { return row.LimitsMark() != "" }) {
+		return nil
+	}
+	return []column{{Label: label("limits", ""), In: inTables, Left: true, Keep: 9, Cell: func(row Row) table.Cell {
+		return table.Text(row.LimitsMark())
+	}}}
+}
+
+// LimitsMark marks a row whose memory size did not decide on its CPU: "none" if
+// nothing was limited, "2 vCPU" if this machine has no more, else empty.
+func (row Row) LimitsMark() string {
+	switch {
+	case row.Limits.None():
+		return "none"
+	case row.Limits.VCPU > 0:
+		return fmt.Sprintf("%.3g vCPU", row.Limits.VCPU)
+	}
+	return ""
 }
 
 func label(head, unit string) table.Label { return table.Label{Head: head, Unit: unit} }
@@ -159,7 +190,7 @@ func (r *Report) percentile(c column, of func(Row) Percentile) column {
 
 // dollars is a part of a row's cost: of one invocation to programs, of a
 // million to readers.
-func (r *Report) dollars(c column, part func(cost.Split) float64) column {
+func (r *Report) dollars(c column, part func(cost.Bill) float64) column {
 	c.Cell = func(row Row) table.Cell {
 		if !r.Priced || row.WarmCost.N == 0 {
 			return table.Missing()

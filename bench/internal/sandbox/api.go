@@ -270,16 +270,12 @@ func (s *Sandbox) describe(h http.Header, out outcome) {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Amz-Executed-Version", "$LATEST")
 	h.Set("X-Fanout-Cpu-Ms", strconv.FormatFloat(lambda.Milliseconds(out.cpu), 'f', 2, 64))
-	limit, held := "none", s.limits
+	limit := "none"
 	if s.cgroups != nil {
 		limit = strconv.FormatFloat(out.vcpu, 'f', 3, 64)
-		if out.clamped {
-			held.VCPU = s.cpus
-		}
 	}
 	h.Set("X-Fanout-Cpu-Limit", limit)
-	held.Reason = "" // the header of every response has the short form
-	h.Set("X-Fanout-Limits", held.String())
+	h.Set("X-Fanout-Limits", s.held(out.report.MemoryMB).String())
 	if out.failed {
 		h.Set("X-Amz-Function-Error", "Unhandled")
 	}

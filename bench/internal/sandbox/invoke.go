@@ -17,13 +17,12 @@ const returnLimit = 5 * time.Second
 
 // outcome is what an invocation came to.
 type outcome struct {
-	body    []byte
-	failed  bool
-	tail    []byte // of the log, the last 4 KB
-	report  lambda.Report
-	cpu     time.Duration
-	vcpu    float64 // the quota in force
-	clamped bool    // it is less than the memory buys
+	body   []byte
+	failed bool
+	tail   []byte // of the log, the last 4 KB
+	report lambda.Report
+	cpu    time.Duration
+	vcpu   float64 // the quota in force
 }
 
 // errGone means that a warm process ended or got stuck before it took the
@@ -62,8 +61,6 @@ func (p *process) invoke(ctx context.Context, inv *invocation, cold bool) (outco
 		} else if over {
 			return e.end(false)
 		}
-	} else if err := p.trimLog(); err != nil {
-		return outcome{}, e.abandon(fmt.Errorf("empty the log of function %s: %w", p.conf.Name, err))
 	}
 	return e.run(ctx, cold)
 }
@@ -107,21 +104,20 @@ func (e *execution) init(ctx context.Context) (over bool, err error) {
 				}
 			}
 		}
-		if e.initLog, err = p.readLog(); err != nil {
+		if e.initLog, err = p.log.take(); err != nil {
 			return false, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 		}
 		if n := len(e.initLog); n > 0 && e.initLog[n-1] != '\n' {
 			e.initLog = append(e.initLog, '\n')
 		}
+		e.initLog = append(e.initLog, p.extensionLines()...)
 		return false, nil
-	case a := <-p.init:
-		e.body, e.failed = a.body, true
-		e.report.ErrorType = errorType(a.body)
+	case a := <-p.failed:
+		e.gaveUp(a)
 	case <-p.exited:
 		select {
-		case a := <-p.init: // said so, then ended
-			e.body, e.failed = a.body, true
-			e.report.ErrorType = errorType(a.body)
+		case a := <-p.failed: // said so, then ended
+			e.gaveUp(a)
 		default:
 			e.exited()
 		}
@@ -131,9 +127,6 @@ func (e *execution) init(ctx context.Context) (over bool, err error) {
 		return false, e.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, ctx.Err()))
 	}
 	e.initTime = time.Since(p.spawned)
-	if e.report.Status == "" {
-		e.report.Status = "error"
-	}
 	if err := e.measure(0); err != nil {
 		return false, e.abandon(err)
 	}
@@ -147,6 +140,9 @@ func (e *execution) run(ctx context.Context, cold bool) (outcome, error) {
 	before, err := p.cpu()
 	if err != nil {
 		return outcome{}, e.abandon(err)
+	}
+	if !cold && len(p.failed) > 0 { // an extension did, at rest
+		return outcome{}, e.abandon(errGone)
 	}
 	back := time.NewTimer(returnLimit)
 	defer back.Stop()
@@ -171,15 +167,30 @@ func (e *execution) run(ctx context.Context, cold bool) (outcome, error) {
 		return outcome{}, e.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, ctx.Err()))
 	}
 
-	begun := <-inv.begun
-	limit := time.NewTimer(time.Until(begun.Add(inv.timeout)))
+	alive, err := e.await(ctx, <-inv.begun)
+	if err != nil {
+		return outcome{}, e.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, err))
+	}
+	if err := e.measure(before); err != nil {
+		return outcome{}, e.abandon(err)
+	}
+	return e.end(alive)
+}
+
+// await waits for what comes of the event, and for the extensions to be through
+// with it. Alive means that the process can take another.
+func (e *execution) await(ctx context.Context, begun time.Time) (alive bool, err error) {
+	p, inv := e.p, e.inv
+	limit := time.NewTimer(time.Until(inv.deadline))
 	defer limit.Stop()
-	alive := true
 	select {
 	case a := <-inv.done:
 		e.answered(a, begun)
+	case a := <-p.failed:
+		e.duration = a.at.Sub(begun)
+		e.gaveUp(a)
+		return false, nil
 	case <-p.exited:
-		alive = false
 		select {
 		case a := <-inv.done: // answered, then ended
 			e.answered(a, begun)
@@ -187,17 +198,40 @@ func (e *execution) run(ctx context.Context, cold bool) (outcome, error) {
 			e.duration = p.final.at.Sub(begun)
 			e.exited()
 		}
+		return false, nil
 	case <-limit.C:
-		alive = false
 		e.duration = inv.timeout
 		e.timedOut(fmt.Sprintf("Task timed out after %.2f seconds", inv.timeout.Seconds()))
+		return false, nil
 	case <-ctx.Done():
-		return outcome{}, e.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, ctx.Err()))
+		return false, ctx.Err()
 	}
-	if err := e.measure(before); err != nil {
-		return outcome{}, e.abandon(err)
+	select {
+	case <-inv.settled:
+		return true, nil
+	default:
 	}
-	return e.end(alive)
+	// The response stands whatever the extensions do with the rest of the time.
+	// Lambda sends it at once; here it waits, for the report to have theirs.
+	select {
+	case <-inv.settled:
+		e.duration = time.Since(begun)
+		return true, nil
+	case <-p.failed:
+	case <-p.exited:
+	case <-limit.C:
+		e.report.Status = "timeout"
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	e.duration = min(time.Since(begun), inv.timeout)
+	return false, nil
+}
+
+// gaveUp takes an error after which the process ends.
+func (e *execution) gaveUp(a response) {
+	e.body, e.failed = a.body, true
+	e.report.Status, e.report.ErrorType = "error", errorType(a.body)
 }
 
 func (e *execution) answered(a response, begun time.Time) {
@@ -238,14 +272,13 @@ func errorType(body []byte) string {
 	if t := lambda.ParseError(body).Type; t != lambda.UnknownError {
 		return t
 	}
-	return "Runtime.Unknown"
+	return unknownRuntimeError
 }
 
 // measure takes the process's figures, before being the CPU time it had.
 func (e *execution) measure(before time.Duration) error {
 	p := e.p
 	e.vcpu = p.sb.quota(p.conf.MemoryMB)
-	e.clamped = e.vcpu < float64(p.conf.MemoryMB)/lambda.VCPUMemoryMB
 	after, err := p.cpu()
 	if err != nil {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)
@@ -268,7 +301,7 @@ func (e *execution) end(keep bool) (outcome, error) {
 		p.kill()
 		<-p.exited
 	}
-	lines, err := p.readLog()
+	lines, err := p.log.take()
 	if err != nil {
 		return outcome{}, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 	}

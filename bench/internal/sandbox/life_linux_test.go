@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
@@ -115,6 +118,76 @@ func TestClamped(t *testing.T) {
 	}
 	if got := r.header.Get("X-Fanout-Cpu-Limit"); got != wantLimit {
 		t.Errorf("X-Fanout-Cpu-Limit %q, want %q", got, wantLimit)
+	}
+}
+
+// A sandbox in a group that has less than its functions' memory buys, as in a
+// container.
+func TestClampedByTheGroupAbove(t *testing.T) {
+	t.Parallel()
+	f := newForker()
+	defer f.close()
+	parent, limits := cgroup.Find(f.do, 1)
+	if parent == nil {
+		t.Fatalf("this test needs cgroups: %s", limits.Reason)
+	}
+	defer func() {
+		if err := parent.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, tt := range []struct {
+		name      string
+		memoryMB  int64 // of the group above
+		vcpu      float64
+		want      string // after the kind of limits
+		cpuLimit  string
+		allocates string // errorType of a function that takes 600 of its 1,769 MB
+	}{
+		{"half a CPU and 512 MB", 512, 0.5, "; clamped to 0.5 vCPU and 512 MB", "0.500", lambda.ExitError},
+		{"a third of a CPU", 4096, 1.0 / 3, "; clamped to 0.333 vCPU", "0.333", ""},
+		{"a CPU and 300 MB", 300, 1, "; clamped to 300 MB", "1.000", lambda.ExitError},
+		{"enough of both", 4096, 1.5, "", "1.000", ""},
+	} {
+		group, err := parent.Create(tt.memoryMB<<20, tt.vcpu)
+		if err != nil {
+			t.Fatal(err)
+		}
+		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+		var out bytes.Buffer
+		helper.Env = append(os.Environ(), helperEnv+"=limits", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+t.TempDir())
+		helper.Stdout, helper.Stderr = &out, t.Output()
+		err = group.Start(helper)
+		if err == nil {
+			err = helper.Wait()
+		}
+		want := fmt.Sprintf("%s%s\n%s\n%s\n", limits.By, tt.want, tt.cpuLimit, tt.allocates)
+		if limits.By == lambda.CgroupV2 { // as root its groups are at the top, with nothing above
+			want = lambda.CgroupV2 + "\n1.000\n\n"
+		}
+		if err := errors.Join(err, group.Remove()); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v; want %q", tt.name, out.String(), err, want)
+		}
+	}
+}
+
+// A function has as many file descriptors as on Lambda, whatever this process
+// has: from its first instruction, with cgroups and without, as a script too.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "bootstrap")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nulimit -n >&2\nexec "+probe(t, lambda.X86)+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []LimitMode{LimitsAuto, LimitsNone} {
+		f := startTest(t, func(c *Config) { c.Functions[0].Bootstrap, c.Limits = script, mode })
+		r := f.invoke(`{"mode":"files"}`)
+		if want := "1024 of 1024, opened true"; r.Text != want {
+			t.Errorf("files %q: want %q", r.Text, want)
+		}
+		if !strings.HasPrefix(r.tail, "1024\n") {
+			t.Errorf("log %q: want the limit that the first instruction sees", r.tail)
+		}
 	}
 }
 
@@ -278,11 +351,9 @@ func TestIdleProcessEnds(t *testing.T) {
 
 func TestStartErrors(t *testing.T) {
 	dir := t.TempDir()
-	plain, script := filepath.Join(dir, "plain"), filepath.Join(dir, "script")
-	for path, mode := range map[string]os.FileMode{plain: 0o644, script: 0o755} {
-		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), mode); err != nil {
-			t.Fatal(err)
-		}
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, []byte("#!/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	for _, tt := range []struct {
 		name   string
@@ -301,9 +372,7 @@ func TestStartErrors(t *testing.T) {
 		{"credentials", func(c *Config) { c.Credentials.SecretAccessKey = "" }, "credentials", ""},
 		{"account", func(c *Config) { c.AccountID = "1" }, "twelve digits", ""},
 		{"missing", func(c *Config) { c.Functions[0].Bootstrap = filepath.Join(dir, "none") }, "no such file", ""},
-		{"not executable", func(c *Config) { c.Functions[0].Bootstrap = plain }, "not an executable file", "chmod +x"},
-		{"folder", func(c *Config) { c.Functions[0].Bootstrap = dir }, "not an executable file", ""},
-		{"not ELF", func(c *Config) { c.Functions[0].Bootstrap = script }, "not a Linux executable", ""},
+		{"not executable", func(c *Config) { c.Functions[0].Bootstrap = plain }, "not executable", "chmod +x"},
 		{"architecture", func(c *Config) { c.Functions[0].Arch = "riscv" }, "must be x86_64 or arm64", ""},
 		// A binary for the other machine would only fail when invoked.
 		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probe(t, lambda.ARM) }, "built for EM_AARCH64, not for x86_64", ""},
@@ -389,6 +458,36 @@ const (
 
 func help(kind string) error {
 	switch kind {
+	case "limits": // print what holds a function of 1,769 MB, and how one ends that takes 600
+		s, err := Start(Config{
+			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 1769, Timeout: time.Minute}},
+			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
+		})
+		if err != nil {
+			return err
+		}
+		ctx, name := context.Background(), "probe"
+		out, err := client(s, testCredentials).Invoke(ctx, &awslambda.InvokeInput{FunctionName: &name, Payload: []byte(`{"mode":"echo"}`)})
+		if err != nil {
+			return err
+		}
+		if raw, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); ok {
+			fmt.Printf("%s\n%s\n", raw.Header.Get("X-Fanout-Limits"), raw.Header.Get("X-Fanout-Cpu-Limit"))
+		}
+		out, err = client(s, testCredentials).Invoke(ctx, &awslambda.InvokeInput{FunctionName: &name,
+			Payload: []byte(`{"mode":"alloc","n":600}`)})
+		if err != nil {
+			return err
+		}
+		var e lambda.Error
+		if out.FunctionError != nil {
+			e = lambda.ParseError(out.Payload)
+		}
+		fmt.Println(e.Type)
+		if err := s.Close(); err != nil {
+			return err
+		}
+		os.Exit(0)
 	case "sandbox": // start one, print the pid of its process, stay
 		s, err := Start(Config{
 			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},

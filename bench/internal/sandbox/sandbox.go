@@ -14,8 +14,9 @@
 //
 //	X-Fanout-Cpu-Ms     CPU time of the function during this invocation, without INIT
 //	X-Fanout-Cpu-Limit  vCPUs in force, such as 0.072, or none
-//	X-Fanout-Limits     "cgroup-v1", "cgroup-v2" or "none", and "; clamped to N vCPU"
-//	                    where the machine has fewer than the function's share
+//	X-Fanout-Limits     what held the process, as [lambda.Limits] has it: "cgroup-v1",
+//	                    "cgroup-v2; clamped to 2 vCPU" where the machine, or the container
+//	                    that this runs in, has less than the function's memory buys, or "none"
 package sandbox
 
 import (
@@ -25,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -171,7 +173,8 @@ type Sandbox struct {
 	forker    *forker
 	cgroups   cgroup.Parent // nil: no limits
 	limits    lambda.Limits
-	cpus      float64 // what the machine has
+	cpus      float64 // what the machine and the groups above have
+	memory    int64   // the same, in bytes; 0: no limits
 	initLimit time.Duration
 
 	ctx    context.Context // ends at Close
@@ -297,6 +300,11 @@ func (s *Sandbox) findLimits() {
 		largest = max(largest, f.conf.MemoryMB)
 	}
 	s.cgroups, s.limits = cgroup.Find(s.forker.do, s.quota(largest))
+	if s.cgroups != nil {
+		var vcpu float64
+		vcpu, s.memory = s.cgroups.Ceiling()
+		s.cpus = min(s.cpus, vcpu)
+	}
 }
 
 // serveAPI serves the Lambda API on a port of loopback.
@@ -328,9 +336,25 @@ func (s *Sandbox) URL() string { return s.url }
 // Limits tells what holds the processes; it does not change.
 func (s *Sandbox) Limits() lambda.Limits { return s.limits }
 
-// quota is the vCPUs that memoryMB buys, but not more than the machine has.
+// quota is the vCPUs that memoryMB buys, but not more than there are.
 func (s *Sandbox) quota(memoryMB int) float64 {
-	return min(float64(memoryMB)/lambda.VCPUMemoryMB, s.cpus)
+	return min(lambda.VCPU(memoryMB), s.cpus)
+}
+
+// held says what holds a process of a function of memoryMB: the limits in
+// force, and where they are less than the memory size.
+func (s *Sandbox) held(memoryMB int) lambda.Limits {
+	l := lambda.Limits{By: s.limits.By} // without the reason: it stands on every response
+	if s.cgroups == nil {
+		return l
+	}
+	if s.cpus < lambda.VCPU(memoryMB) {
+		l.VCPU = math.Floor(s.cpus*1000) / 1000
+	}
+	if s.memory < int64(memoryMB)<<20 {
+		l.MemoryMB = int(s.memory >> 20)
+	}
+	return l
 }
 
 // Close kills every process and waits for it, and removes the cgroups, ports

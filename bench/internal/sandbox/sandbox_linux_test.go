@@ -424,6 +424,53 @@ func TestLogTail(t *testing.T) {
 	}
 }
 
+// What a function writes is bounded: it takes no disk, and is no memory of the
+// function's; its end is there, whoever wrote it and when.
+func TestLogFlood(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, init, event, end string }{
+		{"itself", "", `{"mode":"flood","n":40,"text":"the end"}`, "xxx\nthe end\nEND"},
+		{"a child", "", `{"mode":"child flood","n":40,"text":"the end"}`, "xxx\nthe end\nEND"},
+		{"in INIT", "flood first", `{"mode":"echo"}`, "xxx\nSTART"},
+		{"before it ends", "", `{"mode":"flood and exit","n":40,"text":"the end"}`, "xxx\nthe end\nRequestId"},
+		{"before it is killed", "", `{"mode":"flood for ever"}`, "xxx"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := startTest(t, func(c *Config) {
+				c.Functions[0].Env = map[string]string{"PROBE_INIT": tt.init}
+				c.Functions[0].MemoryMB = 1769
+				if strings.Contains(tt.event, "for ever") {
+					c.Functions[0].Timeout = time.Second
+				}
+			})
+			r := f.invoke(tt.event)
+			if len(r.tail) > 4096 || !strings.Contains(r.tail, tt.end) {
+				t.Errorf("tail of %d bytes, %q: want %q in it", len(r.tail), r.tail, tt.end)
+			}
+			var size int64
+			err := filepath.WalkDir(f.dir, func(_ string, d os.DirEntry, err error) error {
+				if err != nil {
+					return err
+				}
+				info, err := d.Info()
+				if err == nil && !d.IsDir() {
+					size += info.Size()
+				}
+				return err
+			})
+			if err != nil && !errors.Is(err, os.ErrNotExist) || size > 1<<20 {
+				t.Errorf("%d bytes of files, %v", size, err)
+			}
+			if tt.init == "" && r.failed == "" {
+				if next := f.invoke(`{"mode":"echo"}`); strings.Contains(next.tail, "xxx") {
+					t.Errorf("the next one has %q", next.tail)
+				}
+			}
+		})
+	}
+}
+
 func FuzzParseHWM(f *testing.F) {
 	f.Add([]byte("Name:\tprobe\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -26,19 +26,18 @@ type paceKind struct {
 // recent is the weight of the latest time in the mean of its kind.
 const recent = 0.3
 
-// newPace takes the whole schedule, and the number of objects that each
-// invocation reads.
-func newPace(steps []step, objects int) *pace {
+// newPace takes the whole schedule, and a guess of each invocation's time.
+func newPace(steps []step, guessOf func(Setting) time.Duration) *pace {
 	p := &pace{ahead: map[paceKind]int{}, guess: map[paceKind]time.Duration{}, mean: map[paceKind]time.Duration{}}
 	simulated := Runner{warmed: map[string]map[string]int{}}
 	for _, s := range steps {
 		kind := paceKind{setting: s.setting.Key(), start: s.start}
-		guess := s.guess(objects)
+		guess := guessOf(s.setting)
 		if s.start == Cold {
 			delete(simulated.warmed, s.setting.Target.Function)
 		} else if warmup, needed := simulated.warmup(s.setting); needed {
 			kind.warmup = true
-			guess += step{setting: warmup}.guess(objects)
+			guess += guessOf(warmup)
 			simulated.noteWarm(warmup)
 		}
 		simulated.noteWarm(s.setting)

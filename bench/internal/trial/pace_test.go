@@ -6,6 +6,11 @@ import (
 	"time"
 )
 
+// guessed is a guess of an invocation that reads the default corpus.
+func guessed(s Setting) time.Duration {
+	return guess(s, 1000, 25_500_000, "s3-standard")
+}
+
 // Time left, from guesses that are wrong by another factor for each setting:
 // by the end of the first round it is right within a tenth, and it stays so.
 func TestPace(t *testing.T) {
@@ -24,7 +29,7 @@ func TestPace(t *testing.T) {
 		plan.Invocations = 20
 		tc.change(&plan)
 		steps := plan.schedule(targets())
-		p := newPace(steps, 1000)
+		p := newPace(steps, guessed)
 		var truth time.Duration
 		took := make([]time.Duration, len(steps))
 		for i, kind := range p.kinds {
@@ -48,7 +53,7 @@ func TestPace(t *testing.T) {
 func TestPaceSkipped(t *testing.T) {
 	plan := basePlan()
 	steps := plan.schedule(targets())
-	p := newPace(steps, 1000)
+	p := newPace(steps, guessed)
 	before := p.left()
 	kind := p.skipped()
 	if got := before - p.left(); got != p.guess[kind] || p.guessed != 0 {
@@ -61,7 +66,7 @@ func TestPaceSkipped(t *testing.T) {
 func TestPaceOutlier(t *testing.T) {
 	plan := basePlan()
 	plan.MemoriesMB, plan.Concurrencies, plan.Cold, plan.Invocations = []int{128}, []int{64}, 0, 12
-	p := newPace(plan.schedule(targets()[:1]), 1000)
+	p := newPace(plan.schedule(targets()[:1]), guessed)
 	for range 2 { // the first with its warm-up
 		p.measured(time.Second)
 	}

@@ -3,6 +3,7 @@ package lean
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -17,7 +18,8 @@ type endpoint struct {
 	prefix    string // of the path, escaped: /BUCKET in path style
 	region    string // to sign for
 	service   string
-	express   bool // needs a session
+	express   bool   // needs a session
+	proxy     string // URL of the proxy to ask for a tunnel to address; empty: none
 }
 
 // globalRegion is what the SDKs call S3 without a region in its host, which is in
@@ -104,6 +106,27 @@ func (c Config) resolve(bucket, region string) (endpoint, error) {
 	if port != standard {
 		e.authority = e.address
 	}
+	return c.throughProxy(e)
+}
+
+// throughProxy gives e with the proxy that it is reached through.
+func (c Config) throughProxy(e endpoint) (endpoint, error) {
+	e.proxy = ""
+	if c.Proxy == nil {
+		return e, nil
+	}
+	proxy, err := c.Proxy(&url.URL{Scheme: e.scheme, Host: e.authority})
+	switch {
+	case err != nil:
+		return endpoint{}, fmt.Errorf("proxy for %s: %w", e.authority, withoutURL(err))
+	case proxy == nil:
+		return e, nil
+	case proxy.Scheme != "http" && proxy.Scheme != "https" || proxy.Hostname() == "":
+		return endpoint{}, fmt.Errorf("proxy for %s: %s: lean knows http://HOST and https://HOST", e.authority, proxy.Redacted())
+	case e.scheme != "https":
+		return endpoint{}, fmt.Errorf("proxy for %s: lean reads through a proxy over HTTPS only; add the host to NO_PROXY", e.authority)
+	}
+	e.proxy = proxy.String()
 	return e, nil
 }
 
@@ -138,6 +161,12 @@ func accessPoint(arn string) (name, account, region string, err error) {
 	}
 	return "", "", "", fmt.Errorf("bucket %q: of ARNs, lean reads arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME; "+
 		"the other clients read more kinds", arn)
+}
+
+// SamePartition says whether two regions take the same credentials; what is no
+// region takes none.
+func SamePartition(a, b string) bool {
+	return isLabel(a) && isLabel(b) && partitionOf(a) == partitionOf(b)
 }
 
 // partition is a part of AWS with domain and credentials of its own.

@@ -5,6 +5,7 @@ package page
 import (
 	"bytes"
 	"context"
+	"image/png"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -369,4 +370,34 @@ func TestChromiumServed(t *testing.T) {
 	if !reflect.DeepEqual(asked, []string{"/report.html"}) {
 		t.Errorf("asked for %q", asked)
 	}
+}
+
+// README's pictures: the top of the page, and the figure of the speed-up. make
+// pictures draws them from the results that FANOUT_RESULTS names into docs/;
+// otherwise they are drawn from made-up ones, and not kept.
+func TestChromiumPictures(t *testing.T) {
+	file, folder := reporttest.AWS(), t.TempDir()
+	if results := os.Getenv("FANOUT_RESULTS"); results != "" {
+		var err error
+		if file, err = trial.ReadPath(results); err != nil {
+			t.Fatal(err)
+		}
+		folder = filepath.Join("..", "..", "..", "..", "docs")
+	}
+	b := newBrowser(t)
+	b.screen(t, 1280, 1040, false)
+	b.media(t, "light")
+	b.open(t, pageOf(t, file))
+	for name, action := range map[string]chromedp.Action[[]byte]{
+		"report.png": chromedp.CaptureScreenshot(), "speedup.png": chromedp.Screenshot(chromedp.ID("speedup")),
+	} {
+		picture := value(t, b, action)
+		if config, err := png.DecodeConfig(bytes.NewReader(picture)); err != nil || config.Width < 1000 || config.Height < 300 {
+			t.Errorf("%s: %+v, %v", name, config, err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), picture, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.quiet(t)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"html/template"
 	"math"
 	"regexp"
 	"slices"
@@ -14,7 +15,6 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
-	"gonum.org/v1/plot"
 
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/report/reporttest"
@@ -194,11 +194,7 @@ func TestHTMLAccessible(t *testing.T) {
 // Every setting is a mark with its figures; colours do not tell alone.
 func TestPictures(t *testing.T) {
 	c := newCharts(report.New(reporttest.AWS(), report.Options{}))
-	figures, err := c.figures()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range figures {
+	for _, f := range c.figures() {
 		marks := 0
 		for _, p := range f.Pictures {
 			marks += strings.Count(string(p.Wide), "<title>")
@@ -220,14 +216,14 @@ func TestPictures(t *testing.T) {
 	styles := map[string]bool{}
 	for n := range 64 {
 		s := c.style(n)
-		styles[fmt.Sprintf("%v %T", s.Color, s.Shape)] = true
+		styles[fmt.Sprintf("%v %s", s.role, s.shape.name)] = true
 	}
 	if len(styles) != 64 {
 		t.Errorf("%d of 64 series can be told apart", len(styles))
 	}
 	for a := range 8 {
 		for b := range a {
-			if fmt.Sprintf("%T", c.style(a).Shape) == fmt.Sprintf("%T", c.style(b).Shape) {
+			if c.style(a).shape.name == c.style(b).shape.name {
 				t.Errorf("series %d and %d have one shape", a, b)
 			}
 		}
@@ -255,11 +251,7 @@ func TestMissingPictures(t *testing.T) {
 		{"no prices", unpriced, map[string]string{"frontier": "No costs", "cost": "No costs", "runs": ""}},
 	} {
 		r := report.New(tc.file, report.Options{})
-		figures, err := newCharts(r).figures()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range figures {
+		for _, f := range newCharts(r).figures() {
 			want, asked := tc.missing[f.ID]
 			if asked && (!strings.Contains(f.Missing, want) || (f.Missing == "") != (want == "") || (f.Missing == "") != (len(f.Pictures) > 0)) {
 				t.Errorf("%s: %s: missing %q, %d pictures", tc.name, f.ID, f.Missing, len(f.Pictures))
@@ -353,35 +345,78 @@ func TestManyRuns(t *testing.T) {
 
 // A range too narrow for its figures ends all the same.
 func TestNarrowTicks(t *testing.T) {
-	if got := (evenTicks{}).Ticks(1e12, 1e12+1e-4); len(got) > 12 {
+	if got := evenTicks(1e12, 1e12+1e-4); len(got) > 12 {
 		t.Errorf("%d marks", len(got))
 	}
 }
 
-// Leaving marks out leaves the others, each time they are asked for.
+// Leaving ticks out leaves the others, each time they are asked for.
 func TestSpacedTicks(t *testing.T) {
-	s := spaced{plot.ConstantTicks{{Value: 1, Label: "1"}, {Value: 1.01, Label: "2"}, {Value: 100, Label: "3"}}, plot.LogScale{}, 0.1}
+	a := axis{lo: 1, hi: 100, log: true, ticks: []tick{{1, "1"}, {1.01, "2"}, {100, "3"}}}
 	for range 2 {
-		if got := s.Ticks(1, 100); len(got) != 2 || got[0].Label != "1" || got[1].Label != "3" {
+		if got := a.spaced(300, textWidth); len(got) != 2 || got[0].label != "1" || got[1].label != "3" {
 			t.Errorf("%v", got)
 		}
 	}
 }
 
-// Marks of an axis are round, in order, within it, and neither none nor many.
+// Ticks of an axis are round, in order, within it, and neither none nor many.
 func TestTicks(t *testing.T) {
 	for _, tc := range []struct{ lo, hi float64 }{{100, 110}, {1, 64}, {0.5, 2e9}, {235, 283}, {1e-3, 2e-3}, {125.5, 136.2}, {404.9, 405.1}} {
-		for _, ticks := range []plot.Ticker{logTicks{}, evenTicks{}} {
-			got := ticks.Ticks(tc.lo, tc.hi)
+		for name, ticks := range map[string]func(lo, hi float64) []tick{"logTicks": logTicks, "evenTicks": evenTicks} {
+			got := ticks(tc.lo, tc.hi)
 			labels := map[string]bool{}
 			for i, tick := range got {
-				labels[tick.Label] = true
-				if tick.Value < tc.lo || tick.Value > tc.hi || i > 0 && tick.Value <= got[i-1].Value {
-					t.Errorf("%T of %v: %v", ticks, tc, got)
+				labels[tick.label] = true
+				if tick.value < tc.lo || tick.value > tc.hi || i > 0 && tick.value <= got[i-1].value {
+					t.Errorf("%s of %v: %v", name, tc, got)
 				}
 			}
 			if len(got) < 2 || len(got) > 16 || len(labels) != len(got) {
-				t.Errorf("%T of %v: %v", ticks, tc, got)
+				t.Errorf("%s of %v: %v", name, tc, got)
+			}
+		}
+	}
+}
+
+// An axis puts its ends at its ends, and on a logarithmic one equal ratios are
+// equally far apart.
+func TestScale(t *testing.T) {
+	for _, a := range []axis{{lo: 10, hi: 1000}, {lo: 10, hi: 1000, log: true}} {
+		middle := map[bool]float64{false: 505, true: 100}[a.log]
+		for v, want := range map[float64]float64{10: 0, middle: 0.5, 1000: 1} {
+			if got := a.share(v); math.Abs(got-want) > 1e-9 {
+				t.Errorf("log %v: %v lies at %v, want %v", a.log, v, got, want)
+			}
+		}
+	}
+}
+
+// What a plot draws lies inside it: axes, labels and marks.
+func TestInsidePicture(t *testing.T) {
+	for _, f := range newCharts(report.New(reporttest.AWS(), report.Options{})).figures() {
+		for _, p := range f.Pictures {
+			for _, markup := range []template.HTML{p.Wide, p.Narrow} {
+				if markup == "" {
+					continue
+				}
+				root := parse(t, []byte(markup))
+				var width, height float64
+				if _, err := fmt.Sscanf(attribute(all(root, "svg")[0], "viewbox")+attribute(all(root, "svg")[0], "viewBox"), "0 0 %g %g", &width, &height); err != nil {
+					t.Fatal(err)
+				}
+				for _, text := range all(root, "text") {
+					x, _ := strconv.ParseFloat(attribute(text, "x"), 64)
+					y, _ := strconv.ParseFloat(attribute(text, "y"), 64)
+					half := textWidth(textOf(text))
+					left, right := map[string]float64{begins: 0, centred: half / 2, ends: half}[attribute(text, "text-anchor")], map[string]float64{begins: half, centred: half / 2, ends: 0}[attribute(text, "text-anchor")]
+					if attribute(text, "transform") != "" {
+						left, right = 6, 6
+					}
+					if x-left < 0 || x+right > width || y < 6 || y > height {
+						t.Errorf("%s: %q at %v, %v of %v by %v", f.ID, textOf(text), x, y, width, height)
+					}
+				}
 			}
 		}
 	}

@@ -1,237 +1,222 @@
 package page
 
 import (
-	"bytes"
 	"encoding/xml"
-	"errors"
-	"fmt"
 	"html/template"
-	"io"
 	"math"
 	"strconv"
 	"strings"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// role is what a mark of a picture stands for. It is the colour it is drawn
-// in until [drawing.markup] makes it a class: page.css then says how it looks,
+// role is what a mark of a picture stands for; page.css says how each looks,
 // light and dark.
 type role uint8
 
 // Roles below [ink] are the series', 0 to 7.
 const (
-	ink  role = 8 + iota // what is to be read
-	soft                 // axes and their labels
-	grid                 // behind the figures
+	ink   role = 8 + iota // what is to be read
+	soft                  // axes and their labels
+	grid                  // behind the figures
+	part0                 // the first part of a sum; the next three follow
 )
 
-// RGBA makes a role a colour, which nothing else is drawn in.
-func (r role) RGBA() (red, green, blue, alpha uint32) {
-	return 0xfafa, 0, uint32(r) * 0x101, 0xffff
+// parts is how many roles there are from part0 on.
+const parts = 4
+
+// point is a place in a picture, in its units: to the right and down.
+type point struct{ x, y float64 }
+
+// svg is a picture as it grows: what is drawn later lies above. It has no style
+// of its own, so that the page's policy need not allow any, and nothing but
+// groups, titles, paths and texts in it.
+type svg struct {
+	b             strings.Builder
+	width, height float64
 }
 
-func roleOf(colour string) (role, bool) {
-	hex, ok := strings.CutPrefix(colour, "#FA00")
-	n, err := strconv.ParseUint(hex, 16, 8)
-	return role(n), ok && err == nil && role(n) <= grid
+// fontSize of all texts, in the picture's units.
+const fontSize = 12
+
+func newSVG(width, height float64, attributes ...string) *svg {
+	s := &svg{width: width, height: height}
+	s.open("svg", append([]string{"viewBox", "0 0 " + units(width) + " " + units(height), "role", "img", "font-size", units(fontSize)}, attributes...)...)
+	return s
 }
 
-// drawing is a canvas whose marks can have titles, which a browser shows where
-// the pointer rests. Texts are handed to it made safe by [clip], so none holds
-// the characters that mark where a titled part begins and ends.
-type drawing struct {
-	*vgsvg.Canvas
-	titles []string
-	face   font.Face
-}
+// markup ends the picture and gives it. Every text and attribute is escaped.
+func (s *svg) markup() template.HTML { return template.HTML(s.b.String() + "</svg>\n") }
 
-const (
-	titleBegins = "\ue000"
-	titleEnds   = "\ue001"
-)
-
-func newDrawing(width, height vg.Length) *drawing {
-	return &drawing{
-		Canvas: vgsvg.NewWith(vgsvg.UseWH(width, height)),
-		face:   font.DefaultCache.Lookup(plot.DefaultFont, 10),
-	}
-}
-
-// FillString places text by its middle: the reader's font is not the one that
-// it was measured with, and so half of the difference shows on either side.
-func (d *drawing) FillString(face font.Face, at vg.Point, text string) {
-	at.X += face.Width(text) / 2
-	d.Canvas.FillString(face, at, text)
-}
-
-// titled gives what a plotter draws a title.
-func (d *drawing) titled(title string, what plot.Plotter) plot.Plotter {
-	return titledPlotter{d, title, what}
-}
-
-type titledPlotter struct {
-	drawing *drawing
-	title   string
-	what    plot.Plotter
-}
-
-// Plot draws between two marks, which [drawing.markup] takes out again.
-func (t titledPlotter) Plot(c draw.Canvas, p *plot.Plot) {
-	d := t.drawing
-	d.Canvas.FillString(d.face, vg.Point{}, titleBegins+strconv.Itoa(len(d.titles)))
-	d.titles = append(d.titles, t.title)
-	t.what.Plot(c, p)
-	d.Canvas.FillString(d.face, vg.Point{}, titleEnds)
-}
-
-// markup gives the picture as an element for a page: no style of its own, so
-// that the page's policy need not allow any, and nothing but groups, paths and
-// texts in it. Attributes are those of the svg element, in pairs.
-func (d *drawing) markup(attributes ...string) (template.HTML, error) {
-	var source, b bytes.Buffer
-	if _, err := d.WriteTo(&source); err != nil {
-		return "", fmt.Errorf("draw a picture: %w", err)
-	}
-	w, h := d.Size()
-	element(&b, "svg", append([]string{"viewBox", fmt.Sprintf("0 0 %g %g", w.Points(), h.Points()), "role", "img"}, attributes...)...)
-	decoder := xml.NewDecoder(&source)
-	for text := ""; ; {
-		token, err := decoder.Token()
-		switch {
-		case errors.Is(err, io.EOF):
-			return template.HTML(b.String()), nil // every text and attribute in it is escaped
-		case err != nil:
-			return "", fmt.Errorf("read a picture: %w", err)
-		}
-		switch token := token.(type) {
-		case xml.StartElement:
-			switch name := token.Name.Local; name {
-			case "svg":
-			case "g", "path":
-				element(&b, name, plain(token.Attr)...)
-			case "text":
-				next, err := decoder.Token()
-				if err != nil {
-					return "", fmt.Errorf("read a picture: %w", err)
-				}
-				data, _ := next.(xml.CharData)
-				text = string(data)
-				if n, ok := strings.CutPrefix(text, titleBegins); ok {
-					i, err := strconv.Atoi(n)
-					if err != nil || i >= len(d.titles) {
-						return "", fmt.Errorf("read a picture: title %q", n)
-					}
-					b.WriteString("<g><title>")
-					escapeXML(&b, d.titles[i])
-					b.WriteString("</title>")
-				} else if text == titleEnds {
-					b.WriteString("</g>")
-				} else {
-					element(&b, name, append(plain(token.Attr), "text-anchor", "middle")...)
-					escapeXML(&b, text)
-				}
-			default:
-				return "", fmt.Errorf("read a picture: unknown element %q", name)
-			}
-		case xml.EndElement:
-			if token.Name.Local != "text" || !strings.HasPrefix(text, titleBegins) && text != titleEnds {
-				fmt.Fprintf(&b, "</%s>\n", token.Name.Local)
-			}
-		}
-	}
-}
-
-// plain makes an element's style attributes of their own, and its colours
-// classes.
-func plain(attributes []xml.Attr) []string {
-	var pairs []string
-	for _, a := range attributes {
-		switch a.Name.Local {
-		case "d", "x", "y", "transform":
-			pairs = append(pairs, a.Name.Local, a.Value)
-		case "style":
-			for property := range strings.SplitSeq(a.Value, ";") {
-				name, value, _ := strings.Cut(property, ":")
-				if r, ok := roleOf(value); ok {
-					pairs = append(pairs, "class", fmt.Sprintf("%s%d", name[:1], r)) // f for fill, s for stroke
-					continue
-				}
-				switch name {
-				case "fill", "stroke-width", "stroke-dasharray", "font-size":
-					pairs = append(pairs, name, strings.TrimSuffix(value, "px"))
-				}
-			}
-		}
-	}
-	return pairs
-}
-
-func element(b *bytes.Buffer, name string, attributes ...string) {
-	b.WriteString("<" + name)
+// open writes the start of an element; attributes are pairs of name and value.
+func (s *svg) open(name string, attributes ...string) {
+	s.b.WriteString("<" + name)
 	for i := 0; i < len(attributes); i += 2 {
-		b.WriteString(" " + attributes[i] + `="`)
-		escapeXML(b, attributes[i+1])
-		b.WriteByte('"')
+		s.b.WriteString(" " + attributes[i] + `="`)
+		s.escape(attributes[i+1])
+		s.b.WriteByte('"')
 	}
-	b.WriteByte('>')
+	s.b.WriteByte('>')
 }
 
-// escapeXML writes text as XML, and HTML, reads it: as nothing but text.
-func escapeXML(b *bytes.Buffer, text string) {
-	_ = xml.EscapeText(b, []byte(text)) // a buffer takes all
+// escape writes text as XML, and HTML, reads it: as nothing but text.
+func (s *svg) escape(text string) {
+	_ = xml.EscapeText(&s.b, []byte(text)) // a builder takes all
 }
 
-// diamond, wedge and pentagon are shapes that the library has not.
-type diamond struct{}
-
-func (diamond) DrawGlyph(c *draw.Canvas, style draw.GlyphStyle, at vg.Point) {
-	polygon(c, style, at, style.Radius*1.25, 4, 0)
+// units prints a length with up to one decimal.
+func units(v float64) string {
+	return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64)
 }
 
-type wedge struct{} // a triangle on its tip
+func fillClass(r role) string   { return "f" + strconv.Itoa(int(r)) }
+func strokeClass(r role) string { return "s" + strconv.Itoa(int(r)) }
 
-func (wedge) DrawGlyph(c *draw.Canvas, style draw.GlyphStyle, at vg.Point) {
-	polygon(c, style, at, style.Radius*1.2, 3, -math.Pi/2)
+// titled gives what draw draws a title, which a browser shows where the pointer
+// rests.
+func (s *svg) titled(title string, draw func()) {
+	s.b.WriteString("<g><title>")
+	s.escape(title)
+	s.b.WriteString("</title>")
+	draw()
+	s.b.WriteString("</g>\n")
 }
 
-type pentagon struct{}
-
-func (pentagon) DrawGlyph(c *draw.Canvas, style draw.GlyphStyle, at vg.Point) {
-	polygon(c, style, at, style.Radius*1.1, 5, math.Pi/2)
+// path is a way through points: "M1 2L3 4".
+func path(points ...point) string {
+	var b strings.Builder
+	for i, p := range points {
+		b.WriteByte("ML"[min(i, 1)])
+		b.WriteString(units(p.x) + " " + units(p.y))
+	}
+	return b.String()
 }
 
-func polygon(c *draw.Canvas, style draw.GlyphStyle, at vg.Point, radius vg.Length, corners int, first float64) {
-	var path vg.Path
-	for i := range corners {
-		sin, cos := math.Sincos(first + 2*math.Pi*float64(i)/float64(corners))
-		p := vg.Point{X: at.X + radius*vg.Length(cos), Y: at.Y + radius*vg.Length(sin)}
-		if i == 0 {
-			path.Move(p)
-			continue
+// line draws through points; dash is "5 3", or empty.
+func (s *svg) line(r role, width float64, dash string, points ...point) {
+	attributes := []string{"class", strokeClass(r), "fill", "none", "stroke-width", strconv.FormatFloat(width, 'g', 3, 64), "d", path(points...)}
+	if dash != "" {
+		attributes = append(attributes, "stroke-dasharray", dash)
+	}
+	s.open("path", attributes...)
+	s.b.WriteString("</path>")
+}
+
+// box fills a rectangle.
+func (s *svg) box(r role, x, y, width, height float64) {
+	s.open("path", "class", fillClass(r), "d", path(point{x, y}, point{x + width, y}, point{x + width, y + height}, point{x, y + height})+"Z")
+	s.b.WriteString("</path>")
+}
+
+// Where a text stands from its point.
+const (
+	begins  = "start"
+	centred = "middle"
+	ends    = "end"
+)
+
+// text writes one line whose middle is at the height of p.
+func (s *svg) text(r role, anchor string, p point, text string) {
+	s.textAt(r, anchor, p, text)
+}
+
+func (s *svg) textAt(r role, anchor string, p point, text string, attributes ...string) {
+	const middle = 0.35 // of the size, from the middle of a digit to its foot
+	s.open("text", append([]string{"class", fillClass(r), "x", units(p.x), "y", units(p.y + middle*fontSize), "text-anchor", anchor}, attributes...)...)
+	s.escape(text)
+	s.b.WriteString("</text>\n")
+}
+
+// upright writes a text that reads from below.
+func (s *svg) upright(r role, p point, text string) {
+	s.textAt(r, centred, p, text, "transform", "rotate(-90 "+units(p.x)+" "+units(p.y)+")")
+}
+
+// textWidth estimates how wide a text is: the reader's font is not known.
+func textWidth(text string) float64 {
+	em := 0.0
+	for _, r := range text {
+		switch {
+		case strings.ContainsRune("iljtfrI.,:;|'!()[] ", r):
+			em += 0.30
+		case strings.ContainsRune("mwMW%@", r):
+			em += 0.87
+		case r >= 'A' && r <= 'Z':
+			em += 0.69
+		default:
+			em += 0.56
 		}
-		path.Line(p)
 	}
-	path.Close()
-	c.SetColor(style.Color)
-	c.Fill(path)
+	return em * fontSize
 }
 
-// ring is the library's, but thick enough to be seen.
-type ring struct{}
-
-func (ring) DrawGlyph(c *draw.Canvas, style draw.GlyphStyle, at vg.Point) {
-	var path vg.Path
-	path.Move(vg.Point{X: at.X + style.Radius, Y: at.Y})
-	path.Arc(at, style.Radius, 0, 2*math.Pi)
-	path.Close()
-	c.SetLineStyle(draw.LineStyle{Color: style.Color, Width: 1.25})
-	c.Stroke(path)
+// shape is the form of a mark, and how it is drawn around a point.
+type shape struct {
+	name   string
+	hollow bool
+	path   func(at point, radius float64) string
 }
 
 // shapes tell series apart where colours do not.
-var shapes = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.BoxGlyph{}, draw.PyramidGlyph{}, diamond{}, wedge{}, draw.CrossGlyph{}, draw.PlusGlyph{}, pentagon{}}
+var shapes = []shape{
+	{"circle", false, circlePath},
+	{"square", false, polygon(4, math.Pi/4, 1.3)},
+	{"triangle", false, polygon(3, math.Pi/2, 1.25)},
+	{"diamond", false, polygon(4, 0, 1.25)},
+	{"wedge", false, polygon(3, -math.Pi/2, 1.25)}, // a triangle on its tip
+	{"cross", true, func(p point, r float64) string {
+		return path(point{p.x - r, p.y - r}, point{p.x + r, p.y + r}) + path(point{p.x - r, p.y + r}, point{p.x + r, p.y - r})
+	}},
+	{"plus", true, func(p point, r float64) string {
+		return path(point{p.x - r, p.y}, point{p.x + r, p.y}) + path(point{p.x, p.y - r}, point{p.x, p.y + r})
+	}},
+	{"pentagon", false, polygon(5, math.Pi/2, 1.1)},
+}
+
+// Shapes that no series has by itself.
+var (
+	ring         = shape{"ring", true, circlePath}
+	openTriangle = shape{"open triangle", true, polygon(3, math.Pi/2, 1.25)}
+)
+
+func circlePath(p point, r float64) string {
+	d := units(2 * r)
+	arc := "a" + units(r) + " " + units(r) + " 0 1 1 "
+	return "M" + units(p.x-r) + " " + units(p.y) + arc + d + " 0" + arc + "-" + d + " 0Z"
+}
+
+// polygon has corners at a multiple of the radius, the first at an angle, to the
+// left from the right.
+func polygon(corners int, first, times float64) func(point, float64) string {
+	return func(p point, r float64) string {
+		points := make([]point, corners)
+		for i := range points {
+			sin, cos := math.Sincos(first + 2*math.Pi*float64(i)/float64(corners))
+			points[i] = point{p.x + r*times*cos, p.y - r*times*sin}
+		}
+		return path(points...) + "Z"
+	}
+}
+
+// style is how a mark looks.
+type style struct {
+	role   role
+	shape  shape
+	radius float64
+}
+
+// mark draws one.
+func (s *svg) mark(st style, at point) {
+	d := st.shape.path(at, st.radius)
+	if st.shape.hollow {
+		s.open("path", "class", strokeClass(st.role), "fill", "none", "stroke-width", "1.25", "d", d)
+	} else {
+		s.open("path", "class", fillClass(st.role), "d", d)
+	}
+	s.b.WriteString("</path>")
+}
+
+// keyMark is a small picture for a key.
+func keyMark(st style) template.HTML {
+	s := newSVG(14, 14, "class", "mark", "aria-hidden", "true")
+	s.mark(st, point{7, 7})
+	return s.markup()
+}

@@ -25,6 +25,12 @@ func Markdown(w io.Writer, r *report.Report) error {
 		}
 		fmt.Fprintf(&b, "- **%s**: %s: %s ms%s; %s\n", p.Goal, escape(r.Name(row)), table.Number(row.Warm.Median), price, escape(r.Certainty(p)))
 	}
+	if len(r.Advice.Picks) == 0 {
+		fmt.Fprintf(&b, "- No setting to advise: %s.\n", escape(r.Advice.Missing))
+	}
+	for _, note := range r.Advice.Notes {
+		fmt.Fprintf(&b, "- note: %s\n", escape(note))
+	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(&b, "- warning: %s\n", escape(warning))
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -29,6 +30,41 @@ func TestText(t *testing.T) {
 	for _, line := range strings.Split(b.String(), "\n") {
 		if utf8.RuneCountInString(line) > columns && !strings.HasPrefix(line, "failed:") {
 			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
+		}
+	}
+}
+
+// Without limits no format advises a memory size, each says what to do, and each
+// marks every row.
+func TestUnlimitedInEveryFormat(t *testing.T) {
+	f := reporttest.Example()
+	f.Header.Limits = lambda.ParseLimits("none: no permission")
+	r := report.New(f, report.Options{})
+	for _, format := range Formats {
+		if format.Name == "benchfmt" {
+			continue // has single invocations, and advises nothing
+		}
+		var b bytes.Buffer
+		if err := format.Write(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(strings.Fields(b.String()), " ")
+		for _, advice := range []string{"balanced", "fastest ", "Choose ", "**cheapest**", "Smallest memory", "smallest memory"} {
+			if strings.Contains(text, advice) && format.Name != "json" && format.Name != "html" {
+				t.Errorf("%s: advises: %q in %s", format.Name, advice, text)
+			}
+		}
+		if format.Name != "csv" && !strings.Contains(text, "sudo bin/fanout run") {
+			t.Errorf("%s: does not say what to do: %s", format.Name, text)
+		}
+		marks := map[string]string{"text": " none ", "markdown": "| none |", "csv": ",none: no permission", "json": `"limits": "none: no permission"`, "html": `<td data-sort="none">none</td>`}[format.Name]
+		if n := strings.Count(text, marks); n < len(r.Rows) {
+			t.Errorf("%s: %d marks of %d rows in %s", format.Name, n, len(r.Rows), text)
+		}
+	}
+	for _, picks := range []any{r.Advice.Picks, r.Advice.Frontier, r.Advice.Smallest} {
+		if reflect.ValueOf(picks).Len() > 0 {
+			t.Errorf("the JSON advises %+v", picks)
 		}
 	}
 }
@@ -145,7 +181,7 @@ func FuzzReport(f *testing.F) {
 		var b bytes.Buffer
 		for _, write := range []func() error{
 			func() error { return Text(&b, r) }, func() error { return Markdown(&b, r) }, func() error { return CSV(&b, r) }, func() error { return Benchfmt(&b, r) },
-			func() error { return page.Write(&b, r) },
+			func() error { return page.Write(&b, r) }, func() error { return JSON(&b, r) },
 			func() error { return CompareText(&b, report.Compare(r, r, 0.05)) }, func() error { return CompareMarkdown(&b, report.Compare(r, r, 0.05)) },
 		} {
 			if err := write(); err != nil {
