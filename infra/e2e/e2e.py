@@ -409,7 +409,8 @@ class Test:
         all_there("after an update that moved the seed objects")
         left = [key for key in self.client.keys(self.bucket, "objects/") if key not in foreign]
         moved = [key for key in self.client.keys(self.bucket, "third/") if key not in foreign]
-        check((len(left), len(moved)) == (0, 150), f"of the seed objects {len(left)} are where they were and {len(moved)} where they belong")
+        right = (len(left), len(moved)) == (0, 150)
+        check(right, f"of the seed objects {len(left)} are where they were and {len(moved)} where they belong")
 
         output = self.cdk(f"destroy {STACK} --force", fails=True)
         reason = self.failure_of("SeedObjects")
