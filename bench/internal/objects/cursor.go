@@ -59,7 +59,7 @@ func (c *cursor) advance() {
 		case !found:
 			return
 		case from >= 0:
-			c.versions = []*version{c.bucket.generated[from].version(c.next[from])}
+			c.versions = []*version{c.bucket.generated[from].version(c.next[from], c.key)}
 			c.next[from]++
 			return
 		default:

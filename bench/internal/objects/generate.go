@@ -1,9 +1,11 @@
 package objects
 
 import (
+	"context"
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -39,12 +41,13 @@ const (
 // objects again.
 //
 // progress, unless nil, hears how many of all are done, from one goroutine at a
-// time. It is an error where the bucket has objects under the prefix.
-func (s *Server) Generate(bucketName string, spec corpus.Spec, progress func(done, total int)) error {
+// time. It is an error where the bucket has objects under the prefix, and where
+// ctx ends before those that are stored are.
+func (s *Server) Generate(ctx context.Context, bucketName string, spec corpus.Spec, progress func(done, total int)) error {
 	if err := spec.Validate(); err != nil {
 		return fmt.Errorf("generate objects: %w", err)
 	}
-	g := &generated{spec: spec, modified: time.Now()}
+	g := newGenerated(spec)
 	refusal := s.store.edit(bucketName, func(b *bucket) *apiError {
 		if c := b.cursor(spec.Prefix); c.valid() && strings.HasPrefix(c.key, spec.Prefix) {
 			return errRequest.saying("the bucket has an object under %q: %q", spec.Prefix, c.key)
@@ -58,7 +61,7 @@ func (s *Server) Generate(bucketName string, spec corpus.Spec, progress func(don
 		return fmt.Errorf("generate objects in bucket %q: %s", bucketName, refusal.message)
 	}
 	if g.small() {
-		return s.storeGenerated(bucketName, g, progress)
+		return s.storeGenerated(ctx, bucketName, g, progress)
 	}
 	if progress != nil {
 		progress(spec.Count, spec.Count)
@@ -67,15 +70,18 @@ func (s *Server) Generate(bucketName string, spec corpus.Spec, progress func(don
 }
 
 // storeGenerated puts every object of g.
-func (s *Server) storeGenerated(bucketName string, g *generated, progress func(done, total int)) error {
-	done := make(chan struct{}, g.spec.Count)
-	var group errgroup.Group
+func (s *Server) storeGenerated(ctx context.Context, bucketName string, g *generated, progress func(done, total int)) error {
+	done := make(chan struct{})
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	go func() {
 		defer close(done)
 		for i := range g.spec.Count {
 			group.Go(func() error {
-				v, err := s.receive(g.spec.Body(i), g.spec.Size(i), g.version(i), newDigests(algorithmNamed("CRC32")))
+				if err := ctx.Err(); err != nil {
+					return fmt.Errorf("generate %s: %w", g.spec.Key(i), err)
+				}
+				v, err := s.receive(g.spec.Body(i), g.spec.Size(i), g.version(i, g.spec.Key(i)), newDigests(generatedAlgorithm))
 				if err != nil {
 					return fmt.Errorf("generate %s: %w", g.spec.Key(i), err)
 				}
@@ -101,6 +107,7 @@ func (s *Server) storeGenerated(bucketName string, g *generated, progress func(d
 type generated struct {
 	spec     corpus.Spec
 	modified time.Time
+	of       [md5.Size]byte // the spec's hash, for ETags
 }
 
 // small says whether the objects are few enough to be stored.
@@ -132,30 +139,43 @@ func (g *generated) ceiling(from string) int {
 	return sort.Search(g.spec.Count, func(i int) bool { return g.spec.Key(i) >= from })
 }
 
-var generatedHeader = http.Header{"Content-Type": {"application/octet-stream"}}
+var (
+	generatedHeader    = http.Header{"Content-Type": {"application/octet-stream"}}
+	generatedAlgorithm = algorithmNamed("CRC32")
+)
 
-// version makes what a listing needs of object i; finish makes the rest.
-func (g *generated) version(i int) *version {
-	v := &version{
-		key: g.spec.Key(i), id: nullVersion, modified: g.modified, size: g.spec.Size(i), meta: generatedHeader,
-		etag: g.etag(i), algorithm: algorithmNamed("CRC32"),
+// version makes what a listing needs of object i, which has that key; finish
+// makes the rest.
+func (g *generated) version(i int, key string) *version {
+	return &version{
+		key: key, id: nullVersion, modified: g.modified, size: g.spec.Size(i), meta: generatedHeader,
+		etag: g.etag(i), algorithm: generatedAlgorithm, body: &generatedBody{g.spec, i},
 	}
-	v.body = &generatedBody{g.spec, i}
-	return v
 }
 
-// etag stands for the bytes of object i without making them.
-func (g *generated) etag(i int) string {
+// newGenerated gives the set of spec.
+func newGenerated(spec corpus.Spec) *generated {
 	b := make([]byte, 0, 128)
-	b = binary.LittleEndian.AppendUint64(b, g.spec.Seed)
-	b = binary.LittleEndian.AppendUint64(b, uint64(i))
-	b = binary.LittleEndian.AppendUint64(b, uint64(g.spec.MinBytes))
-	b = binary.LittleEndian.AppendUint64(b, uint64(g.spec.MaxBytes))
-	b = binary.LittleEndian.AppendUint64(b, uint64(g.spec.Count)) // it moves the needle
-	b = append(b, g.spec.Needle...)
-	sum := md5.Sum(b)
-	e := quoted(sum[:])
-	return e[:len(e)-1] + `-1"`
+	for _, n := range []uint64{spec.Seed, uint64(spec.MinBytes), uint64(spec.MaxBytes), uint64(spec.Count)} { // the count moves the needle
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	return &generated{spec: spec, modified: time.Now(), of: md5.Sum(append(b, spec.Needle...))}
+}
+
+// etag stands for the bytes of object i without making them: they follow from
+// the spec and i.
+func (g *generated) etag(i int) string {
+	var sum [md5.Size]byte
+	for half := range 2 {
+		// the finalizer of SplitMix64, which takes different numbers to
+		// different ones
+		n := binary.LittleEndian.Uint64(g.of[8*half:]) + uint64(i)*0x9E3779B97F4A7C15
+		n = (n ^ n>>30) * 0xBF58476D1CE4E5B9
+		n = (n ^ n>>27) * 0x94D049BB133111EB
+		binary.LittleEndian.PutUint64(sum[8*half:], n^n>>31)
+	}
+	e := make([]byte, 0, len(`"-1"`)+2*md5.Size)
+	return string(append(hex.AppendEncode(append(e, '"'), sum[:]), `-1"`...))
 }
 
 // generatedBody is made again by each who reads it.

@@ -130,7 +130,7 @@ func (b *bucket) versions(key string) []*version {
 	}
 	for _, g := range b.generated {
 		if i, ok := g.index(key); ok {
-			return []*version{g.version(i)}
+			return []*version{g.version(i, key)}
 		}
 	}
 	return nil
