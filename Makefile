@@ -2,8 +2,20 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-MODULES := functions infra bench
-TOOL := GOWORK=off go tool -modfile=$(CURDIR)/.ci/tools.mod
+COMMIT := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-X main.commit=%H -X main.date=%cd' 2>/dev/null)
+MODULES := functions infra bench examples/contender-go
+TOOL := GOWORK=off go tool -modfile="$(CURDIR)/.ci/tools.mod"
+
+# What the caller's environment says to Go could build something else, or
+# nothing: another system, module mode or toolchain. Flags that do neither are
+# kept.
+GOFLAGS := -mod=readonly $(filter -buildvcs=% -overlay=% -p=% -modcacherw -v -x,$(GOFLAGS))
+export GOFLAGS
+export GOWORK := $(CURDIR)/go.work
+unexport GOOS GOARCH GOAMD64 GOARM64 GOEXPERIMENT GO111MODULE GOROOT CGO_ENABLED CDPATH
+ifneq ($(filter-out local path auto,$(GOTOOLCHAIN)),)
+unexport GOTOOLCHAIN
+endif
 
 .PHONY: help
 help: ## list the targets
@@ -23,14 +35,28 @@ sweep: build ## compare concurrency auto with fixed ones
 	bin/fanout perf --parts auto --rounds 21
 
 .PHONY: build
+build: GOFLAGS += $(shell test -t 2 && echo -v) # name what is compiled to whoever waits for it
 build: ## build bin/fanout, bin/local and this machine's function package
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/fanout ./bench
-	go build -trimpath -o bin/local ./functions/cmd/local
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) $(COMMIT)' -o bin/fanout ./bench
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/local ./functions/cmd/local
 	go run ./functions/cmd/package -o build -arch host fetch
+
+.PHONY: test-build
+test-build: build ## build once more under Go settings that would get in the way: the same binaries
+	sha256sum bin/fanout bin/local build/fetch-*.zip >build/sums
+	$(AWKWARD) $(MAKE) build
+	sha256sum --check --quiet build/sums
+
+AWKWARD = GOFLAGS='-mod=mod -tags=awkward -race' GOWORK=off GOOS=windows GOARCH=386 GOAMD64=v4 GOEXPERIMENT=nogreenteagc \
+	CGO_ENABLED=1 GO111MODULE=off GOTOOLCHAIN=go1.20.1 GOROOT=/nowhere CDPATH=/tmp
 
 .PHONY: package
 package: ## build the Lambda packages, x86_64 and arm64, as zips in build/
 	go run ./functions/cmd/package -o build fetch fetch-lean
+
+.PHONY: release
+release: ## write the release to build/release: archives for linux/amd64 and arm64, SBOMs, checksums
+	.ci/release
 
 .PHONY: test
 test: ## run all tests, with the race detector
@@ -49,9 +75,21 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 	.venv/awscli/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+.PHONY: test-release
+test-release: release ## run the release's command where there is nothing else (needs qemu-user-static)
+	go test -count=1 -tags archive -run Archive ./bench
+
+.PHONY: test-python
+test-python: ## put the Python example through the contract (needs Python 3)
+	go test -count=1 -tags python -run ExamplePython ./bench
+
 .PHONY: test-page
 test-page: ## look at the report's page in Chromium (needs chromium)
-	go test -count=1 -tags chromium -run Chromium ./bench/internal/report
+	go test -count=1 -tags chromium -run Chromium ./bench/internal/report/page
+
+.PHONY: pictures
+pictures: ## draw README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
+	FANOUT_RESULTS=$(abspath $(RESULTS)) go test -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
@@ -68,13 +106,21 @@ mutate: ## change the code, one operator at a time: which changes does no test n
 lint: ## run the linters (pinned in .ci/tools.mod)
 	for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; done
 
+.PHONY: notices
+notices: ## write THIRD_PARTY_NOTICES.txt: whose code is in the binaries, and under which licence
+	go run ./bench/notices
+
+.PHONY: notices-check
+notices-check: ## check that THIRD_PARTY_NOTICES.txt is up to date
+	go run ./bench/notices -check
+
 .PHONY: ci-deps
 ci-deps: ## install the Debian packages that CI needs (as root), keep its Rust builds in ~/.cache
 	command -v qemu-aarch64-static >/dev/null && command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq qemu-user-static chromium)
 	test -z "$$CI" || test -e functions/rust/target || (mkdir -p ~/.cache/fanout/rust && ln -s ~/.cache/fanout/rust functions/rust/target)
 
 .PHONY: ci
-ci: ci-deps build test lint test-arm64 test-awscli test-page ## what must hold on each change
+ci: ci-deps build test-build notices-check test lint test-arm64 test-awscli test-page ## what must hold on each change
 
 .PHONY: clean
 clean: ## remove what was built

@@ -10,9 +10,8 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/write"
 )
-
-var compareFormats = []string{"text", "markdown"}
 
 func compareCommand() *cobra.Command {
 	var threshold, format string
@@ -25,7 +24,7 @@ by more than the threshold and beyond chance, all settings taken together;
 2 where the runs are not alike: another backend, machine, network, corpus or
 plan. docs/ci.md has a workflow that uses it.`,
 		Example: `  fanout compare results/main results/branch
-  fanout compare --threshold 10% --format markdown results/main results/branch >comment.md`,
+  fanout compare --threshold 10% --format markdown main branch >comment.md`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return hint.Usage("see fanout help compare", "compare: give two results folders or files, not %d", len(args))
@@ -39,7 +38,7 @@ plan. docs/ci.md has a workflow that uses it.`,
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&threshold, "threshold", "5%", "how much worse a median may get")
 	c.Flags().BoolVar(&force, "force", false, "compare runs that are not alike, too")
-	c.Flags().StringVar(&format, "format", "text", "text or markdown")
+	c.Flags().StringVar(&format, "format", write.CompareFormats[0].Name, aboutFormats(write.CompareFormats))
 	return c
 }
 
@@ -49,11 +48,9 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 	if err != nil {
 		return hint.Usage(help, "threshold %w", err)
 	}
-	write := map[string]func(*report.Comparison, io.Writer) error{
-		"text": (*report.Comparison).Text, "markdown": (*report.Comparison).Markdown,
-	}[format]
-	if write == nil {
-		return hint.Usage(help, "format %q: must be text or markdown", format)
+	f, err := formatOf(write.CompareFormats, format, "compare")
+	if err != nil {
+		return err
 	}
 	var runs [2]*report.Report
 	for i, path := range args {
@@ -68,7 +65,7 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 		fmt.Fprintf(stderr, "warning: %v\n", err)
 	}
 	c := report.Compare(runs[0], runs[1], least)
-	if err := write(c, stdout); err != nil {
+	if err := f.Write(stdout, c); err != nil {
 		return fmt.Errorf("write the comparison: %w", err)
 	}
 	if err := c.Err(); err != nil {

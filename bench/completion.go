@@ -9,6 +9,8 @@ import (
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/perf"
+	"fanout/bench/internal/report/write"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
@@ -28,13 +30,13 @@ func addCompletions(root *cobra.Command) {
 			"storage-class": {string(cost.Standard), string(cost.Express)},
 			"concurrency":   {"auto", "1", "16", "64", "256"},
 			"memory":        {"128", "256", "512", "1024", "1769", "3008"},
-			"parts":         perfParts,
+			"parts":         perf.Experiments,
 		}
 		switch c.Name() {
 		case "report":
-			values["format"] = formatNames()
+			values["format"] = write.Names(write.Formats)
 		case "compare":
-			values["format"] = compareFormats
+			values["format"] = write.Names(write.CompareFormats)
 		}
 		for name, allowed := range values {
 			f := c.Flags().Lookup(name)

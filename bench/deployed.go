@@ -2,25 +2,25 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"regexp"
+	"io"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"fanout/bench/internal/deployed"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
-	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
-// functionARN is a Lambda function's, without a version.
-var functionARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+$`)
+// deployed says whether functions are named that are there already.
+func (rf *runFlags) deployed() bool { return rf.stack != "" || len(rf.functions) > 0 }
 
 // parseDeployed checks the flags that name deployed functions.
 func (rf *runFlags) parseDeployed() error {
@@ -38,73 +38,39 @@ func (rf *runFlags) parseDeployed() error {
 		return hint.Usage(help, "--network is the sandbox's: deployed functions have their own")
 	}
 	for _, f := range rf.functions {
-		if !functionARN.MatchString(f) {
-			return hint.Usage(help, "function %q: must be a function's ARN, without a version", f)
+		if err := deployed.CheckARN(f); err != nil {
+			return hint.Usage(help, "%w", err)
 		}
 	}
 	rf.functions = unique(rf.functions)
 	return nil
 }
 
-// deployedFunction is one function, and whose it is.
-type deployedFunction struct{ arn, contender string }
-
-// functionOutput is the name of an output that gives a function's ARN: memory,
-// architecture, and the contender where it is not Go.
-var functionOutput = regexp.MustCompile(`^Fetch[0-9]+(?:Arm|X86)?([A-Z][a-z0-9]*)?Arn$`)
-
-// contenderOf reads a contender's name from an output's.
-func contenderOf(output string) string {
-	if m := functionOutput.FindStringSubmatch(output); m != nil && m[1] != "" {
-		return strings.ToLower(m[1])
-	}
-	return goContender
-}
-
-// stackOutputs is what the CDK app says of its stack.
-type stackOutputs struct {
-	functions []deployedFunction
-	bucket    string
-	prefix    string
-	objects   *corpus.Spec // nil: the bucket is somebody's own
-}
-
-// connect finds the deployed functions, and tells the runner of them.
-func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
+// connect finds the deployed functions, puts right what a run that was killed
+// left of them, and tells the runner of them.
+func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, stderr io.Writer) error {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
 	}
-	var named []deployedFunction
+	found := deployed.Stack{Bucket: rf.bucket, Prefix: rf.Corpus.Prefix}
 	for _, arn := range rf.functions {
-		named = append(named, deployedFunction{arn, goContender})
+		found.Functions = append(found.Functions, deployed.Function{ARN: arn, Contender: outputs.GoContender})
 	}
-	found := stackOutputs{functions: named, bucket: rf.bucket, prefix: rf.Corpus.Prefix}
 	if rf.stack != "" {
-		if found, err = describeStack(ctx, cloudformation.NewFromConfig(cfg), rf.stack); err != nil {
+		if found, err = deployed.Find(ctx, cloudformation.NewFromConfig(cfg), rf.stack); err != nil {
 			return err
 		}
 	}
 	client := awslambda.NewFromConfig(cfg)
-	targets, err := describeFunctions(ctx, client, found.functions)
+	if found.Functions, err = deployed.Describe(ctx, client, found.Functions); err != nil {
+		return err
+	}
+	putRight(ctx, client, found.Functions, stderr)
+	targets, err := rf.choose(found.Functions)
 	if err != nil {
 		return err
 	}
-	all := len(targets)
-	targets = slices.DeleteFunc(targets, func(t trial.Target) bool {
-		return rf.given("memory") && !slices.Contains(rf.MemoriesMB, t.MemoryMB) || rf.given("arch") && !slices.Contains(rf.Architectures, t.Arch)
-	})
-	if len(targets) == 0 {
-		return hint.Failed("leave out --memory and --arch to measure all of them", "none of the %d functions has the memory size and architecture asked for", all)
-	}
-	rf.plan.MemoriesMB, rf.plan.Architectures, rf.plan.Contenders = nil, nil, nil
-	for _, t := range targets {
-		rf.plan.MemoriesMB = append(rf.plan.MemoriesMB, t.MemoryMB)
-		rf.plan.Architectures = append(rf.plan.Architectures, t.Arch)
-		rf.plan.Contenders = append(rf.plan.Contenders, t.Contender)
-	}
-	rf.plan.MemoriesMB, rf.plan.Architectures, rf.plan.Contenders = unique(rf.plan.MemoriesMB), unique(rf.plan.Architectures), unique(rf.plan.Contenders)
-
 	h := &runner.Header
 	h.Backend = trial.AWS
 	if aws.ToString(client.Options().BaseEndpoint) != "" {
@@ -112,72 +78,54 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner) error {
 	}
 	h.Region = cfg.Region
 	h.Host = "AWS Lambda, " + cfg.Region
-	h.Corpus = corpus.Spec{Prefix: found.prefix, Needle: rf.Corpus.Needle}
-	if found.objects != nil {
-		h.Corpus = *found.objects
+	h.Corpus = corpus.Spec{Prefix: found.Prefix, Needle: rf.Corpus.Needle}
+	if found.Objects != nil {
+		h.Corpus = *found.Objects
 		runner.Expected = trial.Expect(h.Corpus, rf.plan.Count)
 		h.Bytes = runner.Expected.Bytes
 	} else if !rf.given("needle") {
 		rf.plan.Count = true // there is nothing known to find
 	}
 	h.Plan = rf.plan
-	runner.Lambda, runner.Targets, runner.Bucket = client, targets, found.bucket
+	runner.Lambda, runner.Targets, runner.Bucket = client, targets, found.Bucket
 	return nil
 }
 
-// describeStack reads the outputs of a stack that infra made.
-func describeStack(ctx context.Context, client *cloudformation.Client, name string) (stackOutputs, error) {
-	var s stackOutputs
-	out, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
-	if err != nil {
-		return s, hint.Failed("deploy it first: npx aws-cdk deploy; see AWS_PROFILE and AWS_REGION, too", "describe stack %s: %w", name, err)
-	}
-	if len(out.Stacks) != 1 {
-		return s, hint.Failed("give the stack's name or ARN", "describe stack %s: %d stacks", name, len(out.Stacks))
-	}
-	for _, o := range out.Stacks[0].Outputs {
-		value := aws.ToString(o.OutputValue)
-		switch key := aws.ToString(o.OutputKey); {
-		case key == "Bucket":
-			s.bucket = value
-		case key == "Prefix":
-			s.prefix = value
-		case key == "Objects":
-			s.objects = &corpus.Spec{}
-			if err := json.Unmarshal([]byte(value), s.objects); err != nil {
-				return s, hint.Failed("deploy it again with this version", "stack %s: output Objects: %w", name, err)
-			}
-			if err := s.objects.Validate(); err != nil {
-				return s, hint.Failed("deploy it again with this version", "stack %s: output Objects: %w", name, err)
-			}
-		case strings.HasSuffix(key, "Arn") && functionARN.MatchString(value):
-			s.functions = append(s.functions, deployedFunction{value, contenderOf(key)})
+// choose gives the functions to measure, of those there are, and notes in the
+// plan what they are.
+func (rf *runFlags) choose(functions []deployed.Function) ([]trial.Target, error) {
+	var targets []trial.Target
+	p := &rf.plan
+	p.MemoriesMB, p.Architectures, p.Contenders = nil, nil, nil
+	for _, f := range functions {
+		if rf.given("memory") && !slices.Contains(rf.MemoriesMB, f.MemoryMB) || rf.given("arch") && !slices.Contains(rf.Architectures, f.Arch) {
+			continue
 		}
+		targets = append(targets, trial.Target{Function: f.ARN, Contender: f.Contender, MemoryMB: f.MemoryMB, Arch: f.Arch})
+		p.MemoriesMB = append(p.MemoriesMB, f.MemoryMB)
+		p.Architectures = append(p.Architectures, f.Arch)
+		p.Contenders = append(p.Contenders, f.Contender)
 	}
-	if s.bucket == "" || len(s.functions) == 0 {
-		return s, hint.Failed("name a stack that this repository's CDK app made", "stack %s has no outputs Bucket and …Arn", name)
+	if len(targets) == 0 {
+		return nil, hint.Failed("leave out --memory and --arch to measure all of them",
+			"none of the %d functions has the memory size and architecture asked for", len(functions))
 	}
-	return s, nil
+	p.MemoriesMB, p.Architectures, p.Contenders = unique(p.MemoriesMB), unique(p.Architectures), unique(p.Contenders)
+	return targets, nil
 }
 
-// describeFunctions reads memory and architecture from each function's own
-// configuration.
-func describeFunctions(ctx context.Context, client *awslambda.Client, functions []deployedFunction) ([]trial.Target, error) {
-	targets := make([]trial.Target, 0, len(functions))
-	for _, function := range functions {
-		arn := function.arn
-		f, err := client.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &arn})
-		if err != nil {
-			return nil, hint.Failed("see AWS_PROFILE and AWS_REGION: the function must be in that region", "look at function %s: %w", arn, err)
+// putRight takes from the functions' descriptions what a run left there that
+// was killed before it could, and says so. Where it cannot, the run goes on.
+func putRight(ctx context.Context, client deployed.Configurer, functions []deployed.Function, stderr io.Writer) {
+	control := deployed.NewControl(client, deployed.CallsPerSecond)
+	for _, f := range functions {
+		switch found, err := control.PutRight(ctx, f.ARN); {
+		case errors.Is(err, deployed.ErrLost):
+			fmt.Fprintf(stderr, "warning: %v\n", err)
+		case err != nil && ctx.Err() == nil:
+			fmt.Fprintf(stderr, "warning: an earlier run was killed, and its change of a function remains: %v\n", err)
+		case found && err == nil:
+			fmt.Fprintf(stderr, "put back the description of %s, which an earlier run left changed\n", f.ARN)
 		}
-		if f.MemorySize == nil {
-			return nil, fmt.Errorf("look at function %s: it has no memory size", arn)
-		}
-		t := trial.Target{Function: arn, Contender: function.contender, MemoryMB: int(*f.MemorySize), Arch: lambda.X86}
-		if len(f.Architectures) > 0 {
-			t.Arch = string(f.Architectures[0])
-		}
-		targets = append(targets, t)
 	}
-	return targets, nil
 }

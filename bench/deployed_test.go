@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -26,6 +28,7 @@ import (
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
 // cloud is a fanout sandbox with a CloudFormation beside it that knows one
@@ -180,26 +183,9 @@ func TestRunStackContenders(t *testing.T) {
 	}
 }
 
-func TestContenderOf(t *testing.T) {
-	for output, want := range map[string]string{
-		"Fetch1769ArmArn":     "go",   // Go's have no name of their own
-		"Fetch512X86Arn":      "go",   //
-		"Fetch512X86RustArn":  "rust", // another's
-		"Fetch128ArmC99Arn":   "c99",  // digits are allowed
-		"Fetch128ArmArnArn":   "arn",  // what the names end in
-		"Fetch128X86ArmArn":   "arm",  // what they hold
-		"Fetch512Arn":         "go",   // another version's
-		"SomethingOfMyOwnArn": "go",   // somebody else's stack
-	} {
-		if got := contenderOf(output); got != want {
-			t.Errorf("%s: %q, want %q", output, got, want)
-		}
-	}
-}
-
 // Ctrl-C puts the configuration back, too.
 func TestRunStackInterrupted(t *testing.T) {
-	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)})
+	c := startCloud(t, map[string]string{outputs.Bucket: lab.Bucket, outputs.Prefix: corpus.DefaultPrefix, outputs.Objects: objectsOutput(t)})
 	for _, f := range c.functions {
 		c.describe(t, f, "mine")
 	}
@@ -246,6 +232,17 @@ func TestRunFunction(t *testing.T) {
 	}
 }
 
+// A bucket that has nothing under the stack's prefix is no result.
+func TestRunNothing(t *testing.T) {
+	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Prefix": "nothing/"})
+	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "2", "--out", "r")
+	out, err := cmd.CombinedOutput()
+	want := "error: no object read: bucket " + lab.Bucket + ", prefix \"nothing/\"\nhint: name a prefix that has objects"
+	if cmd.ProcessState.ExitCode() != hint.StatusFailed || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%s\nwant %s", err, out, want)
+	}
+}
+
 func TestRunDeployedRefusals(t *testing.T) {
 	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Objects": `{"objects":-1}`})
 	arn := c.functions[0]
@@ -275,5 +272,58 @@ func TestRunDeployedRefusals(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(cmd.Dir, "results")); err == nil {
 			t.Errorf("%v: results were begun", tc.args)
 		}
+	}
+}
+
+// Killed outright at any moment, a run leaves descriptions that the next run
+// puts right.
+func TestRunStackKilled(t *testing.T) {
+	c := startCloud(t, map[string]string{outputs.Bucket: lab.Bucket, outputs.Prefix: corpus.DefaultPrefix, outputs.Objects: objectsOutput(t)})
+	before := map[string]string{c.functions[0]: "", c.functions[1]: "mine, and [of some] length: " + strings.Repeat("x", 200)}
+	for f, description := range before {
+		c.describe(t, f, description)
+	}
+	rng := rand.New(rand.NewPCG(2, 2))
+	changed := 0
+	for range 20 {
+		cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "0", "--cold", "500", "--out", "r")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(time.Duration(rng.IntN(1500))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		if err := cmd.Wait(); err == nil {
+			t.Error("it came to its end before it was killed")
+		}
+		timer.Stop()
+		for f, description := range before {
+			if got := c.description(t, f); got != description {
+				changed++
+				if !strings.HasPrefix(got, description) {
+					t.Fatalf("description %q became %q: what it was is lost", description, got)
+				}
+			}
+		}
+	}
+	if changed == 0 {
+		t.Error("no kill met a changed description")
+	}
+	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "1", "--out", "r")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for f, description := range before {
+		if got := c.description(t, f); got != description {
+			t.Errorf("description %q became %q", description, got)
+		}
+	}
+
+	// What an older version left cannot be put right, and that is said.
+	const lost = "cold start forced by fanout at 2026-11-25T18:39:31.123456789Z"
+	c.describe(t, c.functions[0], lost)
+	cmd = c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
+	out, err := cmd.CombinedOutput()
+	want := "warning: the description of " + c.functions[0] + ", \"" + lost + "\", was left by an earlier run: what it was before is not known: set it by hand\n"
+	if err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,12 +13,15 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
 // corpusFlags adds the flags that describe the seed objects.
@@ -41,9 +42,6 @@ type labFlags struct {
 	contenders []string // NAME=PATH
 	network    string
 }
-
-// goContender is the name of this repository's own Go functions.
-const goContender = "go"
 
 func (lf *labFlags) add(f *pflag.FlagSet) {
 	f.IntSliceVar(&lf.MemoriesMB, "memory", []int{128, 512, 1769}, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
@@ -82,7 +80,7 @@ func (lf *labFlags) parse(command string) error {
 	if lf.Contenders, err = parseContenders(lf.contenders); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
-	if !slices.Contains(lf.names(), goContender) {
+	if !slices.Contains(lf.names(), outputs.GoContender) {
 		lf.Contenders = slices.Insert(lf.Contenders, 0, ownContender())
 	}
 	lf.MemoriesMB, lf.Architectures = unique(lf.MemoriesMB), unique(lf.Architectures)
@@ -99,14 +97,14 @@ func (lf *labFlags) names() []string {
 }
 
 // startLab starts a lab and puts its corpus, while show says how far that is.
-func startLab(ctx context.Context, cfg lab.Config, show *progress) (*lab.Lab, error) {
+func startLab(ctx context.Context, cfg lab.Config, show *term.Progress) (*lab.Lab, error) {
 	l, err := lab.Start(cfg)
 	if err != nil {
 		return nil, err
 	}
-	show.begin("seeding", cfg.Corpus.Count)
-	defer show.end()
-	if err := l.Seed(ctx, show.count); err != nil {
+	show.Begin("seeding", cfg.Corpus.Count)
+	defer show.End()
+	if err := l.Seed(ctx, show.Count); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -176,27 +174,13 @@ func unique[T comparable](values []T) []T {
 	return kept
 }
 
-// ownContender is this repository's own bootstrap, where make build puts it.
+// ownContender is this repository's own bootstrap: in the command itself, or
+// where make build puts it.
 func ownContender() lab.Contender {
 	return lab.Contender{
-		Name: goContender,
-		Path: func(arch string) string { return filepath.Join(buildFolder(), "fetch", arch, "bootstrap") },
-		Help: "build it first: make build (for the other architecture: make package)",
+		Name:     outputs.GoContender,
+		Embedded: bootstrap.Embedded("fetch"),
+		Path:     func(arch string) string { return bootstrap.Path("fetch", arch) },
+		Help:     "build it first: make build (for the other architecture: make package)",
 	}
-}
-
-// buildFolder is where make build leaves what it built: beside the folder of
-// the running command.
-func buildFolder() string { return filepath.Join(filepath.Dir(filepath.Dir(executable())), "build") }
-
-// executable is the path of the running command.
-func executable() string {
-	path, err := os.Executable()
-	if err != nil {
-		return os.Args[0]
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
 }

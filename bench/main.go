@@ -14,17 +14,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/sandbox"
+	"fanout/bench/internal/sandbox/cgroup"
+	"fanout/bench/internal/term"
 )
 
-// version is set by the build.
-var version = "dev"
-
 func main() {
-	sandbox.ReexecInScope(os.Args)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	cgroup.ReexecInScope(os.Args)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
+	// subtle: caught, and not ignored, which the functions' processes would
+	// inherit. A write to a pipe that nobody reads then fails, as any write may.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// endings are the signals that end the command, as Ctrl-C does. A hang-up that
+// is ignored, as under nohup, stays so.
+func endings() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // run is the whole command; it gives the exit status: 0, 1 for a run that
@@ -39,12 +50,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var known *hint.Error
 	if errors.As(err, &known) {
 		err = known.Err // without what wraps it: the hint is for this one
+	} else if errors.Is(err, syscall.EPIPE) { // standard output's reader, such as head, has all it wants
+		return status
 	} else if root.Flags().NArg() > 0 && len(args) > 0 { // cobra's own: an unknown subcommand or argument
 		if c, _, findErr := root.Find(args); findErr != nil || c == root {
 			status = hint.StatusUsage
 		}
 	}
-	fmt.Fprintf(stderr, "error: %v\nhint: %s\n", err, next)
+	fmt.Fprintf(stderr, "error: %s\nhint: %s\n", term.CleanLines(err.Error()), term.CleanLines(next))
 	return status
 }
 
@@ -64,7 +77,9 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 		return hint.Usage("see fanout help "+c.Name(), "%w", err)
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
+	root.AddCommand(versionCommand())
 	addCompletions(root)
+	addHelp(root)
 	return root
 }
 

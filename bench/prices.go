@@ -31,7 +31,7 @@ region's, with your credentials (they need pricing:GetProducts; the call costs
 nothing), and write a table that report and run take as --prices.`,
 		Example: `  fanout prices
   fanout prices --aws --region eu-central-1 -o prices.json
-  fanout report --prices prices.json --region eu-central-1 results/20261124-120000`,
+  fanout report --prices prices.json --region eu-central-1 results/DATE-TIME`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return pf.run(c.Context(), c.OutOrStdout()) },
 	}

@@ -13,30 +13,9 @@ import (
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/trial"
 )
-
-// formats is how a report can be written.
-var formats = []struct {
-	name, about string
-	write       func(io.Writer, *report.Report) error
-}{
-	{"text", "for a terminal of 80 columns", report.Text},
-	{"csv", "a row a setting, every figure", report.CSV},
-	{"markdown", "for a page or a pull request", report.Markdown},
-	{"html", "one page to look at, with charts, that needs nothing else", report.HTML},
-	{"benchfmt", "a line an invocation, for benchstat", report.Benchfmt},
-	{"json", "all of it, for programs", report.JSON},
-	{"png", "a picture of the speed-up over one worker", report.SpeedupChart},
-}
-
-func formatNames() []string {
-	var names []string
-	for _, f := range formats {
-		names = append(names, f.name)
-	}
-	return names
-}
 
 // priceFlags is what decides on costs and on the balanced pick.
 type priceFlags struct {
@@ -97,8 +76,7 @@ cost and the reason for each setting. docs/statistics.md says how each figure
 comes about.`,
 		Example: `  fanout report results/20261124-120000
   fanout report --weight 0.9 --region us-east-1 results/20261124-120000
-  fanout report --format html -o report.html results/20261124-120000
-  fanout report --format png -o speedup.png results/20261124-120000`,
+  fanout report --format html -o report.html results/20261124-120000`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return hint.Usage("see fanout help report", "report: give one results folder or file, not %d", len(args))
@@ -106,9 +84,9 @@ comes about.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			i := slices.Index(formatNames(), format)
-			if i < 0 {
-				return hint.Usage("see fanout help report", "format %q: must be one of %s", format, strings.Join(formatNames(), ", "))
+			f, err := formatOf(write.Formats, format, "report")
+			if err != nil {
+				return err
 			}
 			options, err := prices.options("report")
 			if err != nil {
@@ -119,20 +97,34 @@ comes about.`,
 				return err
 			}
 			if out == "" {
-				return formats[i].write(c.OutOrStdout(), r)
+				return f.Write(c.OutOrStdout(), r)
 			}
-			return writeFile(out, func(w io.Writer) error { return formats[i].write(w, r) })
+			return writeFile(out, func(w io.Writer) error { return f.Write(w, r) })
 		},
 	}
 	c.Flags().SortFlags = false
-	var about []string
-	for _, f := range formats {
-		about = append(about, f.name+": "+f.about)
-	}
-	c.Flags().StringVar(&format, "format", "text", strings.Join(about, "; "))
+	c.Flags().StringVar(&format, "format", write.Formats[0].Name, aboutFormats(write.Formats))
 	c.Flags().StringVarP(&out, "output", "o", "", "`file` to write to instead of standard output")
 	prices.add(c.Flags())
 	return c
+}
+
+// formatOf finds a format by its name.
+func formatOf[T any](formats []write.Format[T], name, command string) (write.Format[T], error) {
+	i := slices.IndexFunc(formats, func(f write.Format[T]) bool { return f.Name == name })
+	if i < 0 {
+		return write.Format[T]{}, hint.Usage("see fanout help "+command, "format %q: must be one of %s", name, strings.Join(write.Names(formats), ", "))
+	}
+	return formats[i], nil
+}
+
+// aboutFormats lists formats for a flag's help.
+func aboutFormats[T any](formats []write.Format[T]) string {
+	var about []string
+	for _, f := range formats {
+		about = append(about, f.Name+": "+f.About)
+	}
+	return strings.Join(about, "; ")
 }
 
 // readReport sums up the result file at path.

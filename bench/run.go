@@ -15,7 +15,10 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/page"
+	"fanout/bench/internal/report/write"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -56,7 +59,7 @@ back in the end, after Ctrl-C too. --memory and --arch then choose among the
 functions there are.`,
 		Example: `  fanout run
   fanout run --memory 512 --concurrency 64 --client stock,tuned
-  fanout run --memory 128,1769 --contender rust=target/lambda/bootstrap
+  fanout run --memory 128,1769 --contender rust=build/rust/x86_64/bootstrap
   fanout run --precision 5% --budget 20m
   fanout run --stack Fanout --arch arm64 --concurrency 64 --budget 0.50,20m`,
 		Args: noArguments,
@@ -69,7 +72,8 @@ functions there are.`,
 	f.SortFlags = false
 	rf.labFlags.add(f)
 	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
-	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto; 1 is the sequential baseline, tried with the first client only beside others")
+	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto;"+
+		" 1 is the sequential baseline, tried with the first client only beside others")
 	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval, "warm invocations a setting; an interval takes 6")
 	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts a setting (none for concurrency 1)")
 	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations a setting of concurrency 1, which take long")
@@ -108,17 +112,22 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := newProgress(progressTo)
-	defer show.close()
+	show := term.NewProgress(progressTo)
+	defer show.End()
+	rf.Log = newLog(show, rf.verbose)
+	if rf.quiet {
+		rf.Log = newLog(stderr, rf.verbose)
+	}
 	runner := trial.Runner{
-		Header:   trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC()},
-		Progress: show.step,
+		Header: trial.Header{
+			Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC(),
+		},
+		Progress: show.Step,
 	}
 	if rf.deployed() {
-		err = rf.connect(ctx, &runner)
+		err = rf.connect(ctx, &runner, stderr)
 	} else {
 		var l *lab.Lab
-		rf.Log = newLog(stderr, rf.verbose)
 		if l, err = rf.startLab(ctx, &runner, show); l != nil {
 			defer func() { err = errors.Join(err, l.Close()) }()
 		}
@@ -132,84 +141,87 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if _, express := lambda.DirectoryBucket(runner.Bucket); express {
 		runner.Header.Class = string(cost.Express)
 	}
-	g, err := newGuard(rf.bounds, options, &runner)
+	guard, err := rf.bounds.guard(options, &runner)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(progressTo, g.estimate())
-	if err := g.confirm(ctx, stdin, stderr); err != nil {
+	fmt.Fprintln(progressTo, guard.Estimate())
+	if err := confirm(ctx, runner.Header.Backend, rf.bounds.yes, stdin, stderr); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(rf.out, 0o755); err != nil {
+	runner.Guard = guard
+	runErr := measure(ctx, &runner, path)
+	show.End()
+	return rf.show(ctx, stdout, stderr, path, options, runErr)
+}
+
+// measure runs the runner into a new file.
+func measure(ctx context.Context, runner *trial.Runner, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return hint.Failed("give another --out", "make the results' folder: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return hint.Failed("give another --out", "write results: %w", err)
 	}
-	runner.Out, runner.Guard = file, g
-	runErr := runner.Probe(ctx)
-	if runErr == nil {
-		runErr = runner.Run(ctx)
+	runner.Out = file
+	err = runner.Run(ctx)
+	if closeErr := file.Close(); closeErr != nil {
+		err = errors.Join(err, hint.Failed("see the disk's free space", "write results: %w", closeErr))
 	}
-	show.close()
-	if err := file.Close(); err != nil {
-		return hint.Failed("see the disk's free space", "write results: %w", err)
+	return err
+}
+
+// show prints what the file says was measured, and how the run ended, and
+// writes the page, whether or not standard output takes the report. runErr is
+// what ended the run.
+func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path string, o report.Options, runErr error) error {
+	help := "fanout report " + filepath.Dir(path) + " shows what was measured until then"
+	file, err := trial.ReadPath(path)
+	if err != nil {
+		return errors.Join(runErr, err)
 	}
-	help := "fanout report " + rf.out + " shows what was measured until then"
-	switch {
-	case errors.Is(runErr, context.Canceled):
-		return hint.Failed(help, "interrupted")
-	case runErr != nil && ctx.Err() != nil: // and something could not be undone
-		return hint.Failed(help, "interrupted: %w", runErr)
-	case runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer):
+	for _, w := range file.End.Warnings {
+		fmt.Fprintf(stderr, "warning: %s\n", w)
+	}
+	if ctx.Err() != nil {
 		return hint.Failed(help, "%w", runErr)
 	}
-	results, err := trial.ReadPath(path)
-	if err != nil {
-		return err
+	if errors.Is(runErr, trial.ErrNothingRead) {
+		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/", "%w", runErr)
 	}
-	if err := rf.show(stdout, stderr, g, report.New(results, options), path); err != nil {
-		return err
+	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
+		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
 	}
-	if runErr != nil {
+	if runErr == nil && file.End.Text != "" {
+		fmt.Fprintln(stderr, file.End.Text)
+	}
+	r := report.New(file, o)
+	pagePath := filepath.Join(filepath.Dir(path), pageName)
+	pageErr := writeFile(pagePath, func(w io.Writer) error { return page.Write(w, r) })
+	show := write.Text
+	if rf.json {
+		show = write.JSON
+	}
+	err = show(stdout, r)
+	if err == nil && !rf.json {
+		_, err = fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, pagePath)
+	}
+	switch {
+	case errors.Is(runErr, trial.ErrWrongAnswer):
 		return hint.Failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
+	case runErr != nil:
+		return hint.Failed(help, "%w", runErr)
+	case pageErr != nil:
+		return pageErr
+	case err != nil:
+		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
 	}
 	return nil
 }
 
-// show prints what was measured, and which bound ended it, and writes the
-// page.
-func (rf *runFlags) show(stdout, stderr io.Writer, g *guard, r *report.Report, path string) error {
-	if g.stopped != "" {
-		fmt.Fprintf(stderr, "stopped before %s would be passed\n", g.stopped)
-	}
-	for _, name := range g.missed(r) {
-		fmt.Fprintf(stderr, "precision %s not reached: %s\n", g.precisionFlag, name)
-	}
-	write := report.Text
-	if rf.json {
-		write = report.JSON
-	}
-	if err := write(stdout, r); err != nil {
-		return err
-	}
-	page := filepath.Join(filepath.Dir(path), pageName)
-	if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r) }); err != nil {
-		return err
-	}
-	if rf.json {
-		return nil
-	}
-	_, err := fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, page)
-	return err
-}
-
 // pageName is what the page is called, beside the results.
 const pageName = "report.html"
-
-// deployed says whether functions are named that are there already.
-func (rf *runFlags) deployed() bool { return rf.stack != "" || len(rf.functions) > 0 }
 
 // parse checks the flags.
 func (rf *runFlags) parse() (err error) {
@@ -220,7 +232,7 @@ func (rf *runFlags) parse() (err error) {
 	if err := rf.bounds.parse(); err != nil {
 		return err
 	}
-	if rf.bounds.precision > 0 && !rf.given("invocations") {
+	if rf.bounds.Precision > 0 && !rf.given("invocations") {
 		rf.plan.Invocations = precisionInvocations
 	}
 	if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
@@ -256,7 +268,7 @@ func (rf *runFlags) parse() (err error) {
 }
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress) (*lab.Lab, error) {
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {
 	l, err := startLab(ctx, rf.Config, show)
 	if err != nil {
 		return nil, err

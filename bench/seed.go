@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/term"
 	"fanout/functions/corpus"
 )
 
@@ -69,8 +71,8 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 			o.UsePathStyle = true
 		}
 	})
-	show := newProgress(stderr)
-	defer show.close()
+	show := term.NewProgress(stderr)
+	defer show.End()
 	if sf.empty {
 		n, err := corpus.Empty(ctx, client, sf.bucket, sf.spec.Prefix, nil)
 		if err != nil {
@@ -79,9 +81,13 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "removed %d objects and versions from s3://%s/%s\n", n, sf.bucket, sf.spec.Prefix)
 		return nil
 	}
-	show.begin("seeding", sf.spec.Count)
-	r, err := sf.spec.Put(ctx, client, sf.bucket, show.count)
-	show.end()
+	show.Begin("seeding", sf.spec.Count)
+	r, err := sf.spec.Put(ctx, client, sf.bucket, show.Count)
+	show.End()
+	var foreign *corpus.ForeignError
+	if errors.As(err, &foreign) {
+		return hint.Failed("move them, or choose another --prefix: nothing was changed", "put the corpus: %w", err)
+	}
 	if err != nil {
 		return hint.Failed("run it again: it goes on where it stopped", "put the corpus: %w", err)
 	}

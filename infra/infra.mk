@@ -18,6 +18,12 @@ node_modules/.package-lock.json: package.json package-lock.json
 	.venv/$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+# What checks the templates with the CDK's own library; the app has that in
+# its Go module.
+infra/lint/nag/node_modules/.package-lock.json: infra/lint/nag/package.json infra/lint/nag/package-lock.json
+	npm ci --prefix infra/lint/nag --no-audit --no-fund
+	@touch $@
+
 .PHONY: deploy
 deploy: node_modules/.package-lock.json ## deploy the stack to the AWS account of your credentials (CONTEXT="-c KEY=VALUE …")
 	$(CDK_QUIET) $(CDK) deploy --outputs-file build/outputs.json $(CONTEXT)
@@ -32,17 +38,22 @@ infra-test: ## test the CDK app and the seeder (needs Node)
 
 ci: template-lint e2e
 
+# First, before Rust or the CDK are built.
+.PHONY: e2e-tools
+e2e-tools:
+	@python3 infra/e2e/tools.py
+
 .PHONY: e2e
-e2e: node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS by the README's commands, use it, destroy it (needs qemu-user-static)
-	.venv/e2e/bin/python infra/e2e/e2e.py README.md
+e2e: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS by the README's commands, use it, destroy it (needs qemu-user-static; E2E="--without rust")
+	.venv/e2e/bin/python infra/e2e/e2e.py README.md $(E2E)
 
 .PHONY: e2e-sabotage
-e2e-sabotage: node_modules/.package-lock.json .venv/e2e/installed ## show that e2e fails if the seeder's delete does nothing
+e2e-sabotage: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## show that e2e fails if the seeder's delete does nothing
 	.venv/e2e/bin/python infra/e2e/e2e.py --sabotage README.md; \
 	code=$$?; [ $$code = 3 ] || { echo "error: e2e ended with $$code; want 3, something left behind" >&2; exit 1; }
 
 .PHONY: template-lint
-template-lint: node_modules/.package-lock.json .venv/lint/installed ## cfn-lint and checkov on the templates of all flag combinations
+template-lint: infra/lint/nag/node_modules/.package-lock.json .venv/lint/installed ## cfn-lint, checkov and cdk-nag on the templates of all flag combinations
 	infra/lint/lint.sh
 
 .PHONY: infra-lock

@@ -27,7 +27,7 @@ func main() {
 const buildDir = "build"
 
 // errNoNode comes before the CDK's runtime, which would panic.
-var errNoNode = errors.New("node not found: the CDK app needs Node 20 or newer")
+var errNoNode = errors.New("node not found: the CDK app needs Node 22 or newer")
 
 func run() (err error) {
 	remove, err := stack.ContainRuntime()
@@ -50,7 +50,9 @@ func run() (err error) {
 	if !ok {
 		return errors.New("read the context: not an object")
 	}
-	config, err := stack.ParseContext(context)
+	// `cdk` says by these where the credentials in its environment lead to.
+	to := stack.Account{ID: os.Getenv("CDK_DEFAULT_ACCOUNT"), Region: os.Getenv("CDK_DEFAULT_REGION")}
+	config, err := stack.ParseContext(context, to)
 	if err != nil {
 		return err
 	}
@@ -63,7 +65,7 @@ func run() (err error) {
 
 // report says what went wrong and what to do about it.
 func report(w io.Writer, err error) {
-	hint := "run `npx cdk synth` in the repository's root, where cdk.json is"
+	hint := "run `npx --yes aws-cdk synth` in the repository's root, where cdk.json is"
 	var refused *stack.ContextError
 	switch {
 	case errors.As(err, &refused):

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if _, err := exec.LookPath("node"); err != nil {
-		fmt.Fprintln(os.Stderr, "node not found: the CDK app's tests need Node 20 or newer: https://nodejs.org")
+		fmt.Fprintln(os.Stderr, "node not found: the CDK app's tests need Node 22 or newer: https://nodejs.org")
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -31,21 +31,29 @@ func TestApp(t *testing.T) {
 		name    string
 		context string
 		build   bool   // there are bootstraps
+		region  string // that the credentials are for
 		path    string // where to look for node; "": as here
 		stderr  string // all of it, after "error: "; "": the template is written
 	}{
-		{name: "a template", context: `{"memories":"128","architectures":"arm64","aws:cdk:version-reporting":true}`, build: true}, // the way it should go
+		// the way it should go
+		{name: "a template", context: `{"memories":"128","architectures":"arm64","aws:cdk:version-reporting":true}`, build: true},
 		{ // the range is named, and nothing is written
 			name: "refused", context: `{"memories":"128,99999"}`, build: true,
-			stderr: "context memories=128,99999: 99999 is out of range\nhint: allowed: up to 64 different whole numbers of MB from 128 to 10240, as in 128,1769\n",
+			stderr: "context memories=128,99999: 99999 is out of range\n" +
+				"hint: allowed: up to 64 different whole numbers of MB from 128 to 10240, as in 128,1769\n",
 		},
 		{ // says what makes them
 			name: "not built", context: `{"architectures":"arm64"}`,
-			stderr: "look for a function's build: stat build/fetch/arm64/bootstrap: no such file or directory\nhint: run `go run ./functions/cmd/package -o build fetch seed` in the repository's root\n",
+			stderr: "look for a function's build: stat build/fetch/arm64/bootstrap: no such file or directory\n" +
+				"hint: run `go run ./functions/cmd/package -o build fetch seed` in the repository's root\n",
 		},
 		{ // the CDK's runtime would panic
 			name: "no node", context: `{}`, build: true, path: "/nowhere",
-			stderr: "node not found: the CDK app needs Node 20 or newer\nhint: https://nodejs.org\n",
+			stderr: "node not found: the CDK app needs Node 22 or newer\nhint: https://nodejs.org\n",
+		},
+		{ // before anything is built or deployed
+			name: "not there", context: `{}`, build: true, region: "us-iso-east-1",
+			stderr: "context architectures=null: Lambda has no arm64 in us-iso-east-1\nhint: allowed: -c architectures=x86_64 there\n",
 		},
 	}
 	for _, test := range tests {
@@ -65,7 +73,7 @@ func TestApp(t *testing.T) {
 			app := exec.CommandContext(t.Context(), os.Args[0])
 			app.Dir = dir
 			app.Env = append(os.Environ(), "APP=1", "CDK_CONTEXT_JSON="+test.context, "CDK_OUTDIR="+filepath.Join(dir, "cdk.out"), "TMPDIR="+temp,
-				"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20")
+				"CDK_DEFAULT_REGION="+test.region, "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20")
 			if test.path != "" {
 				app.Env = append(app.Env, "PATH="+test.path)
 			}

@@ -1,6 +1,8 @@
 // Package corpus makes the seed objects: the same [Spec] gives the same keys
 // and bytes on every machine. [Spec.Put] brings a bucket to exactly that set,
-// [Empty] takes everything out of it. The deployed seeder, the sandbox and the
+// [Remove] takes it out again, and [Empty] takes out everything. Put and Remove
+// touch seed objects only: whoever keeps an object of his own in the bucket
+// finds it there afterwards. The deployed seeder, the sandbox and the
 // tests all use this package, so that each of them can tell a right answer
 // from a wrong one without reading the bucket first.
 package corpus
@@ -69,7 +71,7 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("max-bytes %d: must be min-bytes (%d) to %d", s.MaxBytes, s.MinBytes, int64(maxObjectBytes))
 	case !utf8.ValidString(s.Prefix):
 		return fmt.Errorf("prefix %q: must be UTF-8, for keys are", s.Prefix)
-	case len(s.Prefix)+len("object-000000") > 1024:
+	case len(s.Prefix)+len(seedKey)+6 > 1024:
 		return fmt.Errorf("prefix of %d bytes: a key must not pass 1,024", len(s.Prefix))
 	}
 	return nil
@@ -77,13 +79,29 @@ func (s Spec) Validate() error {
 
 // Key names object i, counting from 0. Keys in S3's list order are in the
 // order of i.
-func (s Spec) Key(i int) string { return fmt.Sprintf("%sobject-%06d", s.Prefix, i) }
+func (s Spec) Key(i int) string { return fmt.Sprintf("%s%s%06d", s.Prefix, seedKey, i) }
 
-// owns says whether key is one that some Spec with this prefix could have
-// made: what Put may take away when the count went down.
-func (s Spec) owns(key string) bool {
-	digits, ok := strings.CutPrefix(key, s.Prefix+"object-")
-	return ok && len(digits) == 6 && strings.Trim(digits, "0123456789") == ""
+// seedKey is how a seed object's key goes on after the prefix: six digits more.
+const seedKey = "object-"
+
+// number gives which object of a Spec with this prefix has a key; its Count
+// does not matter.
+func (s Spec) number(key string) (i int, ok bool) {
+	rest, ok := strings.CutPrefix(key, s.Prefix)
+	if !ok || len(rest) != len(seedKey)+6 || !isSeedKey(rest) {
+		return 0, false
+	}
+	for _, digit := range []byte(rest[len(seedKey):]) {
+		i = 10*i + int(digit-'0')
+	}
+	return i, true
+}
+
+// isSeedKey says whether some Spec, with whatever prefix, has an object of that
+// key.
+func isSeedKey(key string) bool {
+	digits := len(key) - 6
+	return digits >= len(seedKey) && strings.HasSuffix(key[:digits], seedKey) && strings.Trim(key[digits:], "0123456789") == ""
 }
 
 // streams of randomness for one object, so that its size does not depend on

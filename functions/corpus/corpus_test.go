@@ -242,20 +242,34 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestOwns(t *testing.T) {
+func TestSeedKeys(t *testing.T) {
 	s := Spec{Prefix: "p/"}
-	for key, want := range map[string]bool{
-		"p/object-000000":  true,
-		"p/object-999999":  true,
-		"p/object-0000000": false, // a digit more
-		"p/object-00000x":  false,
-		"p/object-":        false,
-		"q/object-000000":  false,
-		"object-000000":    false,
-		"p/x/object-00000": false,
+	for _, row := range []struct {
+		key    string
+		number int  // -1: none of s
+		any    bool // some Spec's
+	}{
+		{"p/object-000000", 0, true},
+		{"p/object-999999", 999999, true},
+		{"p/object-000120", 120, true},
+		{"p/object-0000000", -1, false}, // a digit more
+		{"p/object-00000x", -1, false},
+		{"p/object-00000", -1, false},
+		{"p/object-+00001", -1, false}, // strconv would take it
+		{"p/object-", -1, false},
+		{"q/object-000000", -1, true},   // under another prefix
+		{"object-000000", -1, true},     // under none
+		{"p/q/object-000001", -1, true}, // in a folder below
+		{"p/x/object-00000", -1, false},
+		{"p/anobject-000001", -1, true}, // the prefix p/an
+		{"", -1, false},
 	} {
-		if got := s.owns(key); got != want {
-			t.Errorf("%q: %t", key, got)
+		i, ok := s.number(row.key)
+		if ok != (row.number >= 0) || ok && i != row.number {
+			t.Errorf("%q: object %d, %t", row.key, i, ok)
+		}
+		if isSeedKey(row.key) != row.any {
+			t.Errorf("%q: seed key %t", row.key, !row.any)
 		}
 	}
 }

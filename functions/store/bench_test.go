@@ -50,7 +50,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	var stop func()
+	recorderURL, stop = hosts.listen()
+	status := m.Run()
+	stop()
+	os.Exit(status)
 }
 
 // serve prints its address and certificate, and ends with its standard input.

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"fanout/functions/fetch"
 	"fanout/functions/store/lean"
 )
@@ -29,17 +27,16 @@ const (
 const Default = Lean
 
 var (
-	openers      = map[string]func(context.Context) (fetch.Store, error){Lean: openLean}
-	sharedConfig func(context.Context) (aws.Config, error)
+	openers  = map[string]func(context.Context) (fetch.Store, error){Lean: openLean}
+	settings = func(context.Context) (lean.Config, error) { return lean.ConfigFromEnv(os.Getenv) }
 )
 
 // Register adds a client to this build. It is for init functions.
 func Register(name string, open func(context.Context) (fetch.Store, error)) { openers[name] = open }
 
-// RegisterFallback sets where lean takes region and credentials from if the
-// environment has none: shared files, single sign-on, roles. It is for init
-// functions.
-func RegisterFallback(load func(context.Context) (aws.Config, error)) { sharedConfig = load }
+// RegisterConfig sets where lean takes its settings from, instead of the
+// environment alone. It is for init functions.
+func RegisterConfig(load func(context.Context) (lean.Config, error)) { settings = load }
 
 // Names lists the clients there are, the default first. A build without the
 // SDK has only the first.
@@ -68,21 +65,9 @@ func available() []string {
 }
 
 func openLean(ctx context.Context) (fetch.Store, error) {
-	cfg, err := lean.ConfigFromEnv(os.Getenv)
+	cfg, err := settings(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS configuration: %w", err)
-	}
-	if sharedConfig != nil && (cfg.Region == "" || os.Getenv("AWS_ACCESS_KEY_ID") == "") {
-		shared, err := sharedConfig(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if cfg.Region == "" {
-			cfg.Region = shared.Region
-		}
-		if os.Getenv("AWS_ACCESS_KEY_ID") == "" {
-			cfg.Credentials = shared.Credentials
-		}
 	}
 	client, err := lean.New(cfg)
 	if err != nil {

@@ -1,9 +1,11 @@
-"""Deploys the stack to a local AWS, by the very commands of the «Deploy» section, and looks at what happens.
+"""Deploys the stack to a local AWS, by the very commands of the "Deploy" section, and looks at what happens.
 
-    e2e.py README            the whole cycle
-    e2e.py README --sabotage with a seeder whose delete does nothing: destroy must fail, and does so with exit code 3
+    e2e.py README                the whole cycle
+    e2e.py README --sabotage     with a seeder whose delete does nothing: destroy must fail, and does so with exit code 3
+    e2e.py README --without rust without the Rust contender, which takes cargo and a long time to build
 
-Every function runs the real bootstrap, with its own role's credentials, which the local AWS checks (AUTH, HTTPS).
+Every function runs the real bootstrap, with its own role's credentials, which the local AWS checks (AUTH, HTTPS). The
+commands run in a copy of the repository: what is in its build and results folders is somebody's.
 """
 
 import argparse
@@ -28,10 +30,12 @@ import boto3
 import botocore.config
 import trustme
 
+import tools
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ACCOUNT, REGION, STACK = "111111111111", "eu-central-1", "Fanout"
 OBJECTS, NEEDLE = 1000, "MyMagicString"
-COMMAND_TIMEOUT = 600  # seconds; the longest, a deployment after a cold build, takes about 120
+COMMAND_TIMEOUT = 1200  # seconds; the longest, a deployment after a cold build, takes about 150 of CPU
 
 EXIT_FAILED, EXIT_LEFT_BEHIND = 1, 3
 
@@ -50,12 +54,49 @@ def check(ok, what):
     print(f"  ok  {what}", flush=True)
 
 
+class Stages:
+    """Says what is going on, and in the end how long each of it took."""
+
+    def __init__(self):
+        self.took: list[tuple[str, float]] = []
+
+    @contextlib.contextmanager
+    def __call__(self, name: str):
+        began = time.monotonic()
+        print(f"stage {name}", flush=True)
+        try:
+            yield
+        finally:
+            self.took.append((name, time.monotonic() - began))
+
+    def show(self):
+        for name, seconds in self.took:
+            print(f"{seconds:7.1f} s  {name}")
+        print(f"{sum(seconds for _, seconds in self.took):7.1f} s  in all", flush=True)
+
+
+stage = Stages()
+
+
+def copy_repository(to: pathlib.Path) -> pathlib.Path:
+    """What git knows, or would with the next commit, and the npm packages."""
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    (to / "node_modules").symlink_to(ROOT / "node_modules")
+    return to
+
+
 def deploy_lines(readme: pathlib.Path) -> list[str]:
-    """The commands of the section «Deploy»: the lines of its first sh block."""
+    """The commands of the section "Deploy": the lines of its first sh block."""
     section = re.search(r"^#+ Deploy\n(.*?)(?=^#+ |\Z)", readme.read_text(), re.M | re.S)
     block = section and re.search(r"^```sh\n(.*?)^```", section[1], re.M | re.S)
     if not block:
-        raise Failure(f"{readme}: no sh block in a section «Deploy»")
+        raise Failure(f'{readme}: no sh block in a section "Deploy"')
     return [line for line in block[1].splitlines() if line.strip() and not line.startswith("#")]
 
 
@@ -91,12 +132,12 @@ class Cloud:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "ACCOUNT": ACCOUNT,  # README's own, for bootstrap
             "NODE_EXTRA_CA_CERTS": str(bundle),
             "CDK_DISABLE_VERSION_CHECK": "1",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
             "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
-            "npm_config_yes": "true",
         }
 
     @contextlib.contextmanager
@@ -170,7 +211,7 @@ class Client:
             return session.client(name, endpoint_url=cloud.url, verify=str(cloud.folder / "ca.pem"), config=config)
 
         self.s3, self.functions, self.stacks = service("s3"), service("lambda"), service("cloudformation")
-        self.iam, self.logs, self.ec2 = service("iam"), service("logs"), service("ec2")
+        self.iam, self.logs, self.ec2, self.kms = service("iam"), service("logs"), service("ec2"), service("kms")
 
     def invoke(self, function: str, bucket: str, folder="objects/", find=None):
         event = {"s3_bucket_name": bucket, "folder": folder, "find": find}
@@ -209,9 +250,10 @@ def show(title: str, inventory: dict[str, list[str]]):
 
 
 class Test:
-    def __init__(self, cloud: Cloud, sabotage: bool):
+    def __init__(self, cloud: Cloud, work: pathlib.Path, sabotage: bool, without: list[str], stages: list[str]):
         self.environment, self.client, self.step = cloud.environment(), Client(cloud), 0
-        self.folder, self.sabotage = cloud.folder, sabotage
+        self.folder, self.work, self.sabotage = cloud.folder, work, sabotage
+        self.without, self.stages = without, stages
         self.out = cloud.folder / "cdk.out"  # templates of the test's own commands
 
     def run(self, command: str, fails=False) -> str:
@@ -222,7 +264,7 @@ class Test:
         log = self.folder / f"step-{self.step}.log"
         with log.open("w") as f:
             process = subprocess.run(
-                ["bash", "-c", command], cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+                ["bash", "-c", command], cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL,
                 stdout=f, stderr=subprocess.STDOUT, timeout=COMMAND_TIMEOUT,
             )
         output = log.read_text()
@@ -242,24 +284,29 @@ class Test:
 
     def cycle(self, lines: list[str]):
         before = None
-        shutil.rmtree(ROOT / "results/aws", ignore_errors=True)  # the README's line writes it, and nothing over it
         for line in lines:
             if re.search(r"\bdestroy\b", line):
                 if not self.sabotage:
                     self.between()
-                self.destroy(line, before)
+                with stage("destroy"):
+                    self.destroy(line, before)
                 continue
-            self.run(line)
-            if re.search(r"\bbootstrap\b", line):
-                before = self.client.inventory()
-                show("before the stack", before)
-            elif re.search(r"\bdeploy\b", line):
-                self.look_at_outputs()
+            name = next((word for word in ("bootstrap", "deploy", "build", "run") if re.search(rf"\b{word}\b", line)), line)
+            if name == "run" and self.stages:
+                continue
+            with stage(name):
+                self.run(line)
+                if re.search(r"\bbootstrap\b", line):
+                    check(not (self.work / "build").exists(), "bootstrap builds nothing")
+                    before = self.client.inventory()
+                    show("before the stack", before)
+                elif re.search(r"\bdeploy\b", line):
+                    self.look_at_outputs()
         if before is None or not any("destroy" in line for line in lines):
-            raise Failure("the section «Deploy» has no bootstrap or no destroy")
+            raise Failure('the section "Deploy" has no bootstrap or no destroy')
 
     def look_at_outputs(self):
-        self.outputs = json.loads((ROOT / "build/outputs.json").read_text())[STACK]
+        self.outputs = json.loads((self.work / "build/outputs.json").read_text())[STACK]
         self.bucket = self.outputs["Bucket"]
         self.arns = {name: arn for name, arn in self.outputs.items() if name.endswith("Arn")}
         check(len(self.arns) == 12 and self.outputs["Region"] == REGION, "12 functions, a bucket and the region in the outputs")
@@ -267,12 +314,14 @@ class Test:
 
     def between(self):
         """What is looked at while the stack stands."""
-        self.invoke_all()
-        self.refuse_foreign_buckets()
-        self.update()
-        self.fail_an_update()
-        self.bring_a_bucket()
-        self.bring_a_contender()
+        for look in (
+            self.invoke_all, self.refuse_foreign_buckets, self.update, self.keep_foreign_objects, self.change_the_kind_of_bucket,
+            self.empty_the_bucket, self.bring_a_bucket, self.find_a_vpc, self.bring_a_contender,
+        ):
+            if self.stages and look.__name__ not in self.stages:
+                continue
+            with stage(look.__name__.replace("_", " ")):
+                look()
 
     def invoke_all(self):
         seen = {"digest": set(), "bytes": set(), "key": set()}
@@ -302,7 +351,8 @@ class Test:
         check(error and answer["errorType"] == "AccessDenied", f"a function's role is refused a foreign bucket: {answer.get('errorMessage')}")
         self.client.s3.put_object(Bucket=self.bucket, Key="private/c", Body=b"not a seed object")
         answer, error, _ = self.client.invoke(arn, self.bucket, folder="private/")
-        check(error and answer["errorType"] == "AccessDenied", f"… and what lies beside the prefix: {answer.get('errorMessage')}")
+        check(error and answer["errorType"] == "AccessDenied", f"... and what lies beside the prefix: {answer.get('errorMessage')}")
+        self.client.s3.delete_object(Bucket=self.bucket, Key="private/c")
 
     def update(self):
         self.synth("-c objects=150")
@@ -311,47 +361,165 @@ class Test:
         answer, error, _ = self.client.invoke(self.arns["Fetch1769ArmArn"], self.bucket)
         check(not error and answer["result"] == "150", "an update leaves 150 objects, and a function counts them")
 
-    def fail_an_update(self):
-        self.client.s3.put_object(Bucket=self.bucket, Key="other/in-the-way", Body=b"no seed object")
-        self.synth("-c objects=150 -c prefix=other/")
-        output = self.cdk(f"deploy {STACK} --require-approval never", fails=True)
-        check("other/in-the-way is in the way" in output, "an update that the seeder refuses says why")
-        status = self.client.stacks.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
-        check(status == "UPDATE_ROLLBACK_COMPLETE", f"the stack is {status}")
+    def status(self, stack=STACK) -> str:
+        stacks = self.client.pages(self.client.stacks, "describe_stacks", "Stacks", StackName=stack)
+        return stacks[0]["StackStatus"]
+
+    def outputs_of(self, stack: str) -> dict[str, str]:
+        (described,) = self.client.stacks.describe_stacks(StackName=stack)["Stacks"]
+        return {o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]}
+
+    def deploy(self, context: str, fails=False, stack=STACK) -> str:
+        self.synth(context)
+        return self.cdk(f"deploy {stack} --require-approval never", fails)
+
+    def keep_foreign_objects(self):
+        """Somebody's objects in five places stay where and what they are, whatever becomes of an update."""
+        s3, foreign = self.client.s3, {
+            "mine.txt": b"beside every prefix",
+            "objects/mine.txt": b"among the seed objects",
+            "objects/object-000003": b"in the place of a seed object",
+            "other/mine.txt": b"where the objects are to go",
+            "objects/deeper/object-000001": b"in a folder below, under a name that a seed object might have",
+        }
+        seed = s3.get_object(Bucket=self.bucket, Key="objects/object-000003")["Body"].read()
+        foreign["objects/object-000003"] = bytes(reversed(seed))  # as long as the seed object, too
+
+        def all_there(when: str):
+            found = {key: s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in foreign}
+            check(found == foreign, f"{len(foreign)} foreign objects, bytes compared, {when}")
+
+        for key in "mine.txt", "other/mine.txt":
+            s3.put_object(Bucket=self.bucket, Key=key, Body=foreign[key])
+        output = self.deploy("-c objects=150 -c prefix=other/", fails=True)
+        check("other/mine.txt is in the way" in output, "a prefix where somebody's object is is refused, with its name")
+        check(self.status() == "UPDATE_ROLLBACK_COMPLETE", f"the stack is {self.status()}")
         answer, error, _ = self.client.invoke(self.arns["Fetch1769ArmArn"], self.bucket)
-        check(not error and answer["result"] == "150", "… with its 150 objects where they were, and a function counts them")
-        self.synth("-c objects=150")
+        check(not error and answer["result"] == "150", "its 150 objects are where they were, and a function counts them")
+
+        for key, body in foreign.items():
+            s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        output = self.deploy("-c objects=160", fails=True)
+        check("objects/mine.txt" in output and "are in the way" in output, "so is a change of the objects among which there are others")
+        check(self.status() == "UPDATE_ROLLBACK_COMPLETE", f"the stack is {self.status()}")
+        all_there("after two updates that were refused")
+
+        self.deploy("-c objects=150 -c prefix=third/")
+        all_there("after an update that moved the seed objects")
+        left = [key for key in self.client.keys(self.bucket, "objects/") if key not in foreign]
+        moved = [key for key in self.client.keys(self.bucket, "third/") if key not in foreign]
+        check(left == [] and len(moved) == 150, f"of the seed objects {len(left)} are where they were and {len(moved)} where they should be")
+
+        output = self.cdk(f"destroy {STACK} --force", fails=True)
+        reason = self.failure_of("SeedObjects")
+        check("mine.txt" in reason and "Nothing was deleted" in reason, f"destroy is refused: {reason[:200]}...")
+        all_there("after a destroy that was refused")
+        check(self.status() == "DELETE_FAILED", f"the stack is {self.status()}")
+        for key in foreign:
+            s3.delete_object(Bucket=self.bucket, Key=key)
+        self.cdk(f"destroy {STACK} --force")
+        # What comes next wants the stack as README has it.
+        self.synth()
+        self.cdk(f"deploy {STACK} --require-approval never --outputs-file {self.work}/build/outputs.json")
+        self.look_at_outputs()
         self.cdk("diff --fail")
-        check(True, "no difference from the template before")
+        check(True, "no difference from the template of the repository")
+
+    def failure_of(self, resource: str) -> str:
+        """The last reason that a stack's events have for the failure of a resource."""
+        stacks = [s["StackId"] for s in self.client.pages(self.client.stacks, "list_stacks", "StackSummaries") if s["StackName"] == STACK]
+        events = [e for stack in stacks for e in self.client.pages(self.client.stacks, "describe_stack_events", "StackEvents", StackName=stack)]
+        failed = [e for e in events if e["LogicalResourceId"] == resource and e["ResourceStatus"].endswith("_FAILED")]
+        if not failed:
+            raise Failure(f"no failure of {resource} in the events: {[(e['LogicalResourceId'], e['ResourceStatus']) for e in events[:20]]}")
+        return max(failed, key=lambda e: e["Timestamp"]).get("ResourceStatusReason", "")
+
+    def change_the_kind_of_bucket(self):
+        """A key of one's own calls for another bucket: the old one goes, with its objects and whoever put them."""
+        key = self.client.kms.create_key(Description="e2e")["KeyMetadata"]["Arn"]
+        before = self.bucket
+        self.deploy(f"-c objects=40 -c bucketKey={key}")
+        after = self.outputs_of(STACK)["Bucket"]
+        names = [b["Name"] for b in self.client.s3.list_buckets()["Buckets"]]
+        check(after != before and before not in names and after in names, f"a bucket with a key takes the place of the one without: {after}")
+        head = self.client.s3.head_object(Bucket=after, Key="objects/object-000000")
+        check(head.get("ServerSideEncryption") == "aws:kms" and head.get("SSEKMSKeyId") == key, "its objects are encrypted with that key")
+        arn = self.outputs_of(STACK)["Fetch1769ArmArn"]
+        answer, error, _ = self.client.invoke(arn, after)
+        check(not error and answer["result"] == "40", "a function reads them")
+        self.deploy("-c objects=40")
+        self.bucket = self.outputs_of(STACK)["Bucket"]
+        names = [b["Name"] for b in self.client.s3.list_buckets()["Buckets"]]
+        check(after not in names and len(self.client.keys(self.bucket, "objects/")) == 40, "and back again")
+        self.client.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+
+    def empty_the_bucket(self):
+        """With emptyBucket=true a destroy takes away what others put into the stack's own bucket."""
+        name = "Emptied"
+        only = f"-c stackName={name} -c memories=128 -c architectures={tools.architecture()}"
+        self.deploy(f"{only} -c objects=5", stack=name)
+        bucket = self.outputs_of(name)["Bucket"]
+        self.client.s3.put_object(Bucket=bucket, Key="objects/mine.txt", Body=b"mine")
+        # To say so is an update of its own, which must not be refused for the objects that it is about.
+        self.deploy(f"{only} -c objects=5 -c emptyBucket=true", stack=name)
+        self.cdk(f"destroy {name} --force")
+        check(bucket not in [b["Name"] for b in self.client.s3.list_buckets()["Buckets"]], "with emptyBucket=true the bucket goes with all in it")
 
     def bring_a_bucket(self):
-        """A second stack beside the first, on a bucket that is not its own."""
-        self.synth("-c stackName=Second -c functionsOnly=true -c bucketName=foreign -c memories=512 -c architectures=x86_64")
-        self.cdk("deploy Second --require-approval never")
-        outputs = {o["OutputKey"]: o["OutputValue"] for o in self.client.stacks.describe_stacks(StackName="Second")["Stacks"][0]["Outputs"]}
-        answer, error, _ = self.client.invoke(outputs["Fetch512X86Arn"], "foreign")
-        check(not error and answer["result"] == "2", "a second stack reads the bucket that was brought along")
+        """A second stack beside the first, on a bucket that is not its own, encrypted with a key that is neither."""
+        key = self.client.kms.create_key(Description="e2e")["KeyMetadata"]["Arn"]
+        bucket = {"Bucket": "foreign"}
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}, "BucketKeyEnabled": True}
+        self.client.s3.put_bucket_encryption(**bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+        self.client.s3.put_object(**bucket, Key="data/encrypted", Body=b"by a key of somebody's")
+        before = self.client.keys("foreign")
+        only = f"-c stackName=Second -c functionsOnly=true -c bucketName=foreign -c memories=512 -c architectures={tools.architecture()}"
+        self.deploy(f"{only} -c bucketKey={key}", stack="Second")
+        outputs = self.outputs_of("Second")
+        function = next(arn for name, arn in outputs.items() if name.endswith("Arn"))
+        answer, error, _ = self.client.invoke(function, "foreign", folder="")
+        check(not error and answer["result"] == str(len(before)), f"a second stack reads all {len(before)} objects of the bucket that was brought along")
+        head = self.client.s3.head_object(**bucket, Key="data/encrypted")
+        check(head.get("SSEKMSKeyId") == key, "one of them encrypted with a KMS key")
         self.cdk("destroy Second --force")
-        check(self.client.keys("foreign") == ["objects/a", "objects/b", "private/c"], "… and leaves it as it was")
-        for key in self.client.keys("foreign"):
-            self.client.s3.delete_object(Bucket="foreign", Key=key)
-        self.client.s3.delete_bucket(Bucket="foreign")
+        check(self.client.keys("foreign") == before, "... and leaves it as it was")
+        for object_key in before:
+            self.client.s3.delete_object(**bucket, Key=object_key)
+        self.client.s3.delete_bucket(**bucket)
+        self.client.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+
+    def find_a_vpc(self):
+        """The private subnets of a VPC that is there are looked up, and the functions are in them."""
+        ec2, name = self.client.ec2, "Networked"
+        vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+        table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        association = ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)["AssociationId"]
+        only = f"-c stackName={name} -c memories=128 -c architectures={tools.architecture()} -c objects=5"
+        self.deploy(f"{only} -c vpcId={vpc}", stack=name)
+        function = next(arn for output, arn in self.outputs_of(name).items() if output.endswith("Arn"))
+        network = self.client.functions.get_function_configuration(FunctionName=function)["VpcConfig"]
+        check(network["SubnetIds"] == [subnet] and len(network["SecurityGroupIds"]) == 1, f"a function is in {subnet} of {vpc}, with a group of its own")
+        self.cdk(f"destroy {name} --force")
+        ec2.disassociate_route_table(AssociationId=association)
+        ec2.delete_route_table(RouteTableId=table)
+        ec2.delete_subnet(SubnetId=subnet)
+        ec2.delete_vpc(VpcId=vpc)
 
     def bring_a_contender(self):
         """Go and Rust in one stack, on this machine's architecture: the same contract, so the same answers."""
-        arch = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
-        package = f"build/rust-{arch}.zip"
-        if not (ROOT / package).exists():
-            if shutil.which("cargo"):
-                raise Failure(f"{package} is not there: make rust")
-            print("  --  no Rust contender: cargo is not installed")
+        arch = tools.architecture()
+        package = ROOT / f"build/rust-{arch}.zip"
+        if "rust" in self.without:
+            print("  --  no Rust contender: --without rust")
             return
-        self.synth(
-            f"-c stackName=Contenders -c functionsOnly=true -c bucketName={self.bucket} -c memories=512 -c architectures={arch} "
-            f"-c contenders=go,rust -c contenderZip.rust={package}"
+        if not package.exists():
+            raise Failure(f"{package} is not there: make rust, or e2e.py --without rust")
+        self.deploy(
+            f"-c stackName=Contenders -c functionsOnly=true -c bucketName={self.bucket} -c prefix=objects/ -c memories=512 "
+            f"-c architectures={arch} -c contenders=go,rust -c contenderZip.rust={package}", stack="Contenders",
         )
-        self.cdk("deploy Contenders --require-approval never")
-        outputs = {o["OutputKey"]: o["OutputValue"] for o in self.client.stacks.describe_stacks(StackName="Contenders")["Stacks"][0]["Outputs"]}
+        outputs = self.outputs_of("Contenders")
         place = {"arm64": "Arm", "x86_64": "X86"}[arch]
         answers = {}
         for lang, name in ("go", f"Fetch512{place}Arn"), ("rust", f"Fetch512{place}RustArn"):
@@ -375,10 +543,10 @@ class Test:
         check(True, "nothing is left of the stack")
 
 
-def sabotage(folder: pathlib.Path) -> str:
+def sabotage(folder: pathlib.Path, work: pathlib.Path) -> str:
     """Gives GOFLAGS that build a seeder whose delete answers without deleting anything."""
-    source = ROOT / "functions/cmd/seed/seed.go"
-    right, wrong = 's.store.empty(ctx, bucket, "", at.deleted)', "error(nil)"
+    source = work / "functions/cmd/seed/seed.go"
+    right, wrong = "s.store.remove(ctx, bucket, specs, at.deleted)", "error(nil)"
     text = source.read_text()
     if text.count(right) != 1:
         raise Failure(f"{source}: no longer has {right!r} once; teach the sabotage what to break")
@@ -390,25 +558,30 @@ def sabotage(folder: pathlib.Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("readme", type=pathlib.Path, help="the file with the section «Deploy»")
+    parser.add_argument("readme", type=pathlib.Path, help='the file with the section "Deploy"')
     parser.add_argument("--sabotage", action="store_true", help="break the seeder's delete")
+    parser.add_argument("--without", action="append", default=[], choices=["rust"], help="leave out what takes long to build")
+    parser.add_argument("--stage", action="append", default=[], help="of those between deploy and destroy this one only, as in keep_foreign_objects")
     parser.add_argument("--keep", action="store_true", help="keep the logs, even if nothing failed")
     options = parser.parse_args()
 
     folder, failure = pathlib.Path(tempfile.mkdtemp(prefix="fanout-e2e-")), None
     try:
+        if missing := tools.missing():
+            raise Failure("; ".join(missing))
         lines = deploy_lines(options.readme)
-        for tool, source in ("qemu-aarch64-static", "apt-get install qemu-user-static"), ("node", "https://nodejs.org"), ("go", "https://go.dev"):
-            if not shutil.which(tool) and not (tool.startswith("qemu") and os.uname().machine == "aarch64"):
-                raise Failure(f"{tool} not found: {source}")
-        cloud = Cloud(folder)
-        with cloud.running():
-            test = Test(cloud, options.sabotage)
+        with contextlib.ExitStack() as running:
+            with stage("start the local AWS"):
+                work = copy_repository(folder / "repository")
+                cloud = Cloud(folder)
+                running.enter_context(cloud.running())
+            test = Test(cloud, work, options.sabotage, options.without, options.stage)
             if options.sabotage:
-                test.environment["GOFLAGS"] = (os.environ.get("GOFLAGS", "") + " " + sabotage(folder)).strip()
+                test.environment["GOFLAGS"] = (os.environ.get("GOFLAGS", "") + " " + sabotage(folder, work)).strip()
             test.cycle(lines)
     except (Failure, subprocess.TimeoutExpired) as error:
         failure = error
+    stage.show()
     if failure:
         print(f"error: {failure}\nhint: the commands' output and the local AWS's log are in {folder}", file=sys.stderr)
         return getattr(failure, "code", EXIT_FAILED)

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 func TestParseContextDefaults(t *testing.T) {
@@ -16,7 +18,7 @@ func TestParseContextDefaults(t *testing.T) {
 	c, err := ParseContext(map[string]any{
 		"@aws-cdk/core:newStyleStackSynthesis": true, "aws:cdk:enable-path-metadata": true,
 		"availability-zones:account=1:region=eu-central-1": []any{"a"}, "cli/version": "2",
-	})
+	}, testAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,8 @@ func TestParseContext(t *testing.T) {
 		context string // as JSON, like cdk.json's
 		ok      func(Config) bool
 	}{
-		{"command line", `{"memories":"128, 1769","architectures":"x86_64","concurrency":"64","timeout":"900","logRetention":"1"}`, // every value is text
+		// every value is text
+		{"command line", `{"memories":"128, 1769","architectures":"x86_64","concurrency":"64","timeout":"900","logRetention":"1"}`,
 			func(c Config) bool {
 				return slices.Equal(c.Memories, []int{128, 1769}) && slices.Equal(c.Architectures, []string{"x86_64"}) &&
 					c.Concurrency == 64 && c.Timeout == 15*time.Minute && c.LogRetention == 1
@@ -52,7 +55,9 @@ func TestParseContext(t *testing.T) {
 			}},
 		{"one memory as a number", `{"memories":10240}`, // the upper end, and no list
 			func(c Config) bool { return slices.Equal(c.Memories, []int{10240}) }},
-		{"objects", `{"objects":"10000","minBytes":"13","maxBytes":"13","seed":"18446744073709551615","needle":"MyMagicString","prefix":"a/b/"}`, // the ends of the ranges
+		// the ends of the ranges
+		{"objects",
+			`{"objects":"10000","minBytes":"13","maxBytes":"13","seed":"18446744073709551615","needle":"MyMagicString","prefix":"a/b/"}`,
 			func(c Config) bool {
 				return c.Objects == corpus.Spec{Count: 10000, MinBytes: 13, MaxBytes: 13, Seed: 1<<64 - 1, Needle: "MyMagicString", Prefix: "a/b/"}
 			}},
@@ -68,8 +73,26 @@ func TestParseContext(t *testing.T) {
 			func(c Config) bool { return !c.VPC && !c.Express && !c.FunctionsOnly }},
 		{"express", `{"express":"true","zone":"use1-az4"}`,
 			func(c Config) bool { return c.Express && c.DirectoryBucket() && c.Zone == "use1-az4" }},
-		{"express in a local zone", `{"express":true,"zone":"usw2-lax1-az1"}`,
-			func(c Config) bool { return c.Zone == "usw2-lax1-az1" }},
+		{"express with a key",
+			`{"express":true,"zone":"use1-az6","emptyBucket":"true",
+			  "bucketKey":"arn:aws:kms:us-east-1:111111111111:key/mrk-0123456789abcdef0123456789abcdef"}`,
+			func(c Config) bool { return strings.Contains(c.BucketKey, "key/mrk-") && c.EmptyBucket }},
+		{"concurrency as run takes it", `{"concurrency":"auto"}`, // the default by its name
+			func(c Config) bool { return c.Concurrency == 0 }},
+		{"a bucket brought along, all of it", `{"functionsOnly":"true","bucketName":"mine"}`, // a prefix that nobody named would hide its objects
+			func(c Config) bool { return c.Objects == corpus.Spec{} }},
+		{"a VPC to look up", `{"vpcId":"vpc-0123abcd"}`,
+			func(c Config) bool { return c.VPCID == "vpc-0123abcd" && c.SubnetIDs == nil && c.environment() != nil }},
+		// good for any account
+		{"a VPC by all its IDs",
+			`{"vpcId":"vpc-0123abcd","subnetIds":["subnet-0123abcd","subnet-4567abcd"],"securityGroupIds":"sg-0123abcd"}`,
+			func(c Config) bool {
+				return len(c.SubnetIDs) == 2 && len(c.SecurityGroupIDs) == 1 && c.environment() == nil
+			}},
+		{"a directory bucket in a VPC's subnets", `{"vpcId":"vpc-0123abcd","subnetIds":"subnet-0123abcd","express":true,"zone":"use1-az4"}`,
+			func(c Config) bool { return c.directoryZone() == "use1-az4" }},
+		{"roles that are bounded", `{"permissionsBoundary":"arn:aws-us-gov:iam::111111111111:policy/a/b"}`, // another partition
+			func(c Config) bool { return c.PermissionsBoundary != "" }},
 		{"a bucket brought along", `{"functionsOnly":"true","bucketName":"my.bucket-1","prefix":""}`, // all of it
 			func(c Config) bool {
 				return c.FunctionsOnly && c.BucketName == "my.bucket-1" && c.Objects == corpus.Spec{} && !c.DirectoryBucket()
@@ -91,12 +114,21 @@ func TestParseContext(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.context), &context); err != nil {
 				t.Fatal(err)
 			}
-			c, err := ParseContext(context)
+			c, err := ParseContext(context, testAccount)
 			if err != nil || !test.ok(c) {
 				t.Errorf("%+v, %v", c, err)
 			}
 		})
 	}
+}
+
+// numbers lists n whole numbers from first on.
+func numbers(first, n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, strconv.Itoa(first+i))
+	}
+	return strings.Join(all, ",")
 }
 
 func TestParseContextRefuses(t *testing.T) {
@@ -130,43 +162,140 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"seed":18446744073709551615}`, `context seed=18446744073709552000: not such a number`, "as text above"},
 		{`{"seed":"-1"}`, `context seed=-1: not such a number`, "from 0 to"},
 		{`{"needle":""}`, `context needle=: 0 bytes long`, "1 to"},
-		{`{"concurrency":"0"}`, `context concurrency=0: out of range`, "from 1 to 1024"},
+		{`{"concurrency":"0"}`, `context concurrency=0: out of range`, "auto, which lets the function choose"},
 		{`{"concurrency":"1025"}`, `context concurrency=1025: out of range`, "from 1 to 1024"},
 		{`{"client":"fast"}`, `context client=fast: not known`, "lean, tuned, stock"},
 		{`{"timeout":"901"}`, `context timeout=901: out of range`, "from 1 to 900"},
 		{`{"timeout":"60s"}`, `context timeout=60s: not a whole number`, "whole seconds"},
 		{`{"logRetention":"2"}`, `context logRetention=2: not a number of days that CloudWatch Logs keeps`, "1, 3, 5, 7"},
 		// Wildcards would widen the role, dollar signs would mean variables there.
-		{`{"prefix":"*/"}`, `context prefix=*/: not such a prefix`, "without *"},
-		{`{"prefix":"${aws:username}/"}`, `context prefix=${aws:username}/: not such a prefix`, "and $"},
-		{`{"prefix":"objects"}`, `context prefix=objects: not such a prefix`, "end in a slash"},
-		{`{"prefix":""}`, `context prefix=: not such a prefix`, "only with functionsOnly"},
+		{`{"prefix":"*/"}`, `context prefix=*/: '*' is not allowed in it`, "names of folders"},
+		{`{"prefix":"a?/"}`, `context prefix=a?/: '?' is not allowed in it`, "letters, digits"},
+		{`{"prefix":"${aws:username}/"}`, `context prefix=${aws:username}/: '$' is not allowed in it`, "letters, digits"},
+		// Each by its name: what is wrong is easily overlooked.
+		{`{"prefix":"my data/"}`, `context prefix=my data/: a space is not allowed in it`, "letters, digits"},
+		{`{"prefix":" a/"}`, `context prefix= a/: a space is not allowed in it`, "letters, digits"},
+		{`{"prefix":"a//b/"}`, `context prefix=a//b/: two slashes beside each other, a folder without a name`, "a slash at its end"},
+		{`{"prefix":"/a/"}`, `context prefix=/a/: begins with a slash, which would be a folder without a name`, "a slash at its end"},
+		{`{"prefix":"/"}`, `context prefix=/: begins with a slash, which would be a folder without a name`, "a slash at its end"},
+		{`{"prefix":"s3://b/"}`, `context prefix=s3://b/: two slashes beside each other, a folder without a name`, "a slash at its end"},
+		{`{"prefix":"a:b/"}`, `context prefix=a:b/: ':' is not allowed in it`, "letters, digits"},
+		{`{"prefix":"ä/"}`, `context prefix=ä/: 'ä' is not allowed in it`, "letters, digits"},
+		{`{"prefix":"objects"}`, `context prefix=objects: does not end in a slash`, "a slash at its end"},
+		{`{"prefix":""}`, `context prefix=: empty, which only functionsOnly may have`, "names of folders"},
+		{`{"prefix":7}`, `context prefix=7: not text`, "names of folders"},
 		{`{"prefix":"` + strings.Repeat("a", 1024) + `/"}`, "", "1,024 bytes"},
 		{`{"vpc":"yes"}`, `context vpc=yes: not a yes or a no`, "true, false"},
 		{`{"stackName":"9"}`, `context stackName=9: not a valid value`, "a letter"},
 		{`{"express":"true"}`, `context zone=null: missing, and express needs it`, "use1-az4"},
-		{`{"express":"true","zone":"us-east-1a"}`, `context zone=us-east-1a: not a valid value`, "use1-az4"}, // a zone's name means another zone in each account
+		// a zone's name means another zone in each account
+		{
+			`{"express":"true","zone":"us-east-1a"}`,
+			`context zone=us-east-1a: not a valid value`, "use1-az4",
+		},
 		{`{"zone":"use1-az4"}`, `context zone=use1-az4: means nothing without express`, "express=true"},
 		{`{"functionsOnly":"true"}`, `context bucketName=null: missing, and functionsOnly needs it`, "3 to 63"},
-		{`{"functionsOnly":"true","bucketName":"My_Bucket"}`, `context bucketName=My_Bucket: not a valid value`, "a-z"},
-		{`{"bucketName":"mine"}`, `context bucketName=mine: means nothing without functionsOnly`, "functionsOnly=true"}, // else a second bucket would be made, and that one read
+		{`{"functionsOnly":"true","bucketName":"My_Bucket"}`, `context bucketName=My_Bucket: 'M' is not allowed in it`, "a-z"},
+		{`{"functionsOnly":"true","bucketName":"a..b"}`, `context bucketName=a..b: two dots beside each other`, "3 to 63"},
+		{`{"functionsOnly":"true","bucketName":"my bucket"}`, `context bucketName=my bucket: ' ' is not allowed in it`, "a-z"},
+		{`{"functionsOnly":"true","bucketName":"ab"}`, `context bucketName=ab: 2 characters long`, "3 to 63"},
+		{`{"functionsOnly":"true","bucketName":""}`, `context bucketName=: not a valid value`, "3 to 63"},
+		{`{"functionsOnly":"true","bucketName":"-ab"}`, `context bucketName=-ab: its ends must be letters or digits`, "3 to 63"},
+		{`{"functionsOnly":"true","bucketName":"10.0.0.1"}`, `context bucketName=10.0.0.1: looks like an IP address`, "3 to 63"},
+		{
+			`{"functionsOnly":"true","bucketName":"s3://mine"}`,
+			`context bucketName=s3://mine: a bucket's name is meant, without scheme or ARN`, "3 to 63",
+		},
+		{
+			`{"functionsOnly":"true","bucketName":"arn:aws:s3:::mine"}`,
+			`context bucketName=arn:aws:s3:::mine: a bucket's name is meant, without scheme or ARN`, "3 to 63",
+		},
+		{
+			`{"functionsOnly":"true","bucketName":"mine","emptyBucket":"true"}`,
+			`context emptyBucket=true: a bucket that was brought along is never emptied`, "without functionsOnly",
+		},
+		// An alias is no resource in a role's policy: every GET would be refused.
+		{`{"bucketKey":"alias/mine"}`, `context bucketKey=alias/mine: not a valid value`, "not an alias"},
+		{
+			`{"bucketKey":"arn:aws:kms:us-east-1:111111111111:alias/mine"}`,
+			`context bucketKey=arn:aws:kms:us-east-1:111111111111:alias/mine: not a valid value`, "not an alias",
+		},
+		{`{"permissionsBoundary":"bounds"}`, `context permissionsBoundary=bounds: not a valid value`, "policy/NAME"},
+		{`{"vpcId":"my-vpc"}`, `context vpcId=my-vpc: not a valid value`, "vpc-"},
+		{`{"vpcId":"vpc-0123abcd","vpc":"true"}`, `context vpcId=vpc-0123abcd: vpc=true makes a VPC of its own`, "one of the two"},
+		{`{"subnetIds":"subnet-0123abcd"}`, `context subnetIds=subnet-0123abcd: means nothing without vpcId`, "vpcId=ID"},
+		{`{"securityGroupIds":"sg-0123abcd"}`, `context securityGroupIds=sg-0123abcd: means nothing without vpcId`, "vpcId=ID"},
+		{`{"vpcId":"vpc-0123abcd","subnetIds":"subnet-1"}`, `context subnetIds=subnet-1: "subnet-1" is no such ID`, "up to 16"},
+		{
+			`{"vpcId":"vpc-0123abcd","subnetIds":"subnet-0123abcd,subnet-0123abcd"}`,
+			`context subnetIds=subnet-0123abcd,subnet-0123abcd: "subnet-0123abcd" is there twice`, "up to 16",
+		},
+		// A function in another zone would measure the way between the zones.
+		{
+			`{"vpcId":"vpc-0123abcd","express":"true","zone":"use1-az4"}`,
+			`context subnetIds=null: missing: the subnets must be in the directory bucket's zone, use1-az4`, "AvailabilityZoneId",
+		},
+		{
+			`{"vpcId":"vpc-0123abcd","functionsOnly":true,"bucketName":"mine--use1-az4--x-s3"}`,
+			`context subnetIds=null: missing: the subnets must be in the directory bucket's zone, use1-az4`, "AvailabilityZoneId",
+		},
+		// else a second bucket would be made, and that one read
+		{
+			`{"bucketName":"mine"}`,
+			`context bucketName=mine: means nothing without functionsOnly`, "functionsOnly=true",
+		},
 		{`{"functionsOnly":"true","bucketName":"mine","objects":"5"}`, `context objects=5: means nothing with functionsOnly`, "never seeded"},
-		{`{"functionsOnly":"true","bucketName":"mine","express":"true","zone":"use1-az4"}`, `context express=true: there is no bucket to make with functionsOnly`, "--x-s3"},
+		{
+			`{"functionsOnly":"true","bucketName":"mine","express":"true","zone":"use1-az4"}`,
+			`context express=true: there is no bucket to make with functionsOnly`, "--x-s3",
+		},
 		// Nobody else's package is known.
-		{`{"contenders":"go,rust"}`, `context contenders=go,rust: no package named for "rust"`, "contenderZip.rust.arm64=PATH or contenderZip.rust.x86_64=PATH"},
-		{`{"contenders":"rust","architectures":"arm64"}`, `context contenders=rust: no package named for "rust"`, "contenderZip.rust=PATH, a zip that holds a bootstrap for arm64"},
-		{`{"contenders":"rust","contenderZip.rust":"r.zip"}`, `context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "contenderZip.rust.arm64=PATH"}, // one zip cannot be both
-		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust":"build/rust"}`, `context contenderZip.rust=build/rust: not a zip`, "bootstrap for arm64"},
+		{
+			`{"contenders":"go,rust"}`,
+			`context contenders=go,rust: no package named for "rust"`, "contenderZip.rust.arm64=PATH or contenderZip.rust.x86_64=PATH",
+		},
+		{
+			`{"contenders":"rust","architectures":"arm64"}`,
+			`context contenders=rust: no package named for "rust"`, "contenderZip.rust=PATH, a zip that holds a bootstrap for arm64",
+		},
+		// one zip cannot be both
+		{
+			`{"contenders":"rust","contenderZip.rust":"r.zip"}`,
+			`context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "contenderZip.rust.arm64=PATH",
+		},
+		{
+			`{"contenders":"rust","architectures":"arm64","contenderZip.rust":"build/rust"}`,
+			`context contenderZip.rust=build/rust: not a zip`, "bootstrap for arm64",
+		},
 		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust":7}`, `context contenderZip.rust=7: not a zip`, "path of a zip"},
-		{`{"contenderZip.rust":"r.zip"}`, `context contenderZip.rust=r.zip: means nothing with these contenders and architectures`, "contenderZip.NAME"}, // would be left out unseen
+		// would be left out unseen
+		{
+			`{"contenderZip.rust":"r.zip"}`,
+			`context contenderZip.rust=r.zip: means nothing with these contenders and architectures`, "contenderZip.NAME",
+		},
 		{`{"contenders":"rust","architectures":"arm64","contenderZip.rust.arm64":"a.zip","contenderZip.rust.x86_64":"x.zip"}`,
 			`context contenderZip.rust.x86_64=x.zip: means nothing with these contenders and architectures`, "of those"},
-		{`{"contenderZip.go.arm64":"g.zip"}`, `context contenderZip.go.arm64=g.zip: means nothing with these contenders and architectures`, "go has none"},
+		{
+			`{"contenderZip.go.arm64":"g.zip"}`,
+			`context contenderZip.go.arm64=g.zip: means nothing with these contenders and architectures`, "go has none",
+		},
 		{`{"contenders":"Rust"}`, `context contenders=Rust: "Rust" is no such name`, "small letters"}, // an output's name could not be read back
+		// Fetch128ArmLogs is a log group already: the CDK would panic.
+		{
+			`{"contenders":"go,logs"}`,
+			`context contenders=go,logs: "logs" is what the stack calls a part of each function`, "not arn, logs, output, role",
+		},
+		{
+			`{"contenders":"go,role"}`,
+			`context contenders=go,role: "role" is what the stack calls a part of each function`, "not arn, logs, output, role",
+		},
 		{`{"contenders":"go,go"}`, `context contenders=go,go: "go" is there twice`, "each once"},
 		{`{"contenders":{}}`, `context contenders={}: not a list of names`, "names of"},
 		// More than CloudFormation takes.
-		{`{"contenders":"go,rust","memories":[128,129,130,131,132,133,134,135,136,137,138,139,140,141,142,143,144,145,146,147,148,149,150,151,152,153,154,155,156,157,158,159,160,161,162,163,164,165,166,167,168,169,170,171,172,173,174,175,176,177,178,179,180,181,182,183,184,185,186,187,188,189,190,191],"contenderZip.rust.arm64":"a.zip"}`, `context contenders=go,rust: 256 functions with these memories and architectures`, "at most 128"},
+		{
+			`{"contenders":"go,rust","memories":[` + numbers(128, 64) + `],"contenderZip.rust.arm64":"a.zip"}`,
+			`context contenders=go,rust: 256 functions with these memories and architectures`, "at most 128",
+		},
 		// Would deploy twelve functions instead of one.
 		{`{"memory":"128"}`, `context memory=128: no such key`, "maxBytes, memories, minBytes"},
 	}
@@ -176,7 +305,7 @@ func TestParseContextRefuses(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.context), &context); err != nil {
 				t.Fatal(err)
 			}
-			c, err := ParseContext(context)
+			c, err := ParseContext(context, testAccount)
 			var refused *ContextError
 			if !errors.As(err, &refused) {
 				t.Fatalf("%+v, %v; want a ContextError", c, err)
@@ -188,6 +317,62 @@ func TestParseContextRefuses(t *testing.T) {
 	}
 }
 
+// What there is not in a region is refused before anything is deployed there.
+func TestParseContextPlace(t *testing.T) {
+	for _, test := range []struct {
+		region, context string
+		message, hint   string // "": allowed
+	}{
+		{"us-east-1", `{"express":true,"zone":"use1-az4"}`, "", ""},
+		{"ap-northeast-1", `{"express":true,"zone":"apne1-az4"}`, "", ""},
+		{"", `{"express":true,"zone":"apne1-az4"}`, "", ""}, // nobody knows: AWS will say
+		{"us-west-2", `{"express":true,"zone":"usw2-lax1-az1"}`, "", ""},
+		{"us-east-1", `{"express":true,"zone":"use2-az1"}`, "context zone=use2-az1: zone use2-az1 is not in us-east-1", "use1-az1"},
+		{"us-east-1", `{"express":true,"zone":"use10-az1"}`, "context zone=use10-az1: zone use10-az1 is not in us-east-1", "use1-az1"},
+		{"eu-central-1", `{"express":true,"zone":"euc1-az1"}`,
+			"context zone=euc1-az1: S3 Express One Zone is not in eu-central-1", "eu-north-1, eu-west-1"},
+		{"cn-north-1", `{"express":true,"zone":"cnn1-az1"}`, "context zone=cnn1-az1: S3 Express One Zone is not in cn-north-1", "us-east-1"},
+		{"us-gov-west-1", `{"express":true,"zone":"usgw1-az1"}`,
+			"context zone=usgw1-az1: S3 Express One Zone is not in us-gov-west-1", "us-east-1"},
+		{"us-east-1", `{"functionsOnly":true,"bucketName":"mine--usw2-az1--x-s3"}`,
+			"context bucketName=mine--usw2-az1--x-s3: zone usw2-az1 is not in us-east-1", "use1-az1"},
+		{"us-iso-east-1", `{}`, "context architectures=null: Lambda has no arm64 in us-iso-east-1", "architectures=x86_64"},
+		{"eu-isoe-west-1", `{"architectures":"arm64"}`,
+			"context architectures=arm64: Lambda has no arm64 in eu-isoe-west-1", "architectures=x86_64"},
+		{"us-iso-east-1", `{"architectures":"x86_64"}`, "", ""},
+		{"cn-north-1", `{}`, "", ""},
+		// The subnets of a VPC are looked up where the credentials lead to.
+		{"", `{"vpcId":"vpc-0123abcd"}`,
+			"context vpcId=vpc-0123abcd: its subnets cannot be looked up: no credentials in the environment, or no region",
+			"subnetIds=ID"},
+		{"", `{"vpcId":"vpc-0123abcd","subnetIds":"subnet-0123abcd"}`, "", ""},
+	} {
+		var context map[string]any
+		if err := json.Unmarshal([]byte(test.context), &context); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ParseContext(context, Account{ID: "111111111111", Region: test.region})
+		var refused *ContextError
+		switch {
+		case test.message == "" && err != nil:
+			t.Errorf("%s in %q: %v", test.context, test.region, err)
+		case test.message != "" && (!errors.As(err, &refused) || err.Error() != test.message || !strings.Contains(refused.Hint(), test.hint)):
+			t.Errorf("%s in %q: %v, want %s, %s", test.context, test.region, err, test.message, test.hint)
+		}
+	}
+}
+
+func TestZonePrefix(t *testing.T) {
+	for region, want := range map[string]string{
+		"us-east-1": "use1", "us-west-2": "usw2", "eu-central-1": "euc1", "ap-northeast-3": "apne3", "ap-southeast-2": "apse2",
+		"ap-south-1": "aps1", "eu-north-1": "eun1", "sa-east-1": "sae1", "us-gov-west-1": "usgw1", "cn-northwest-1": "cnnw1",
+	} {
+		if got := zonePrefix(region); got != want {
+			t.Errorf("%s: %s, want %s", region, got, want)
+		}
+	}
+}
+
 // FuzzParseContext: whatever the context is, what comes out can be deployed or
 // is refused with a hint.
 func FuzzParseContext(f *testing.F) {
@@ -195,12 +380,14 @@ func FuzzParseContext(f *testing.F) {
 	f.Add([]byte(`{"functionsOnly":true,"bucketName":"mine--use1-az4--x-s3","timeout":60,"concurrency":"64"}`))
 	f.Add([]byte(`{"express":"true","zone":"use1-az4","maxBytes":1e300,"needle":null}`))
 	f.Add([]byte(`{"":""}`)) // a key may be anything
+	f.Add([]byte(`{"vpcId":"vpc-0123abcd","subnetIds":["subnet-0123abcd"],"securityGroupIds":"sg-0123abcd","concurrency":"auto"}`))
+	f.Add([]byte(`{"bucketName":"a..b","functionsOnly":"true","prefix":"ä //","permissionsBoundary":"arn:aws:iam::aws:policy/x"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var context map[string]any
 		if json.Unmarshal(b, &context) != nil {
 			return
 		}
-		c, err := ParseContext(context)
+		c, err := ParseContext(context, testAccount)
 		if err != nil {
 			var refused *ContextError
 			if !errors.As(err, &refused) || refused.Reason == "" || refused.Allowed == "" {
@@ -209,14 +396,14 @@ func FuzzParseContext(f *testing.F) {
 			return
 		}
 		for _, memoryMB := range c.Memories {
-			if memoryMB < MinMemoryMB || memoryMB > MaxMemoryMB {
+			if lambda.CheckMemory(memoryMB) != nil {
 				t.Errorf("%s gave %d MB", b, memoryMB)
 			}
 		}
 		if !c.FunctionsOnly && (c.Objects.Validate() != nil || c.Objects.TotalBytes() > MaxCorpusBytes) {
 			t.Errorf("%s gave objects %+v", b, c.Objects)
 		}
-		if strings.ContainsAny(c.Objects.Prefix, "*?$") || len(c.Memories) == 0 || len(c.Architectures) == 0 {
+		if strings.ContainsAny(c.Objects.Prefix, "*?$: ") || len(c.Memories) == 0 || len(c.Architectures) == 0 {
 			t.Errorf("%s gave %+v", b, c)
 		}
 	})

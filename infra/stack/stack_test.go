@@ -22,14 +22,19 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/jsii-runtime-go"
+
+	"fanout/functions/corpus"
 )
 
-var update = flag.Bool("update", false, "write the golden template anew")
+var (
+	update    = flag.Bool("update", false, "write the golden templates anew")
+	templates = flag.String("templates", "", "folder that TestNothingStays writes the template of every combination of flags to")
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if _, err := exec.LookPath("node"); err != nil {
-		fmt.Fprintln(os.Stderr, "node not found: the CDK app's tests need Node 20 or newer: https://nodejs.org")
+		fmt.Fprintln(os.Stderr, "node not found: the CDK app's tests need Node 22 or newer: https://nodejs.org")
 		os.Exit(1)
 	}
 	os.Exit(run(m))
@@ -66,13 +71,13 @@ type resourceJSON struct {
 	UpdateReplacePolicy string         `json:"UpdateReplacePolicy"`
 }
 
-// synth makes a stack from a context, with bootstraps that are none, and gives
-// the template as JSON. The CDK's own context is that of cdk.json, as it is
-// when `cdk` runs the app.
-func synth(t *testing.T, context map[string]any) []byte {
+var testAccount = Account{ID: "111111111111", Region: "us-east-1"}
+
+// bootstrapsFor makes a build folder with bootstraps that are none.
+func bootstrapsFor(t *testing.T) string {
 	t.Helper()
 	build := t.TempDir()
-	for _, name := range []string{"fetch/arm64", "fetch/x86_64", "seed/arm64"} {
+	for _, name := range []string{"fetch/arm64", "fetch/x86_64", "seed/arm64", "seed/x86_64"} {
 		dir := filepath.Join(build, name)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -81,7 +86,16 @@ func synth(t *testing.T, context map[string]any) []byte {
 			t.Fatal(err)
 		}
 	}
-	c, err := ParseContext(context)
+	return build
+}
+
+// synth makes a stack from a context, with bootstraps that are none, and gives
+// the template as JSON. The CDK's own context is that of cdk.json, as it is
+// when `cdk` runs the app.
+func synth(t *testing.T, context map[string]any) []byte {
+	t.Helper()
+	build := bootstrapsFor(t)
+	c, err := ParseContext(context, testAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,9 +166,7 @@ func referred(v any) string {
 	return ""
 }
 
-var idRE = regexp.MustCompile(`"([A-Za-z0-9]+?)[0-9A-F]{8}"`)
-
-// statements gives a role's policy, IDs without the CDK's hashes.
+// statements gives a role's policy.
 func (tpl template) statements(role string) string {
 	policies, _ := tpl.Resources[role].Properties["Policies"].([]any)
 	if len(policies) != 1 {
@@ -162,7 +174,7 @@ func (tpl template) statements(role string) string {
 	}
 	policy, _ := policies[0].(map[string]any)
 	document, _ := policy["PolicyDocument"].(map[string]any)
-	return idRE.ReplaceAllString(compact(document["Statement"]), `"$1"`)
+	return compact(document["Statement"])
 }
 
 // The default stack: every function, and all that a function needs.
@@ -189,19 +201,21 @@ func TestFunctions(t *testing.T) {
 		if strings.HasPrefix(id, "Seeder") {
 			want = `[{"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Effect":"Allow","Resource":{"Fn::GetAtt":["SeederLogs","Arn"]}},` +
 				`{"Action":["s3:ListBucket","s3:ListBucketVersions"],"Effect":"Allow","Resource":{"Fn::GetAtt":["Bucket","Arn"]}},` +
-				`{"Action":["s3:DeleteObject","s3:DeleteObjectVersion","s3:PutObject"],"Effect":"Allow","Resource":{"Fn::Join":["",[{"Fn::GetAtt":["Bucket","Arn"]},"/*"]]}}]`
+				`{"Action":["s3:DeleteObject","s3:DeleteObjectVersion","s3:GetObject","s3:GetObjectVersion","s3:PutObject"],` +
+				`"Effect":"Allow","Resource":{"Fn::Join":["",[{"Fn::GetAtt":["Bucket","Arn"]},"/*"]]}}]`
 		} else {
 			key := fmt.Sprintf("%v %v", p["MemorySize"], compact(p["Architectures"]))
 			if seen[key] != "" {
 				t.Errorf("%s is there twice", key)
 			}
 			seen[key] = id
-			if got := idRE.ReplaceAllString(compact(p["Environment"]), `"$1"`); got != `{"Variables":{"BUCKET":{"Ref":"Bucket"},"CLIENT":"stock","CONCURRENCY":"64"}}` || p["Timeout"] != 60.0 {
+			const environment = `{"Variables":{"BUCKET":{"Ref":"Bucket"},"CLIENT":"stock","CONCURRENCY":"64"}}`
+			if got := compact(p["Environment"]); got != environment || p["Timeout"] != 60.0 {
 				t.Errorf("%s: environment %s, timeout %v", id, got, p["Timeout"])
 			}
-			name := idRE.ReplaceAllString(`"`+id+`"`, "$1")
-			want = `[{"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Effect":"Allow","Resource":{"Fn::GetAtt":["` + name + `Logs","Arn"]}},` +
-				`{"Action":"s3:ListBucket","Condition":{"StringLike":{"s3:prefix":"objects/*"}},"Effect":"Allow","Resource":{"Fn::GetAtt":["Bucket","Arn"]}},` +
+			want = `[{"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Effect":"Allow","Resource":{"Fn::GetAtt":["` + id + `Logs","Arn"]}},` +
+				`{"Action":"s3:ListBucket","Condition":{"StringLike":{"s3:prefix":"objects/*"}},` +
+				`"Effect":"Allow","Resource":{"Fn::GetAtt":["Bucket","Arn"]}},` +
 				`{"Action":"s3:GetObject","Effect":"Allow","Resource":{"Fn::Join":["",[{"Fn::GetAtt":["Bucket","Arn"]},"/objects/*"]]}}]`
 		}
 		if got := tpl.statements(role); got != want {
@@ -264,7 +278,7 @@ func TestContenders(t *testing.T) {
 		p := tpl.Resources[id].Properties
 		for _, pair := range p["Tags"].([]any) {
 			if tag := pair.(map[string]any); tag["Key"] == "contender" {
-				got[name] = fmt.Sprint(tag["Value"], " ", compact(p["Architectures"]), " ", idRE.ReplaceAllString(compact(p["Environment"].(map[string]any)["Variables"]), `"$1"`))
+				got[name] = fmt.Sprint(tag["Value"], " ", compact(p["Architectures"]), " ", compact(p["Environment"].(map[string]any)["Variables"]))
 			}
 		}
 	}
@@ -276,7 +290,8 @@ func TestContenders(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("functions\n%v\nwant\n%v", got, want)
 	}
-	own, other := tpl.Resources[referred(tpl.Outputs["Fetch128X86Arn"].Value)], tpl.Resources[referred(tpl.Outputs["Fetch128X86RustArn"].Value)]
+	own := tpl.Resources[referred(tpl.Outputs["Fetch128X86Arn"].Value)]
+	other := tpl.Resources[referred(tpl.Outputs["Fetch128X86RustArn"].Value)]
 	rights := func(f resourceJSON) string {
 		return strings.ReplaceAll(tpl.statements(referred(f.Properties["Role"])), "X86RustLogs", "X86Logs")
 	}
@@ -303,7 +318,9 @@ func TestContenderZips(t *testing.T) {
 		{"another name", packed(t, "main", []byte("#!/bin/sh")), "no bootstrap in it"}, // what cargo and go call it by themselves
 		{"another processor", packed(t, "bootstrap", self), "its bootstrap is for EM_"},
 	} {
-		c, err := ParseContext(map[string]any{"architectures": other, "contenders": "rust", "contenderZip.rust": test.path, "functionsOnly": true, "bucketName": "mine"})
+		c, err := ParseContext(map[string]any{
+			"architectures": other, "contenders": "rust", "contenderZip.rust": test.path, "functionsOnly": true, "bucketName": "mine",
+		}, testAccount)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,11 +333,19 @@ func TestContenderZips(t *testing.T) {
 }
 
 // Nothing may outlive the stack, and nothing may have a name that a second
-// stack would want as well.
+// stack would want as well. It is what make template-lint gets its templates
+// from.
 func TestNothingStays(t *testing.T) {
-	for _, context := range allFlags() {
+	for i, context := range allFlags(t) {
 		t.Run(compact(context), func(t *testing.T) {
-			tpl := parse(t, synth(t, context))
+			b := synth(t, context)
+			if *templates != "" {
+				if err := os.WriteFile(filepath.Join(*templates, fmt.Sprintf("%02d.template.json", i)), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ascii(t, b)
+			tpl := parse(t, b)
 			for id, r := range tpl.Resources {
 				switch r.Type {
 				case "AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket", "AWS::Logs::LogGroup", "Custom::FanoutObjects":
@@ -349,7 +374,8 @@ func TestBucketAndObjects(t *testing.T) {
 		t.Fatalf("buckets %v", buckets)
 	}
 	p := tpl.Resources[buckets[0]].Properties
-	if got := compact(p["PublicAccessBlockConfiguration"]); got != `{"BlockPublicAcls":true,"BlockPublicPolicy":true,"IgnorePublicAcls":true,"RestrictPublicBuckets":true}` {
+	const closed = `{"BlockPublicAcls":true,"BlockPublicPolicy":true,"IgnorePublicAcls":true,"RestrictPublicBuckets":true}`
+	if got := compact(p["PublicAccessBlockConfiguration"]); got != closed {
 		t.Errorf("public access: %s", got)
 	}
 	if got := compact(p["BucketEncryption"]); !strings.Contains(got, "AES256") {
@@ -360,7 +386,7 @@ func TestBucketAndObjects(t *testing.T) {
 		t.Errorf("bucket policy: %s", policy)
 	}
 
-	objects := tpl.Resources["Objects"]
+	objects := tpl.Resources["SeedObjects"]
 	if objects.Type != "Custom::FanoutObjects" || referred(objects.Properties["Bucket"]) != buckets[0] {
 		t.Errorf("objects: %+v", objects)
 	}
@@ -373,13 +399,15 @@ func TestBucketAndObjects(t *testing.T) {
 		t.Errorf("service time-out %s, the seeder's own %v", got, seeder["Timeout"])
 	}
 	for name, want := range map[string]string{
-		"Objects": "5", "Seed": "18446744073709551615", "Prefix": "p/", "MinBytes": "1000", "MaxBytes": "50000", "Needle": "MyMagicString",
+		"Objects": "5", "Seed": "18446744073709551615", "Prefix": "p/", "MinBytes": "1000", "MaxBytes": "50000",
+		"NeedleJSON": `"MyMagicString"`, "EmptyBucket": "false",
 	} {
 		if got := objects.Properties[name]; got != want {
 			t.Errorf("objects' %s is %v, want %s", name, got, want)
 		}
 	}
-	if got := tpl.Outputs["Objects"].Value; got != `{"objects":5,"min_bytes":1000,"max_bytes":50000,"seed":18446744073709551615,"needle":"MyMagicString","prefix":"p/"}` {
+	const spec = `{"objects":5,"min_bytes":1000,"max_bytes":50000,"seed":18446744073709551615,"needle":"MyMagicString","prefix":"p/"}`
+	if got := tpl.Outputs["Objects"].Value; got != spec {
 		t.Errorf("output Objects: %v", got)
 	}
 	if got := referred(tpl.Outputs["Bucket"].Value); got != buckets[0] {
@@ -416,12 +444,15 @@ func TestFunctionsOnly(t *testing.T) {
 		name, bucket, prefix string
 		read                 string // the role's statements after the log's
 	}{
-		{"under a prefix", "mine", "p/", `{"Action":"s3:ListBucket","Condition":{"StringLike":{"s3:prefix":"p/*"}},"Effect":"Allow","Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3:::mine"]]}},` +
-			`{"Action":"s3:GetObject","Effect":"Allow","Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3:::mine/p/*"]]}}`},
-		{"all of it", "mine", "", `{"Action":"s3:ListBucket","Effect":"Allow","Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3:::mine"]]}},` +
-			`{"Action":"s3:GetObject","Effect":"Allow","Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3:::mine/*"]]}}`},
-		{"a directory bucket", "mine--use1-az4--x-s3", "p/", `{"Action":"s3express:CreateSession","Condition":{"StringEquals":{"s3express:SessionMode":"ReadOnly"}},"Effect":"Allow",` +
-			`"Resource":{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":s3express:",{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},":bucket/mine--use1-az4--x-s3"]]}}`},
+		{"under a prefix", "mine", "p/",
+			`{"Action":"s3:ListBucket","Condition":{"StringLike":{"s3:prefix":"p/*"}},` +
+				`"Effect":"Allow","Resource":{"Fn::Sub":"arn:${AWS::Partition}:s3:::mine"}},` +
+				`{"Action":"s3:GetObject","Effect":"Allow","Resource":{"Fn::Join":["",[{"Fn::Sub":"arn:${AWS::Partition}:s3:::mine"},"/p/*"]]}}`},
+		{"all of it", "mine", "", `{"Action":"s3:ListBucket","Effect":"Allow","Resource":{"Fn::Sub":"arn:${AWS::Partition}:s3:::mine"}},` +
+			`{"Action":"s3:GetObject","Effect":"Allow","Resource":{"Fn::Join":["",[{"Fn::Sub":"arn:${AWS::Partition}:s3:::mine"},"/*"]]}}`},
+		{"a directory bucket", "mine--use1-az4--x-s3", "p/",
+			`{"Action":"s3express:CreateSession","Condition":{"StringEquals":{"s3express:SessionMode":"ReadOnly"}},"Effect":"Allow",` +
+				`"Resource":{"Fn::Sub":"arn:${AWS::Partition}:s3express:${AWS::Region}:${AWS::AccountId}:bucket/mine--use1-az4--x-s3"}}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -436,7 +467,8 @@ func TestFunctionsOnly(t *testing.T) {
 				t.Errorf("resources %v, want %v", kinds, want)
 			}
 			got := tpl.statements(tpl.of("AWS::IAM::Role")[0])
-			want := `[{"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Effect":"Allow","Resource":{"Fn::GetAtt":["Fetch128X86Logs","Arn"]}},` + test.read + `]`
+			want := `[{"Action":["logs:CreateLogStream","logs:PutLogEvents"],` +
+				`"Effect":"Allow","Resource":{"Fn::GetAtt":["Fetch128X86Logs","Arn"]}},` + test.read + `]`
 			if got != want {
 				t.Errorf("the role may\n%s\nwant\n%s", got, want)
 			}
@@ -462,7 +494,8 @@ func TestExpress(t *testing.T) {
 	}
 	for _, role := range tpl.of("AWS::IAM::Role") {
 		mode := map[bool]string{true: "ReadWrite", false: "ReadOnly"}[strings.HasPrefix(role, "Seeder")]
-		want := `{"Action":"s3express:CreateSession","Condition":{"StringEquals":{"s3express:SessionMode":"` + mode + `"}},"Effect":"Allow","Resource":{"Fn::GetAtt":["Bucket","Arn"]}}]`
+		want := `{"Action":"s3express:CreateSession","Condition":{"StringEquals":{"s3express:SessionMode":"` + mode + `"}},` +
+			`"Effect":"Allow","Resource":{"Fn::GetAtt":["BucketUse1az4","Arn"]}}]`
 		if got := tpl.statements(role); !strings.HasSuffix(got, want) || strings.Contains(got, `"s3:`) {
 			t.Errorf("%s may %s, want %s", role, got, want)
 		}
@@ -473,10 +506,10 @@ func TestVPC(t *testing.T) {
 	for _, express := range []string{"false", "true"} {
 		t.Run("express="+express, func(t *testing.T) {
 			context := map[string]any{"vpc": "true", "express": express, "memories": "128", "architectures": "arm64"}
-			service, action := ".s3", "s3:GetObject"
+			service, action, count := ".s3", "s3:GetObject", 2
 			if express == "true" {
 				context["zone"] = "use1-az4"
-				service, action = ".s3express", "s3express:CreateSession"
+				service, action, count = ".s3express", "s3express:CreateSession", 1 // in the bucket's zone
 			}
 			tpl := parse(t, synth(t, context))
 			for _, kind := range []string{"AWS::EC2::NatGateway", "AWS::EC2::InternetGateway", "AWS::EC2::EIP"} {
@@ -489,6 +522,9 @@ func TestVPC(t *testing.T) {
 				if tpl.Resources[id].Properties["MapPublicIpOnLaunch"] != false {
 					t.Errorf("%s is public", id)
 				}
+				if zone := tpl.Resources[id].Properties["AvailabilityZoneId"]; express == "true" && zone != "use1-az4" {
+					t.Errorf("%s is in zone %v", id, zone)
+				}
 			}
 			endpoints := tpl.of("AWS::EC2::VPCEndpoint")
 			if len(endpoints) != 1 {
@@ -497,7 +533,7 @@ func TestVPC(t *testing.T) {
 			p := tpl.Resources[endpoints[0]].Properties
 			name := compact(p["ServiceName"])
 			tables, _ := p["RouteTableIds"].([]any)
-			if !strings.HasSuffix(name, service+`"]]}`) || p["VpcEndpointType"] != "Gateway" || len(tables) != len(subnets) {
+			if !strings.HasSuffix(name, service+`"}`) || p["VpcEndpointType"] != "Gateway" || len(tables) != len(tpl.of("AWS::EC2::RouteTable")) {
 				t.Errorf("endpoint %v to %s, in %d route tables", p["VpcEndpointType"], name, len(tables))
 			}
 			if policy := compact(p["PolicyDocument"]); !strings.Contains(policy, action) || strings.Contains(policy, `"Action":"*"`) {
@@ -507,7 +543,7 @@ func TestVPC(t *testing.T) {
 				network, _ := tpl.Resources[id].Properties["VpcConfig"].(map[string]any)
 				in, _ := network["SubnetIds"].([]any)
 				// The seeder stays outside: it has to reach CloudFormation.
-				if want := map[bool]int{true: 0, false: 2}[strings.HasPrefix(id, "Seeder")]; len(in) != want {
+				if want := map[bool]int{true: 0, false: count}[strings.HasPrefix(id, "Seeder")]; len(in) != want {
 					t.Errorf("%s is in %d subnets, want %d", id, len(in), want)
 				}
 				if network == nil {
@@ -522,17 +558,29 @@ func TestVPC(t *testing.T) {
 	}
 }
 
-// allFlags gives a context for each combination of the flags, small.
-func allFlags() []map[string]any {
+// allFlags gives a context for each combination of the flags that make other
+// resources, small.
+func allFlags(t *testing.T) []map[string]any {
 	var all []map[string]any
-	for _, vpc := range []string{"false", "true"} {
+	for _, network := range []map[string]any{
+		{},
+		{"vpc": "true"},
+		{"vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0"},
+		{"vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0", "securityGroupIds": "sg-0123456789abcdef0"},
+	} {
 		for _, bucket := range []map[string]any{
 			{},
+			{"bucketKey": testKey, "emptyBucket": "true"},
 			{"express": "true", "zone": "use1-az4"},
-			{"functionsOnly": "true", "bucketName": "mine"},
+			{"express": "true", "zone": "use1-az4", "bucketKey": testKey},
+			{"functionsOnly": "true", "bucketName": "mine", "permissionsBoundary": "arn:aws:iam::111111111111:policy/bounds"},
+			{"functionsOnly": "true", "bucketName": "mine", "prefix": "a/b/", "bucketKey": testKey},
 			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3"},
+			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3", "bucketKey": testKey},
+			{"contenders": "go,other", "contenderZip.other": packed(t, "bootstrap", []byte("#!/bin/sh"))},
 		} {
-			context := map[string]any{"vpc": vpc, "memories": "128", "architectures": "arm64"}
+			context := map[string]any{"memories": "128", "architectures": "arm64"}
+			maps.Copy(context, network)
 			maps.Copy(context, bucket)
 			all = append(all, context)
 		}
@@ -542,39 +590,257 @@ func allFlags() []map[string]any {
 
 // A build that is not there must not become an empty function.
 func TestNoBuild(t *testing.T) {
-	c, err := ParseContext(nil)
+	c, err := ParseContext(nil, testAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(awscdk.NewApp(nil), c, t.TempDir()); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "fetch/arm64/bootstrap") {
+	_, err = New(awscdk.NewApp(nil), c, t.TempDir())
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "fetch/arm64/bootstrap") {
 		t.Errorf("error %v, want that the bootstrap is missing", err)
 	}
 }
 
 var assetRE = regexp.MustCompile(`[0-9a-f]{64}`)
 
-// TestGolden shows every change of the default template in a review. Hashes of
-// what was built are left out: they change with every line of Go.
+// goldens are the contexts whose templates are kept, by file.
+var goldens = map[string]map[string]any{
+	"default":    nil,
+	"bucket-key": {"memories": "128", "architectures": "arm64", "bucketKey": testKey},
+	"brought-bucket-key": {
+		"memories": "128", "architectures": "arm64", "functionsOnly": "true", "bucketName": "mine", "bucketKey": testKey,
+	},
+	"vpc-id": {
+		"memories": "128", "architectures": "arm64", "vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0",
+	},
+	"vpc-looked-up": {
+		"memories": "128", "architectures": "arm64", "vpcId": "vpc-0123456789abcdef0", "securityGroupIds": "sg-0123456789abcdef0",
+	},
+}
+
+// TestGolden shows every change of a template in a review. Hashes of what was
+// built are left out: they change with every line of Go.
 func TestGolden(t *testing.T) {
-	const file = "testdata/default.template.json"
-	got := append(assetRE.ReplaceAll(synth(t, nil), []byte("HASH")), '\n')
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
+	for name, context := range goldens {
+		t.Run(name, func(t *testing.T) {
+			file := "testdata/" + name + ".template.json"
+			got := append(assetRE.ReplaceAll(synth(t, context), []byte("HASH")), '\n')
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) == string(want) {
+				return
+			}
+			g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+			for i := range g {
+				if i >= len(w) || g[i] != w[i] {
+					t.Fatalf("%s differs from line %d on:\n got %s\nwant %s\nlook at the change, then: go test ./infra/stack -update",
+						file, i+1, g[i], w[min(i, len(w)-1)])
+				}
+			}
+			t.Fatalf("%s has %d lines more than the template", file, len(w)-len(g))
+		})
+	}
+}
+
+const testKey = "arn:aws:kms:us-east-1:111111111111:key/11111111-2222-3333-4444-555555555555"
+
+// Whatever belongs to one bucket has another ID where the bucket has to be
+// another one: CloudFormation then makes all of it anew, and has the old
+// seeder, with its rights to the old bucket, take its objects away.
+func TestAnotherBucketIsAnotherSeeder(t *testing.T) {
+	kinds := []string{"AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket", "Custom::FanoutObjects"}
+	seen := map[string]string{}
+	for _, context := range []map[string]any{
+		{},
+		{"express": "true", "zone": "use1-az4"},
+		{"express": "true", "zone": "use1-az5"},
+		{"bucketKey": testKey},
+		{"bucketKey": strings.Replace(testKey, "2222", "6666", 1)},
+		{"express": "true", "zone": "use1-az4", "bucketKey": testKey},
+	} {
+		own := maps.Clone(context)
+		own["memories"], own["architectures"] = "128", "arm64"
+		tpl := parse(t, synth(t, own))
+		n := 0
+		for id, r := range tpl.Resources {
+			if !slices.Contains(kinds, r.Type) && !strings.HasPrefix(id, "Seeder") {
+				continue
+			}
+			n++
+			if seen[id] != "" {
+				t.Errorf("%s has the %s of %s", compact(context), id, seen[id])
+			}
+			seen[id] = compact(context)
+		}
+		if n != 5 { // the bucket, the objects, and the seeder with its role and log
+			t.Errorf("%s: %d resources that belong to the bucket", compact(context), n)
+		}
+	}
+	// What does not call for another bucket leaves all of it in place.
+	one := parse(t, synth(t, nil))
+	other := parse(t, synth(t, map[string]any{"prefix": "x/", "vpc": "true", "emptyBucket": "true", "memories": "512"}))
+	for _, id := range []string{"Bucket", "Seeder", "SeederRole", "SeedObjects"} {
+		if one.Resources[id].Type == "" || one.Resources[id].Type != other.Resources[id].Type {
+			t.Errorf("%s is a %q and a %q", id, one.Resources[id].Type, other.Resources[id].Type)
+		}
+	}
+}
+
+// ascii fails where a template has what is not ASCII: CloudFormation answers
+// with a question mark for it.
+func ascii(t *testing.T, template []byte) {
+	t.Helper()
+	for i, c := range template {
+		if c >= 0x7f {
+			t.Errorf("byte %#x in ...%s...", c, template[max(0, i-60):min(len(template), i+20)])
+			return
+		}
+	}
+}
+
+// A needle that is not ASCII survives, as JSON.
+func TestNeedle(t *testing.T) {
+	const needle = "Ångström 日本語 \U0001F50E \x7f"
+	b := synth(t, map[string]any{"memories": "128", "architectures": "arm64", "needle": needle})
+	ascii(t, b)
+	tpl := parse(t, b)
+	var spec corpus.Spec
+	output, _ := tpl.Outputs["Objects"].Value.(string)
+	if err := json.Unmarshal([]byte(output), &spec); err != nil || spec.Needle != needle {
+		t.Errorf("output %s: %q, %v", output, spec.Needle, err)
+	}
+	var property string
+	text, _ := tpl.Resources["SeedObjects"].Properties["NeedleJSON"].(string)
+	if err := json.Unmarshal([]byte(text), &property); err != nil || property != needle {
+		t.Errorf("property %s: %q, %v", text, property, err)
+	}
+}
+
+// A key of one's own is used for S3 only, to read, and by the seeder to write.
+func TestBucketKey(t *testing.T) {
+	via := `"Condition":{"StringEquals":{"kms:ViaService":[{"Fn::Sub":"s3.${AWS::Region}.${AWS::URLSuffix}"}]}},` +
+		`"Effect":"Allow","Resource":"` + testKey + `"}]`
+	both := strings.Replace(via, `URLSuffix}"}`, `URLSuffix}"},{"Fn::Sub":"s3express.${AWS::Region}.${AWS::URLSuffix}"}`, 1)
+	for _, test := range []struct {
+		name    string
+		context map[string]any
+		read    string // what the functions' last statement allows
+		write   string // … and the seeder's; "": there is none
+	}{
+		{"own bucket", map[string]any{}, `{"Action":"kms:Decrypt",` + via, `{"Action":["kms:Decrypt","kms:GenerateDataKey"],` + via},
+		{"brought bucket", map[string]any{"functionsOnly": true, "bucketName": "mine"}, `{"Action":"kms:Decrypt",` + via, ""},
+		{"brought directory bucket", map[string]any{"functionsOnly": true, "bucketName": "mine--use1-az4--x-s3"},
+			`{"Action":["kms:Decrypt","kms:GenerateDataKey"],` + both, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.context["bucketKey"], test.context["memories"], test.context["architectures"] = testKey, "128", "arm64"
+			tpl := parse(t, synth(t, test.context))
+			if got := tpl.statements("Fetch128ArmRole"); !strings.HasSuffix(got, test.read) {
+				t.Errorf("a function may %s, want %s", got, test.read)
+			}
+			for id, r := range tpl.Resources {
+				seeder := strings.HasPrefix(id, "SeederKms") && r.Type == "AWS::IAM::Role"
+				if test.write != "" && seeder && !strings.HasSuffix(tpl.statements(id), test.write) {
+					t.Errorf("the seeder may %s, want %s", tpl.statements(id), test.write)
+				}
+				if r.Type == "AWS::S3::Bucket" && !strings.Contains(compact(r.Properties["BucketEncryption"]), `"KMSMasterKeyID":"`+testKey+`"`) {
+					t.Errorf("bucket: %s", compact(r.Properties["BucketEncryption"]))
+				}
+			}
+		})
+	}
+}
+
+// A policy that bounds roles bounds all of them.
+func TestPermissionsBoundary(t *testing.T) {
+	const bounds = "arn:aws:iam::111111111111:policy/team/bounds"
+	tpl := parse(t, synth(t, map[string]any{"permissionsBoundary": bounds, "memories": "128,512"}))
+	roles := tpl.of("AWS::IAM::Role")
+	for _, id := range roles {
+		if got := tpl.Resources[id].Properties["PermissionsBoundary"]; got != bounds {
+			t.Errorf("%s is bounded by %v", id, got)
+		}
+	}
+	if len(roles) != 5 {
+		t.Errorf("roles %v", roles)
+	}
+}
+
+// `cdk` answers with a VPC's subnets in the context; those with a way to the
+// internet gateway are left out.
+func TestLookedUpVPC(t *testing.T) {
+	group := func(kind string, ids ...string) map[string]any {
+		var subnets []any
+		for _, id := range ids {
+			subnets = append(subnets, map[string]any{"subnetId": id, "availabilityZone": "us-east-1a", "routeTableId": "rtb-1"})
+		}
+		return map[string]any{"name": kind, "type": kind, "subnets": subnets}
+	}
+	for _, test := range []struct {
+		name   string
+		groups []any
+		want   string // of the function's SubnetIds; "": refused
+	}{
+		{"private and isolated", []any{group("Public", "subnet-1"), group("Private", "subnet-2", "subnet-3"), group("Isolated", "subnet-4")},
+			`["subnet-2","subnet-3","subnet-4"]`},
+		{"public ones only", []any{group("Public", "subnet-1")}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := ParseContext(map[string]any{
+				"vpcId": "vpc-0123456789abcdef0", "memories": "128", "architectures": "arm64", "functionsOnly": true, "bucketName": "mine",
+			}, testAccount)
+			if err != nil {
+				t.Fatal(err)
+			}
+			app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(t.TempDir()), Context: &map[string]any{
+				"vpc-provider:account=111111111111:filter.vpc-id=vpc-0123456789abcdef0:region=us-east-1:returnAsymmetricSubnets=true": map[string]any{
+					"vpcId": "vpc-0123456789abcdef0", "availabilityZones": []any{}, "subnetGroups": test.groups,
+				},
+			}})
+			s, err := New(app, c, bootstrapsFor(t))
+			if test.want == "" {
+				var refused *ContextError
+				if !errors.As(err, &refused) || refused.Key != "vpcId" {
+					t.Errorf("error %v, want that there is no private subnet", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := json.Marshal(assertions.Template_FromStack(s, nil).ToJSON())
+			if err != nil {
+				t.Fatal(err)
+			}
+			network, _ := parse(t, b).Resources["Fetch128Arm"].Properties["VpcConfig"].(map[string]any)
+			if got := compact(network["SubnetIds"]); got != test.want {
+				t.Errorf("subnets %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// Big functions are warned of, since a new account is refused them.
+func TestWarning(t *testing.T) {
+	for memory, want := range map[string]bool{"3008": false, "3009": true} {
+		c, err := ParseContext(map[string]any{"memories": memory}, testAccount)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) == string(want) {
-		return
-	}
-	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
-	for i := range g {
-		if i >= len(w) || g[i] != w[i] {
-			t.Fatalf("%s differs from line %d on:\n got %s\nwant %s\nlook at the change, then: go test ./infra/stack -update", file, i+1, g[i], w[min(i, len(w)-1)])
+		s, err := New(awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(t.TempDir())}), c, bootstrapsFor(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		refusal := assertions.Match_StringLikeRegexp(jsii.String("less than or equal to 3008"))
+		warnings := assertions.Annotations_FromStack(s).FindWarning(jsii.String("*"), refusal)
+		if got := len(*warnings) > 0; got != want {
+			t.Errorf("%s MB: warned %t, want %t", memory, got, want)
 		}
 	}
-	t.Fatalf("%s has %d lines more than the template", file, len(w)-len(g))
 }

@@ -1,7 +1,7 @@
 // Package cost says what an invocation costs: compute, the request fee, the S3
 // requests it makes, and what S3 asks for the bytes. [Builtin] or [ReadTable]
 // gives a table of prices, [Table.Prices] one region's, and
-// [Prices.Invocation] the cost of one invocation. Prices are on demand, of the
+// [Prices.Invocation] the [Bill] of one invocation. Prices are on demand, of the
 // first tier; no free tier is taken off, and none of volume either. Reading S3
 // from a function in the same region moves no paid bytes, so transfer is none.
 package cost
@@ -168,45 +168,6 @@ type Invocation struct {
 	LISTs    int
 	Bytes    int64 // of the bodies read
 	Class    StorageClass
-}
-
-// Split is the cost of one invocation in US dollars, by what it is paid for.
-type Split struct {
-	Compute    float64 `json:"compute_usd"`
-	Request    float64 `json:"request_usd"`     // Lambda's fee
-	S3Requests float64 `json:"s3_requests_usd"` // GETs and LISTs
-	Retrieval  float64 `json:"retrieval_usd"`   // by byte; 0 for S3 Standard
-}
-
-// Total is all of it.
-func (s Split) Total() float64 { return s.Compute + s.Request + s.S3Requests + s.Retrieval }
-
-// Million is the cost of a million such invocations.
-func (s Split) Million() Split {
-	return Split{s.Compute * 1e6, s.Request * 1e6, s.S3Requests * 1e6, s.Retrieval * 1e6}
-}
-
-// Invocation gives what one costs:
-//
-//	compute     billed seconds × memory in GB of 1,024 MB × price of a GB-second
-//	request     price of a million requests / 10^6
-//	S3 requests GETs × price of a thousand / 1,000, and LISTs the same
-//	retrieval   bytes / 2^30 × price of a GB
-func (p Prices) Invocation(i Invocation) (Split, error) {
-	gbSecond, ok := p.GBSecond[i.Arch]
-	if !ok {
-		return Split{}, fmt.Errorf("no price of %s in %s", i.Arch, p.Region)
-	}
-	s3, ok := p.S3[i.Class]
-	if !ok {
-		return Split{}, fmt.Errorf("no price of S3 %s in %s", i.Class, p.Region)
-	}
-	return Split{
-		Compute:    i.BilledMS / 1000 * float64(i.MemoryMB) / 1024 * gbSecond,
-		Request:    p.MillionRequests / 1e6,
-		S3Requests: float64(i.GETs)/1000*s3.ThousandGETs + float64(i.LISTs)/1000*s3.ThousandLISTs,
-		Retrieval:  float64(i.Bytes) / (1 << 30) * s3.RetrievalGB,
-	}, nil
 }
 
 // listPage is how many keys one LIST gives.

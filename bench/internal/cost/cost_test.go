@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,27 +24,27 @@ func TestPublishedWorkload(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		inv   Invocation
-		want  Split
+		want  [4]float64 // compute, request, S3 requests, retrieval
 		total float64
 	}{
 		{
 			// 2 s × 1 GB × 0.0000166667; 0.20/10^6; 1,000 × 0.0004/1,000 + 1 × 0.005/1,000
 			"x86_64", Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 1, Bytes: 25_500_000, Class: Standard},
-			Split{Compute: 0.0000333334, Request: 0.0000002, S3Requests: 0.000405}, 0.0004385334,
+			[4]float64{0.0000333334, 0.0000002, 0.000405, 0}, 0.0004385334,
 		},
 		{
 			"arm64", Invocation{Arch: "arm64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 1, Bytes: 25_500_000, Class: Standard},
-			Split{Compute: 0.0000266668, Request: 0.0000002, S3Requests: 0.000405}, 0.0004318668,
+			[4]float64{0.0000266668, 0.0000002, 0.000405, 0}, 0.0004318668,
 		},
 		{
 			// 1,000 × 0.00003/1,000 + 0.00113/1,000; 25,500,000/2^30 × 0.0006
 			"S3 Express", Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 1, Bytes: 25_500_000, Class: Express},
-			Split{Compute: 0.0000333334, Request: 0.0000002, S3Requests: 0.00003113, Retrieval: 0.0000142492354}, 0.0000789126354,
+			[4]float64{0.0000333334, 0.0000002, 0.00003113, 0.0000142492354}, 0.0000789126354,
 		},
 		{
 			// INIT is billed: 0.05 s more, at an eighth of a GB
 			"a cold start at 128 MB", Invocation{Arch: "x86_64", MemoryMB: 128, BilledMS: 3050, GETs: 1000, LISTs: 1, Class: Standard},
-			Split{Compute: 0.00000635417938, Request: 0.0000002, S3Requests: 0.000405}, 0.00041155417938,
+			[4]float64{0.00000635417938, 0.0000002, 0.000405, 0}, 0.00041155417938,
 		},
 	} {
 		p, err := Builtin.Prices("us-east-1")
@@ -59,12 +60,54 @@ func TestPublishedWorkload(t *testing.T) {
 				t.Errorf("%s: %s $%v, want $%v", tc.name, what, got, want)
 			}
 		}
-		within("compute", got.Compute, tc.want.Compute)
-		within("request", got.Request, tc.want.Request)
-		within("S3 requests", got.S3Requests, tc.want.S3Requests)
-		within("retrieval", got.Retrieval, tc.want.Retrieval)
+		for k, g := range Groups {
+			within(g.Title, got.Of(g), tc.want[k])
+		}
 		within("total", got.Total(), tc.total)
 		within("a million", got.Million().Total(), tc.total*1e6)
+	}
+}
+
+// A bill adds up: every part belongs to one group, and is its quantity at its
+// price; written and read it is the same.
+func TestBill(t *testing.T) {
+	p, err := Builtin.Prices("us-east-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bill, err := p.Invocation(Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 2, Bytes: 1 << 30, Class: Express})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, groups := 0.0, 0.0
+	for _, part := range bill {
+		sum += part.Amount
+		if part.Amount != part.Quantity*part.UnitPrice || !slices.Contains(Groups, part.Group) || part.Unit == "" {
+			t.Errorf("%+v", part)
+		}
+	}
+	for _, g := range Groups {
+		groups += bill.Of(g)
+	}
+	if math.Abs(sum-bill.Total()) > 1e-12 || math.Abs(groups-sum) > 1e-12 {
+		t.Errorf("parts %v, groups %v, total %v", sum, groups, bill.Total())
+	}
+	if bill.Settable() != bill.Of(Compute) || math.Abs(bill.S3()-bill.Of(S3Requests)-bill.Of(Retrieval)) > 1e-12 {
+		t.Errorf("settable %v, S3 %v", bill.Settable(), bill.S3())
+	}
+	text, err := json.Marshal(bill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	var back Bill
+	if err := errors.Join(json.Unmarshal(text, &fields), json.Unmarshal(text, &back)); err != nil || !reflect.DeepEqual(back, bill) {
+		t.Errorf("%+v, %v", back, err)
+	}
+	for _, name := range []string{"compute_usd", "request_usd", "s3_requests_usd", "retrieval_usd"} { // read by others since the first version
+		if v, ok := fields[name].(float64); !ok || v <= 0 {
+			t.Errorf("%s: %v in %s", name, fields[name], text)
+		}
 	}
 }
 
@@ -101,7 +144,7 @@ func TestReadTable(t *testing.T) {
 		{"free compute", strings.Replace(whole, "0.0000166667", "0", 1), "lambda_usd_per_gb_second of x86_64 is 0"},
 		{"a negative price", strings.Replace(whole, "0.0004,", "-1,", 1), "get_usd_per_thousand of standard is -1"},
 		{"negative retrieval", strings.Replace(whole, "0.0006", "-0.0006", 1), "retrieval_usd_per_gb of express"},
-		{"an unknown architecture", strings.Replace(whole, `"arm64"`, `"mips"`, 1), `architecture "mips"`},
+		{"an unknown architecture", strings.Replace(whole, `"arm64"`, `"mips"`, 1), `arch "mips"`},
 		{"an unknown class", strings.Replace(whole, `"express"`, `"tape"`, 1), `storage class "tape"`},
 		{"no region", `{"date":"2026-01-01","regions":{}}`, "no region"},
 		{"two tables", whole + whole, "more than one table"},
@@ -235,9 +278,9 @@ func TestFetch(t *testing.T) {
 		if tc.message != "" {
 			continue
 		}
-		split, err := p.Invocation(Invocation{Arch: "arm64", MemoryMB: 1024, BilledMS: 1000, GETs: 1000, LISTs: 1, Class: Standard})
-		if want := (0.0000136 + 0.0000002 + 0.00043 + 0.0000054); err != nil || math.Abs(split.Total()-want) > 1e-12 {
-			t.Errorf("%s: %+v, %v; want $%v in all", tc.name, split, err, want)
+		bill, err := p.Invocation(Invocation{Arch: "arm64", MemoryMB: 1024, BilledMS: 1000, GETs: 1000, LISTs: 1, Class: Standard})
+		if want := (0.0000136 + 0.0000002 + 0.00043 + 0.0000054); err != nil || math.Abs(bill.Total()-want) > 1e-12 {
+			t.Errorf("%s: %+v, %v; want $%v in all", tc.name, bill, err, want)
 		}
 		if _, ok := p.S3[Express]; ok {
 			t.Errorf("%s: S3 Express without a source", tc.name)

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"golang.org/x/sys/unix"
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/objects"
@@ -36,11 +38,13 @@ const (
 	Bucket  = "fanout-lab"
 )
 
-// Contender is a bootstrap under a name.
+// Contender is a bootstrap under a name: a file, or bytes of which the lab makes
+// one for as long as it is.
 type Contender struct {
-	Name string
-	Path func(arch string) string
-	Help string // what to do where there is no such file
+	Name     string
+	Embedded func(arch string) ([]byte, error) // gives the program; nil: it is Path's file
+	Path     func(arch string) string
+	Help     string // what to do where there is none
 }
 
 // Config is what [Start] needs: one function is made for each contender,
@@ -78,6 +82,9 @@ type Lab struct {
 func Start(cfg Config) (_ *Lab, err error) {
 	for _, c := range cfg.Contenders {
 		for _, arch := range cfg.Architectures {
+			if c.Embedded != nil {
+				continue
+			}
 			if _, err := os.Stat(c.Path(arch)); err != nil {
 				return nil, hint.Failed(c.Help, "contender %s: %w", c.Name, err)
 			}
@@ -92,6 +99,12 @@ func Start(cfg Config) (_ *Lab, err error) {
 	}()
 	if l.Dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid())); err != nil {
 		return nil, hint.Failed("see TMPDIR", "make a temporary folder: %w", err)
+	}
+	if l.Dir, err = filepath.Abs(l.Dir); err != nil { // functions have working folders of their own
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
+	}
+	if err := l.unpack(&cfg); err != nil {
+		return nil, err
 	}
 	storage := objects.Config{
 		Network: cfg.Network, Seed: cfg.Seed, Dir: l.Dir, PublicRead: cfg.PublicRead, Region: Region, Log: cfg.Log,
@@ -110,6 +123,35 @@ func Start(cfg Config) (_ *Lab, err error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// unpack makes files of the bootstraps that are not, and has cfg name those
+// instead.
+func (l *Lab) unpack(cfg *Config) error {
+	cfg.Contenders = slices.Clone(cfg.Contenders)
+	for i, c := range cfg.Contenders {
+		if c.Embedded == nil {
+			continue
+		}
+		path := func(arch string) string { return filepath.Join(l.Dir, c.Name+"-"+arch, "bootstrap") }
+		for _, arch := range cfg.Architectures {
+			program, err := c.Embedded(arch)
+			if err != nil {
+				return hint.Failed(c.Help, "contender %s: %w", c.Name, err)
+			}
+			if err = os.Mkdir(filepath.Dir(path(arch)), 0o700); err == nil {
+				err = os.WriteFile(path(arch), program, 0o700)
+			}
+			if err != nil {
+				return hint.Failed("see TMPDIR's free space", "contender %s: unpack it: %w", c.Name, err)
+			}
+			if err := unix.Access(path(arch), unix.X_OK); err != nil { // of a file system mounted noexec
+				return hint.Failed("set TMPDIR to a folder that programs can be run from", "contender %s: run %s: %w", c.Name, path(arch), err)
+			}
+		}
+		cfg.Contenders[i].Path = path
+	}
+	return nil
 }
 
 // functions gives the sandbox's configuration, and notes the functions in
@@ -157,16 +199,6 @@ func (l *Lab) s3Env() map[string]string {
 		"AWS_CA_BUNDLE":             l.S3.CAFile(),
 		"AWS_EC2_METADATA_DISABLED": "true",
 	}
-}
-
-// Exports is the environment that a client on this machine needs to use the
-// lab.
-func (l *Lab) Exports() map[string]string {
-	env := l.s3Env()
-	env["AWS_ENDPOINT_URL_LAMBDA"] = l.Lambda.URL()
-	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = l.key.AccessKeyID, l.key.SecretAccessKey
-	env["AWS_REGION"], env["AWS_DEFAULT_REGION"] = Region, Region
-	return env
 }
 
 // Client speaks to the sandbox as it would to AWS.

@@ -110,8 +110,8 @@ func TestPut(t *testing.T) {
 	mustPut(t, c, s, corpus.PutReport{Put: 60, Bytes: -1})
 	mustPut(t, c, s, corpus.PutReport{Kept: 60})
 
-	put(t, c, s.Key(7), strings.Repeat("x", int(s.Size(7)))) // its size, not its bytes
-	put(t, c, s.Key(8), "not even its size")
+	putMarked(t, c, s.Key(7), strings.Repeat("x", int(s.Size(7)))) // its size, not its bytes
+	putMarked(t, c, s.Key(8), "not even its size")
 	mustPut(t, c, s, corpus.PutReport{Put: 2, Kept: 58, Bytes: s.Size(7) + s.Size(8)})
 
 	s.Seed = 2

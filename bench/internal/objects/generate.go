@@ -37,8 +37,8 @@ const (
 //
 // The ETag of an object that is not stored is not its MD5, which would take as
 // long to list as to read; it ends in -1, as S3's of a multipart upload of one
-// part does, by which clients know. [corpus.Spec.Put] therefore sends such
-// objects again.
+// part does, by which clients know. Nor has a GET of it the mark of a seed
+// object, [corpus.MarkName], which holds that MD5; a HEAD has.
 //
 // progress, unless nil, hears how many of all are done, from one goroutine at a
 // time. It is an error where the bucket has objects under the prefix, and where
@@ -85,6 +85,8 @@ func (s *Server) storeGenerated(ctx context.Context, bucketName string, g *gener
 				if err != nil {
 					return fmt.Errorf("generate %s: %w", g.spec.Key(i), err)
 				}
+				v.meta = marked(v.md5)
+				v.finish()
 				if _, refusal := s.store.put(bucketName, v, conditions{}); refusal != nil {
 					return fmt.Errorf("generate %s: %s", g.spec.Key(i), refusal.message)
 				}
@@ -144,6 +146,13 @@ var (
 	generatedAlgorithm = algorithmNamed("CRC32")
 )
 
+// marked gives the metadata of a seed object with that MD5.
+func marked(sum []byte) http.Header {
+	meta := generatedHeader.Clone()
+	meta[strings.ToLower(metaPrefix)+corpus.MarkName] = []string{hex.EncodeToString(sum)}
+	return meta
+}
+
 // version makes what a listing needs of object i, which has that key; finish
 // makes the rest.
 func (g *generated) version(i int, key string) *version {
@@ -189,6 +198,13 @@ func (g *generatedBody) open(offset, length int64) (io.ReadCloser, error) {
 }
 
 func (g *generatedBody) free() {}
+
+// mark adds the mark of a seed object to a version that is generated.
+func (g *generatedBody) mark(v *version) {
+	h := md5.New()
+	_, _ = io.Copy(h, g.spec.Body(g.i)) // neither fails
+	v.meta = marked(h.Sum(nil))
+}
 
 // checksumOf gives the checksum of a body that has not been read before.
 func checksumOf(v *version) (string, error) {

@@ -103,8 +103,11 @@ func (s *Server) lookUp(c *call) (*version, *apiError) {
 		}
 		return nil, errMethod.with("Method", c.r.Method).with("ResourceType", "DeleteMarker")
 	}
-	if v.header == nil {
-		v.finish() // it is generated, and nobody else's
+	if v.header == nil { // it is generated, and nobody else's
+		if g, ok := v.body.(*generatedBody); ok && c.r.Method == http.MethodHead {
+			g.mark(v)
+		}
+		v.finish()
 	}
 	return v, nil
 }

@@ -1,14 +1,11 @@
 package report
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
@@ -26,16 +23,28 @@ const (
 	Added   Outcome = "only in new"
 )
 
+// Metrics of a change.
+const (
+	WarmMS   = "warm ms"
+	ColdMS   = "cold ms"
+	Failures = "failures"
+)
+
 // Change is one test of one setting.
 type Change struct {
 	Name    string        `json:"name"`   // of the setting
-	Metric  string        `json:"metric"` // warm ms, cold ms, or failures
+	Metric  string        `json:"metric"` // WarmMS, ColdMS or Failures
 	Old     stats.Summary `json:"old"`    // of failures: n is all invocations, the median those that failed
 	New     stats.Summary `json:"new"`
 	Delta   float64       `json:"delta"` // new over old, less 1; of failures the difference of the shares
 	P       float64       `json:"p"`     // of this test alone
 	Holm    float64       `json:"p_holm"`
 	Outcome Outcome       `json:"outcome"`
+}
+
+// Tested says whether there are samples to test, large enough for any verdict.
+func (c Change) Tested() bool {
+	return c.Old.N > 0 && c.New.N > 0 && (c.Metric == Failures || stats.CanDiffer(c.Old.N, c.New.N))
 }
 
 // Comparison sets two runs side by side.
@@ -119,19 +128,19 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 	for _, o := range old.Rows {
 		i := slices.IndexFunc(new.Rows, func(n Row) bool { return identity(n) == identity(o) })
 		if i < 0 {
-			c.Changes = append(c.Changes, Change{Name: old.fullName(o), Metric: "warm ms", Old: o.Warm, P: 1, Holm: 1, Outcome: Removed})
+			c.Changes = append(c.Changes, Change{Name: old.fullName(o), Metric: WarmMS, Old: o.Warm, P: 1, Holm: 1, Outcome: Removed})
 			continue
 		}
 		n := new.Rows[i]
-		c.times(old.fullName(o), "warm ms", o.Warm, n.Warm)
-		c.times(old.fullName(o), "cold ms", o.Cold, n.Cold)
+		c.times(old.fullName(o), WarmMS, o.Warm, n.Warm)
+		c.times(old.fullName(o), ColdMS, o.Cold, n.Cold)
 		if o.Failed+n.Failed > 0 {
 			c.Changes = append(c.Changes, failures(old.fullName(o), o, n))
 		}
 	}
 	for _, n := range new.Rows {
 		if !slices.ContainsFunc(old.Rows, func(o Row) bool { return identity(n) == identity(o) }) {
-			c.Changes = append(c.Changes, Change{Name: new.fullName(n), Metric: "warm ms", New: n.Warm, P: 1, Holm: 1, Outcome: Added})
+			c.Changes = append(c.Changes, Change{Name: new.fullName(n), Metric: WarmMS, New: n.Warm, P: 1, Holm: 1, Outcome: Added})
 		}
 	}
 	c.decide()
@@ -148,24 +157,22 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 	return c
 }
 
-// fullName names all of a setting: two reports may leave out different parts.
-func (r *Report) fullName(row Row) string {
-	return clip(fmt.Sprintf("%s %s %s ×%s %d MB", row.Contender, row.Arch, word(row.Client), row.Key.Workers(), row.MemoryMB), 60)
-}
+// leastMS is the shortest time that a REPORT line shows.
+const leastMS = 0.01
 
 func (c *Comparison) times(name, metric string, old, new stats.Summary) {
 	if old.N == 0 || new.N == 0 {
 		return // failures, if any, are a test of their own
 	}
 	c.Changes = append(c.Changes, Change{
-		Name: name, Metric: metric, Old: old, New: new, Delta: new.Median/old.Median - 1,
+		Name: name, Metric: metric, Old: old, New: new, Delta: new.Median/max(old.Median, leastMS) - 1,
 		P: stats.Compare(old.Values, new.Values).P, Outcome: Same,
 	})
 }
 
 func failures(name string, old, new Row) Change {
 	count := func(row Row) stats.Summary { return stats.Summary{N: row.Invocations, Median: float64(row.Failed)} }
-	c := Change{Name: name, Metric: "failures", Old: count(old), New: count(new), Outcome: Same}
+	c := Change{Name: name, Metric: Failures, Old: count(old), New: count(new), Outcome: Same}
 	c.Delta = float64(new.Failed)/float64(new.Invocations) - float64(old.Failed)/float64(old.Invocations)
 	// Both directions are looked at, so that each has half of the chance.
 	worse := stats.FisherWorse(old.Failed, old.Invocations, new.Failed, new.Invocations)
@@ -180,8 +187,7 @@ func (c *Comparison) decide() {
 	var tests []int
 	var ps []float64
 	for i, change := range c.Changes {
-		able := change.Metric == "failures" || stats.CanDiffer(change.Old.N, change.New.N)
-		if c.Changes[i].Holm = 1; able && change.Old.N > 0 && change.New.N > 0 {
+		if c.Changes[i].Holm = 1; change.Tested() {
 			tests, ps = append(tests, i), append(ps, change.P)
 		}
 	}
@@ -194,7 +200,7 @@ func (c *Comparison) decide() {
 			continue
 		}
 		least := c.Threshold
-		if change.Metric == "failures" {
+		if change.Metric == Failures {
 			least = 0
 		}
 		switch {
@@ -206,110 +212,12 @@ func (c *Comparison) decide() {
 	}
 	few := 0
 	for _, change := range c.Changes {
-		if change.Metric == "warm ms" && change.Old.N > 0 && change.New.N > 0 && min(change.Old.N, change.New.N) < c.Need {
+		if change.Metric == WarmMS && change.Old.N > 0 && change.New.N > 0 && min(change.Old.N, change.New.N) < c.Need {
 			few++
 		}
 	}
 	if few > 0 {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, with which one change among %d tests would be sure to be seen: their changes may go unseen", few, c.Need, c.Tests))
-	}
-}
-
-// cells gives a change's columns: setting, metric, old, new, delta and
-// certainty.
-func (c *Comparison) cells(change Change) [6]string {
-	value := func(s stats.Summary) string {
-		switch {
-		case s.N == 0:
-			return none
-		case change.Metric == "failures":
-			return fmt.Sprintf("%.0f of %d", s.Median, s.N)
-		case s.HasInterval:
-			return number(s.Median) + " ±" + share(s.Precision())
-		}
-		return number(s.Median)
-	}
-	cells := [6]string{change.Name, change.Metric, value(change.Old), value(change.New), none, none}
-	n := fmt.Sprintf("n=%d", change.Old.N)
-	if change.Old.N != change.New.N {
-		n += fmt.Sprintf("+%d", change.New.N)
-	}
-	switch {
-	case change.Outcome == Removed || change.Outcome == Added:
-		cells[5] = string(change.Outcome)
-		return cells
-	case change.Metric != "failures" && !stats.CanDiffer(change.Old.N, change.New.N):
-		cells[5] = "too few, " + n
-		return cells
-	case change.Outcome == Same:
-		cells[4] = "~"
-	default:
-		cells[4] = fmt.Sprintf("%+.1f%%", change.Delta*100)
-	}
-	cells[5] = stats.FormatP(change.Holm) + " " + n
-	if change.Outcome != Same {
-		cells[5] += " " + string(change.Outcome)
-	}
-	return cells
-}
-
-var compareHeads = [6]string{"setting", "metric", "old", "new", "change", "p (Holm)"}
-
-// Text writes the comparison for a terminal.
-func (c *Comparison) Text(w io.Writer) error {
-	var b bytes.Buffer
-	c.summary(&b, func(s string) string { return clip(s, 300) })
-	rows := [][6]string{compareHeads}
-	for _, change := range c.Changes {
-		rows = append(rows, c.cells(change))
-	}
-	var widths [6]int
-	for _, row := range rows {
-		for i, text := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(text))
-		}
-	}
-	fmt.Fprintln(&b)
-	for _, row := range rows {
-		line := fmt.Sprintf("%-*s  %-*s  %*s  %*s  %*s  %s", widths[0], row[0], widths[1], row[1], widths[2], row[2], widths[3], row[3], widths[4], row[4], row[5])
-		fmt.Fprintln(&b, strings.TrimRight(line, " "))
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// Markdown writes the comparison for a pull request.
-func (c *Comparison) Markdown(w io.Writer) error {
-	var b bytes.Buffer
-	c.summary(&b, escape)
-	b.WriteString("\n| setting | metric | old | new | change | p (Holm) |\n|:--|:--|--:|--:|--:|:--|\n")
-	for _, change := range c.Changes {
-		cells := c.cells(change)
-		for i := range cells {
-			cells[i] = escape(cells[i])
-		}
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells[:], " | "))
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-func (c *Comparison) summary(b *bytes.Buffer, safe func(string) string) {
-	worse, better := c.Worse(), 0
-	for _, change := range c.Changes {
-		if change.Outcome == Better {
-			better++
-		}
-	}
-	verdict := "nothing got worse"
-	if len(worse) > 0 {
-		verdict = fmt.Sprintf("%d got worse", len(worse))
-	}
-	text := fmt.Sprintf("%s, %d better, of %d tests (threshold %s; false alarm at most %s)",
-		verdict, better, c.Tests, share(c.Threshold), share(stats.Alpha))
-	fmt.Fprintln(b, text)
-	for _, warning := range c.Warnings {
-		fmt.Fprintf(b, "\nwarning: %s\n", safe(warning))
 	}
 }
 
@@ -324,7 +232,7 @@ func (c *Comparison) Err() error {
 	}
 	first := worse[0]
 	by := fmt.Sprintf("%+.1f%%", first.Delta*100)
-	if first.Metric == "failures" {
+	if first.Metric == Failures {
 		by = fmt.Sprintf("%.0f of %d, from %.0f of %d", first.New.Median, first.New.N, first.Old.Median, first.Old.N)
 	}
 	return fmt.Errorf("%w in %d of %d tests; first %s, %s %s", ErrWorse, len(worse), c.Tests, first.Name, first.Metric, by)

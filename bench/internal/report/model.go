@@ -1,8 +1,11 @@
-// Package report shows what a result file says, and what to make of it.
+// Package report works out what a result file says and what to make of it.
 // Everything in it is a pure function of that file and a table of prices:
-// [New] gives the [Report], rows with times, costs and verdicts, and the
-// [Advice] drawn from them; [Text], [Markdown], [CSV], [Benchfmt] and
-// [SpeedupChart] write it; [Compare] sets two of them side by side.
+// [New] gives the [Report], a [Row] for each setting with times, costs and a
+// [Verdict], and the [Advice] drawn from them. [Report.Table] lists what a
+// table of the rows shows, and [Compare] sets two reports side by side.
+//
+// Nothing here writes a format: package write has them all, and the HTML page
+// is drawn by package page.
 package report
 
 import (
@@ -11,7 +14,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
@@ -78,11 +80,12 @@ type Row struct {
 	ObjectsPerS  float64       `json:"objects_per_s"` // objects over the warm median
 	SpeedUp      float64       `json:"speed_up"`      // the sequential median over this one; 0 where there is no baseline
 
-	Cost     cost.Split    `json:"cost"`          // of the median warm invocation
+	Cost     cost.Bill     `json:"cost"`          // of the median warm invocation
 	WarmCost stats.Summary `json:"warm_cost_usd"` // total of each warm invocation
 	ColdCost stats.Summary `json:"cold_cost_usd"` // total of each cold one, INIT included
 
-	Verdict Verdict `json:"verdict"`
+	Verdict Verdict       `json:"verdict"`
+	Limits  lambda.Limits `json:"limits,omitzero"` // what held its invocations, the loosest of them
 
 	Invocations int       `json:"invocations"` // all, failed ones too
 	Failed      int       `json:"failed"`
@@ -108,14 +111,20 @@ type Failure struct {
 type usage struct {
 	cpuMS, ttfbP50, ttfbP99, listMS, retries, bytes, objects, vcpu float64
 	hasCPU, hasStats                                               bool
+
+	settable []float64 // of each warm invocation's cost, what a setting changes
 }
 
 // New sums up a file. It does not fail: a figure that cannot be had is left
 // out, and a warning says why.
 func New(f trial.File, o Options) *Report {
+	f, impossible := possible(f)
 	r := &Report{Header: f.Header, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
 	if i := slices.IndexFunc(f.Results, func(res trial.Result) bool { return res.OK && res.Stats != nil }); r.Objects == 0 && i >= 0 {
 		r.Objects, r.Bytes = f.Results[i].Stats.Objects, f.Results[i].Stats.Bytes
+	}
+	if impossible > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations have impossible times and are left out", impossible, impossible+len(f.Results)))
 	}
 	if r.Region == "" {
 		r.Region = cmp.Or(f.Header.Region, DefaultRegion)
@@ -147,6 +156,9 @@ func New(f trial.File, o Options) *Report {
 	}
 	for k, results := range groups {
 		row := rowOf(k, results, r.Objects, r.Bytes)
+		if row.Limits.IsZero() {
+			row.Limits = f.Header.Limits
+		}
 		if r.Priced {
 			r.price(&row, prices, results)
 		}
@@ -164,6 +176,22 @@ func New(f trial.File, o Options) *Report {
 	}
 	r.advise(o.Weight)
 	return r
+}
+
+// possible leaves out invocations with times that no clock gives, such as
+// negative ones: nothing can be said of them.
+func possible(f trial.File) (trial.File, int) {
+	const most = 1e9 // ms: more than eleven days
+	within := func(ms float64) bool { return ms >= 0 && ms <= most }
+	n := len(f.Results)
+	f.Results = slices.DeleteFunc(slices.Clone(f.Results), func(r trial.Result) bool {
+		fine := r.MemoryMB >= 0 && r.MaxMemoryMB >= 0 && within(r.DurationMS) && within(r.InitMS) && within(r.BilledMS) && (r.ProcessMS == nil || within(*r.ProcessMS))
+		if s := r.Stats; s != nil {
+			fine = fine && within(s.CPUMS) && within(s.ListMS) && (s.TTFBP50MS == nil || within(*s.TTFBP50MS)) && (s.TTFBP99MS == nil || within(*s.TTFBP99MS))
+		}
+		return !fine
+	})
+	return f, n - len(f.Results)
 }
 
 // ClassOf gives the storage class that a run read from.
@@ -207,6 +235,7 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 	row.seen.vcpu = lambda.VCPU(k.MemoryMB)
 	for _, r := range results {
 		row.MaxMemoryMB = max(row.MaxMemoryMB, r.MaxMemoryMB)
+		row.Limits = looser(row.Limits, r.Limits)
 		if !r.OK {
 			row.fail(r)
 			continue
@@ -214,8 +243,13 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 		if r.Stats != nil {
 			row.Chosen = r.Stats.Concurrency
 		}
+		if r.Start == trial.Unknown {
+			continue // neither a cold start's figures nor a warm one's
+		}
 		if r.Start == trial.Cold {
-			initial = append(initial, r.InitMS)
+			if r.InitMS > 0 { // an INIT of over 10 s is within the duration
+				initial = append(initial, r.InitMS)
+			}
 			first = append(first, r.DurationMS)
 			cold = append(cold, r.InitMS+r.DurationMS)
 			continue
@@ -239,9 +273,9 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 				p99 = append(p99, *s.TTFBP99MS)
 			}
 		}
-		if c := r.Limits.VCPU; c > 0 {
-			row.seen.vcpu = min(row.seen.vcpu, c)
-		}
+	}
+	if c := row.Limits.VCPU; c > 0 {
+		row.seen.vcpu = min(row.seen.vcpu, c)
 	}
 	if objects > 0 {
 		for _, ms := range cpuMS {
@@ -265,6 +299,20 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 	return row
 }
 
+// looser gives the limits that say less about a memory size: none before a
+// share that was clamped, and that before what the size buys.
+func looser(a, b lambda.Limits) lambda.Limits {
+	switch {
+	case a.None() || b.IsZero():
+		return a
+	case b.None() || a.IsZero() || a.VCPU == 0:
+		return b
+	case b.VCPU > 0 && b.VCPU < a.VCPU:
+		return b
+	}
+	return a
+}
+
 func percentile(values []float64, percent float64) Percentile {
 	v, err := stats.Percentile(values, percent)
 	if err != nil {
@@ -275,21 +323,22 @@ func percentile(values []float64, percent float64) Percentile {
 
 // price adds the costs of the invocations that went well.
 func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
-	var warm, cold, billed []float64
+	var warm, cold, billed, settable []float64
 	for _, res := range results {
-		if !res.OK {
+		if !res.OK || res.Start == trial.Unknown {
 			continue
 		}
-		split, err := p.Invocation(r.used(res))
+		bill, err := p.Invocation(r.used(res))
 		if err != nil {
 			return // New has said so already
 		}
 		if res.Start == trial.Cold {
-			cold = append(cold, split.Total())
+			cold = append(cold, bill.Total())
 			continue
 		}
-		warm, billed = append(warm, split.Total()), append(billed, billedMS(res))
+		warm, billed, settable = append(warm, bill.Total()), append(billed, billedMS(res)), append(settable, bill.Settable())
 	}
+	row.seen.settable = settable
 	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
 	if len(billed) > 0 {
 		// Of warm invocations of one setting only the billed time differs.
@@ -384,38 +433,4 @@ func (r *Report) drift(f trial.File) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("drift: %s changed by %+.0f%% from its first half of runs to the second (%s)", names[i], found[i].Change*100, found[i].Test))
 		}
 	}
-}
-
-// Name says which setting a row is, as far as the report's settings differ,
-// and is safe for a terminal.
-func (r *Report) Name(row Row) string {
-	word := "workers"
-	if row.Concurrency == 1 {
-		word = "worker"
-	}
-	return fmt.Sprintf("%d MB %s, %s %s", row.MemoryMB, r.Who(row), row.Workers(), word)
-}
-
-// Who says which code ran: the client, and contender and architecture where
-// there are several.
-func (r *Report) Who(row Row) string { return clip(r.who(row, 20), 20) }
-
-// who is Who, with most characters of each part.
-func (r *Report) who(row Row, most int) string {
-	var contenders, archs bool
-	for _, o := range r.Rows {
-		contenders = contenders || o.Contender != row.Contender
-		archs = archs || o.Arch != row.Arch
-	}
-	var parts []string
-	if contenders || row.Client == "" {
-		parts = append(parts, clip(row.Contender, most))
-	}
-	if archs {
-		parts = append(parts, clip(row.Arch, most))
-	}
-	if row.Client != "" {
-		parts = append(parts, clip(row.Client, most))
-	}
-	return strings.Join(parts, " ")
 }

@@ -1,111 +1,19 @@
 package report
 
 import (
-	"bytes"
-	"flag"
-	"image/color"
-	"image/png"
-	"io"
-	"math"
-	"os"
-	"path/filepath"
-	"strings"
-	"testing"
-	"time"
-	"unicode/utf8"
-
+	"encoding/json"
+	"fanout/bench/internal/cost"
+	"fanout/bench/internal/report/reporttest"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
-	"fanout/functions/fetch"
-	"fanout/functions/lambda"
+	"math"
+	"slices"
+	"strings"
+	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (go test -update rewrites it); got:\n%s", path, got)
-	}
-}
-
-func result(memory, workers int, start string, ms float64) trial.Result {
-	cpu := ms / 4
-	r := trial.Result{
-		Contender: "go", MemoryMB: memory, Arch: "x86_64", Client: "tuned", Concurrency: workers, Start: start,
-		OK: true, DurationMS: ms, BilledMS: math.Ceil(ms), MaxMemoryMB: 40 + workers/4, ProcessMS: &cpu,
-		Stats: &fetch.Stats{Concurrency: max(workers, 32)},
-	}
-	p50, p99 := 20.0, 100.0
-	r.Stats.Objects, r.Stats.Bytes, r.Stats.TTFBP50MS, r.Stats.TTFBP99MS, r.Stats.ListMS = 1000, 25_500_000, &p50, &p99, 25
-	if start == trial.Cold {
-		r.InitMS, r.BilledMS = 50, r.BilledMS+50
-	}
-	return r
-}
-
-// example has every kind of row: sequential, concurrent, auto, cold, failed,
-// and a contender that tells nothing of itself.
-func example() trial.File {
-	oom := result(128, 64, trial.Warm, 900)
-	oom.OK, oom.ErrorType, oom.Error = false, "Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"
-	other := trial.Result{Contender: "<script>rust", MemoryMB: 512, Arch: "x86_64", Start: trial.Warm, OK: true, DurationMS: 2600, BilledMS: 2600, MaxMemoryMB: 33}
-	late := other
-	late.MemoryMB, late.OK, late.ErrorType, late.Error = 128, false, "Sandbox.Timedout", "Task timed out\x1b[31m after 3.00 seconds"
-	return trial.File{
-		Header: trial.Header{
-			Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: lambda.Limits{By: lambda.CgroupV1},
-			Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Unix(0, 0).UTC(),
-		},
-		Results: []trial.Result{
-			result(128, 1, trial.Warm, 34210.4), result(128, 64, trial.Cold, 3000),
-			result(128, 64, trial.Warm, 2810), result(128, 64, trial.Warm, 2790), result(128, 64, trial.Warm, 2990), oom,
-			result(1769, 1, trial.Warm, 21000), result(1769, 64, trial.Warm, 470), result(1769, 64, trial.Warm, 480),
-			result(1769, trial.Auto, trial.Warm, 44.25), other, late,
-		},
-	}
-}
-
-func TestText(t *testing.T) {
-	var b bytes.Buffer
-	if err := Text(&b, New(example(), Options{})); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "table.txt", b.Bytes())
-	if strings.Contains(b.String(), "\x1b") {
-		t.Error("a control character from the results reached the terminal")
-	}
-	for _, line := range strings.Split(b.String(), "\n") {
-		if utf8.RuneCountInString(line) > columns && !strings.HasPrefix(line, "failed:") {
-			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
-		}
-	}
-}
-
-func TestUnlimitedIsSaid(t *testing.T) {
-	f := example()
-	f.Header.Limits = lambda.ParseLimits("none: no permission")
-	var b bytes.Buffer
-	if err := Text(&b, New(f, Options{})); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(b.String(), "NOT LIMITED (none: no permission)") {
-		t.Error(b.String())
-	}
-}
-
 func TestRows(t *testing.T) {
-	r := New(example(), Options{})
+	r := New(reporttest.Example(), Options{})
 	byName := map[string]Row{}
 	for _, row := range r.Rows {
 		byName[r.Name(row)] = row
@@ -129,28 +37,177 @@ func TestRows(t *testing.T) {
 	}
 }
 
-func TestSpeedupChart(t *testing.T) {
-	var b bytes.Buffer
-	if err := SpeedupChart(&b, New(example(), Options{})); err != nil {
-		t.Fatal(err)
+// A row's cost is the cost of its median invocation, all of it.
+func TestRowCost(t *testing.T) {
+	f := trial.File{Header: reporttest.Header()}
+	for i, ms := range []float64{1000, 3000, 2000} {
+		f.Results = append(f.Results, reporttest.Used{MemoryMB: 1024, Workers: 64, Client: "lean", MS: ms, CPU: 1, P50: 20, P99: 100}.Result(i))
 	}
-	picture, err := png.Decode(&b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	colours := map[color.Color]int{}
-	for y := range picture.Bounds().Dy() {
-		for x := range picture.Bounds().Dx() {
-			colours[picture.At(x, y)]++
+	cold := reporttest.Used{MemoryMB: 1024, Workers: 64, Client: "lean", MS: 2000, CPU: 1, P50: 20, P99: 100}.Result(3)
+	cold.Start, cold.InitMS, cold.BilledMS = trial.Cold, 50, 2050
+	f.Results = append(f.Results, cold)
+	r := New(f, Options{})
+	const want = 0.0004385334 // as in cost's test
+	for what, got := range map[string]float64{"split": r.Rows[0].Cost.Total(), "median": r.Rows[0].WarmCost.Median} {
+		if math.Abs(got-want) > 1e-6*want {
+			t.Errorf("%s: $%v, want $%v", what, got, want)
 		}
 	}
-	// Sequential bars are drawn, concurrent ones too, and those are smaller.
-	if grey, green := colours[sequentialColour], colours[concurrentColour]; green == 0 || grey < 4*green {
-		t.Errorf("%d pixels of sequential bars, %d of concurrent ones", grey, green)
+	if got, want := r.Rows[0].ColdCost.Median, want+0.05*0.0000166667; math.Abs(got-want) > 1e-6*want {
+		t.Errorf("cold: $%v, want $%v", got, want)
 	}
-	bare := example()
-	bare.Results = bare.Results[1:3]
-	if err := SpeedupChart(io.Discard, New(bare, Options{})); err == nil {
-		t.Error("a picture without a baseline")
+	// Where the log says nothing of billing, the time it took is billed.
+	f.Results = f.Results[2:3]
+	f.Results[0].BilledMS, f.Results[0].DurationMS = 0, 1999.2
+	f.Results[0].Note = "no REPORT line"
+	r = New(f, Options{})
+	if got := r.Rows[0].Cost.Total(); math.Abs(got-want) > 1e-6*want || !slices.Equal(r.Warnings, []string{"1 of 1 invocations: no REPORT line"}) {
+		t.Errorf("without a REPORT line: $%v, want $%v; %q", got, want, r.Warnings)
+	}
+	f.Results[0].Note = ""
+	// No prices, no costs; the times stay, and a warning says so.
+	f.Header.Backend, f.Header.Region = trial.AWS, "mars-north-1"
+	r = New(f, Options{})
+	if r.Priced || r.Rows[0].WarmCost.N != 0 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "no costs") || len(r.Advice.Picks) != 1 {
+		t.Errorf("priced %v, %+v, %q, %+v", r.Priced, r.Rows[0].WarmCost, r.Warnings, r.Advice)
+	}
+	f.Header.Region, f.Header.Network = "", "s3-express"
+	if r := New(f, Options{}); r.Class != cost.Express || r.Rows[0].Cost.Of(cost.Retrieval) == 0 {
+		t.Errorf("%s: %+v", r.Class, r.Rows[0].Cost)
+	}
+	f.Header.Network, f.Header.Class = "", "express" // a directory bucket on AWS
+	if r := New(f, Options{}); r.Class != cost.Express {
+		t.Errorf("%s", r.Class)
+	}
+	if r := New(f, Options{Class: cost.Standard}); r.Class != cost.Standard || r.Rows[0].Cost.Of(cost.Retrieval) != 0 {
+		t.Errorf("%s, though asked for", r.Class)
+	}
+}
+
+// The objects of a bucket that is somebody's own are known from the answers.
+func TestUnknownCorpus(t *testing.T) {
+	f := trial.File{Header: reporttest.Header(), Results: []trial.Result{reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 100, P50: 20, P99: 100}.Result(0)}}
+	f.Header.Corpus, f.Header.Bytes = corpus.Spec{}, 0
+	r := New(f, Options{})
+	if r.Objects != 1000 || r.Bytes != 25_500_000 || r.Rows[0].ObjectsPerS != 2000 || r.Rows[0].Cost.Of(cost.S3Requests) < 0.0004 {
+		t.Errorf("%d objects, %d bytes, %+v", r.Objects, r.Bytes, r.Rows[0])
+	}
+}
+
+func TestDriftIsSaid(t *testing.T) {
+	f := trial.File{Header: reporttest.Header()}
+	for i := range 20 {
+		u := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500 + float64(i%5), CPU: 100, P50: 20, P99: 100}
+		if i >= 10 {
+			u.MS += 60
+		}
+		f.Results = append(f.Results, u.Result(i))
+	}
+	if w := New(f, Options{}).Warnings; len(w) != 2 || !strings.Contains(w[0], "drift: warm runs changed by +12%") || !strings.Contains(w[1], "512 MB lean") {
+		t.Errorf("%q", w)
+	}
+}
+
+// A machine that gets faster drifts as one that gets slower does, for one
+// setting and for all together; noise and small changes do not.
+func TestDriftEitherWay(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		settings int
+		n        int     // of each
+		change   float64 // of the second half
+		want     string  // in the first warning; "": none
+	}{
+		{"one setting, slower", 1, 20, 1.12, "+12%"},
+		{"one setting, faster", 1, 20, 0.88, "-12%"},
+		{"many settings of few runs, slower", 8, 4, 1.12, "+12%"},
+		{"many settings of few runs, faster", 8, 4, 0.88, "-12%"},
+		{"by too little for a word, slower", 1, 60, 1.012, ""},
+		{"by too little for a word, faster", 1, 60, 0.988, ""},
+		{"not at all", 4, 20, 1, ""},
+	} {
+		f := trial.File{Header: reporttest.Header()}
+		for i := range tc.n {
+			for k := range tc.settings {
+				u := reporttest.Used{MemoryMB: 512 + k, Workers: 64, Client: "lean", MS: 500 + float64(i%2), CPU: 100, P50: 20, P99: 100}
+				if i >= tc.n/2 {
+					u.MS *= tc.change
+				}
+				f.Results = append(f.Results, u.Result(i*tc.settings+k))
+			}
+		}
+		w := New(f, Options{}).Warnings
+		if tc.want == "" && len(w) > 0 || tc.want != "" && (len(w) == 0 || !strings.Contains(w[0], "drift: warm runs changed by "+tc.want)) {
+			t.Errorf("%s: %q", tc.name, w)
+		}
+	}
+}
+
+// One worker is the baseline of its own contender, memory and architecture
+// only; of its own client's first.
+func TestBaseline(t *testing.T) {
+	at := func(change func(*trial.Result)) trial.Result {
+		r := reporttest.Used{MemoryMB: 512, Workers: 1, Client: "lean", MS: 1000, CPU: 100, P50: 20, P99: 100}.Result(0)
+		if change != nil {
+			change(&r)
+		}
+		return r
+	}
+	many := at(func(r *trial.Result) { r.Concurrency, r.DurationMS = 64, 100 })
+	for _, tc := range []struct {
+		name    string
+		others  []trial.Result
+		speedUp float64
+	}{
+		{"its own", []trial.Result{at(nil)}, 10},
+		{"another client's of the same contender", []trial.Result{at(func(r *trial.Result) { r.Client, r.DurationMS = "stock", 2000 })}, 20},
+		{"its own before another client's", []trial.Result{at(func(r *trial.Result) { r.Client, r.DurationMS = "aaa", 2000 }), at(nil)}, 10},
+		{"another architecture's", []trial.Result{at(func(r *trial.Result) { r.Arch = "arm64" })}, 0},
+		{"another memory size's", []trial.Result{at(func(r *trial.Result) { r.MemoryMB = 128 })}, 0},
+		{"another contender's", []trial.Result{at(func(r *trial.Result) { r.Contender = "rust" })}, 0},
+		{"one that failed", []trial.Result{at(func(r *trial.Result) { r.OK, r.ErrorType = false, "X" })}, 0},
+		{"a cold one", []trial.Result{at(func(r *trial.Result) { r.Start = trial.Cold })}, 0},
+		{"none", nil, 0},
+	} {
+		r := New(trial.File{Header: reporttest.Header(), Results: append(tc.others, many)}, Options{})
+		i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Concurrency == 64 })
+		if got := r.Rows[i].SpeedUp; got != tc.speedUp {
+			t.Errorf("%s: speed-up %v, want %v", tc.name, got, tc.speedUp)
+		}
+	}
+}
+
+// Times that no clock gives are left out, and said; the rest stands.
+func TestImpossibleTimes(t *testing.T) {
+	fine := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 100, P50: 20, P99: 100}.Result(0)
+	for name, change := range map[string]func(*trial.Result){
+		"a negative time":          func(r *trial.Result) { r.DurationMS = -500 },
+		"a negative init":          func(r *trial.Result) { r.InitMS = -1 },
+		"negative billing":         func(r *trial.Result) { r.BilledMS = -1 },
+		"not a number":             func(r *trial.Result) { r.DurationMS = math.NaN() },
+		"without end":              func(r *trial.Result) { r.DurationMS = math.Inf(1) },
+		"years":                    func(r *trial.Result) { r.DurationMS = 1e12 },
+		"negative CPU":             func(r *trial.Result) { v := -1.0; r.ProcessMS = &v },
+		"a first byte from before": func(r *trial.Result) { s := *r.Stats; v := -3.0; s.TTFBP50MS = &v; r.Stats = &s },
+		"negative memory":          func(r *trial.Result) { r.MaxMemoryMB = -1 },
+	} {
+		bad := fine
+		change(&bad)
+		r := New(trial.File{Header: reporttest.Header(), Results: []trial.Result{fine, bad}}, Options{})
+		if len(r.Rows) != 1 || r.Rows[0].Warm.N != 1 || r.Rows[0].Warm.Median != 500 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "1 of 2 invocations have impossible times") {
+			t.Errorf("%s: %+v, %q", name, r.Rows, r.Warnings)
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	zero := fine
+	zero.DurationMS, zero.BilledMS = 0, 0
+	r := New(trial.File{Header: reporttest.Header(), Results: []trial.Result{zero, zero, zero, zero}}, Options{})
+	c := Compare(r, r, 0.05)
+	for _, v := range []any{r, c} {
+		if _, err := json.Marshal(v); err != nil {
+			t.Errorf("an invocation of no time: %v", err)
+		}
 	}
 }

@@ -33,6 +33,10 @@ func invalidParameter(format string, args ...any) *apiError {
 	return &apiError{http.StatusBadRequest, "InvalidParameterValueException", fmt.Sprintf(format, args...)}
 }
 
+func invalidContent(message string) *apiError {
+	return &apiError{http.StatusBadRequest, "InvalidRequestContentException", message}
+}
+
 // call is one authenticated API request.
 type call struct {
 	*http.Request
@@ -73,7 +77,7 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, h func(http.Resp
 	err := func() error {
 		var err error
 		if c.body, err = io.ReadAll(io.LimitReader(r.Body, maxPayload+1)); err != nil {
-			return &apiError{http.StatusBadRequest, "InvalidRequestContentException", "the request could not be read: " + err.Error()}
+			return invalidContent("the request could not be read: " + err.Error())
 		}
 		if len(c.body) > maxPayload {
 			_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // the answer is the same however this ends
@@ -187,80 +191,94 @@ func (s *Sandbox) apiInvoke(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	payload := c.body
-	if len(payload) == 0 {
-		payload = []byte("{}")
+	inv, logType, err := c.invocation(f)
+	if err != nil {
+		return err
 	}
-	if !json.Valid(payload) {
-		return &apiError{http.StatusBadRequest, "InvalidRequestContentException", "Could not parse request body into json: it is not valid JSON"}
-	}
-	var clientContext []byte
-	if v := c.Header.Get("X-Amz-Client-Context"); v != "" {
-		if clientContext, err = base64.StdEncoding.DecodeString(v); err != nil || !json.Valid(clientContext) {
-			return &apiError{http.StatusBadRequest, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."}
-		}
-	}
-	logType := first(c.Header.Get("X-Amz-Log-Type"), "None")
-	if logType != "None" && logType != "Tail" {
-		return invalidParameter("LogType %q: must be None or Tail", logType)
-	}
-	inv := &invocation{
-		id: c.id, arn: f.arn, payload: payload, clientContext: string(bytes.TrimSpace(clientContext)),
-		trace: first(c.Header.Get("X-Amzn-Trace-Id"), newTraceID()),
-		begun: make(chan time.Time, 1), done: make(chan answer, 1),
-	}
-
 	switch kind := first(c.Header.Get("X-Amz-Invocation-Type"), "RequestResponse"); kind {
 	case "DryRun":
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	case "Event":
-		if err := s.enter(); err != nil {
+		if err := s.invokeLater(f, inv); err != nil {
 			return err
 		}
-		go func() {
-			defer s.wg.Done()
-			out, err := s.invoke(s.ctx, f, inv)
-			switch {
-			case err != nil:
-				s.log.Error("asynchronous invocation", "function", f.arn, "request", inv.id, "error", err)
-			case out.failed:
-				s.log.Warn("asynchronous invocation ended with a function error; it is not tried again", "request", inv.id)
-			}
-		}()
 		w.WriteHeader(http.StatusAccepted)
 		return nil
 	case "RequestResponse":
 	default:
 		return invalidParameter("InvocationType %q: must be RequestResponse, Event or DryRun", kind)
 	}
-
 	out, err := s.invoke(c.Context(), f, inv)
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("X-Amz-Executed-Version", "$LATEST")
-	h.Set("X-Fanout-Cpu-Ms", strconv.FormatFloat(lambda.Milliseconds(out.cpu), 'f', 2, 64))
-	limit, held := "none", s.limits
-	if s.cgroups != nil {
-		limit = strconv.FormatFloat(out.vcpu, 'f', 3, 64)
-		if out.clamped {
-			held.VCPU = s.cpus
-		}
-	}
-	h.Set("X-Fanout-Cpu-Limit", limit)
-	held.Reason = "" // the header of every answer has the short form
-	h.Set("X-Fanout-Limits", held.String())
-	if out.failed {
-		h.Set("X-Amz-Function-Error", "Unhandled")
-	}
+	s.describe(w.Header(), out)
 	if logType == "Tail" {
-		h.Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(out.tail))
+		w.Header().Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(out.tail))
 	}
 	s.write(w, http.StatusOK, out.body)
 	return nil
+}
+
+// invocation reads what an Invoke request asks for.
+func (c *call) invocation(f *function) (inv *invocation, logType string, err error) {
+	payload := c.body
+	if len(payload) == 0 {
+		payload = []byte("{}")
+	}
+	if !json.Valid(payload) {
+		return nil, "", invalidContent("Could not parse request body into json: it is not valid JSON")
+	}
+	var clientContext []byte
+	if v := c.Header.Get("X-Amz-Client-Context"); v != "" {
+		if clientContext, err = base64.StdEncoding.DecodeString(v); err != nil || !json.Valid(clientContext) {
+			return nil, "", invalidContent("Client context must be a valid Base64-encoded JSON object.")
+		}
+	}
+	logType = first(c.Header.Get("X-Amz-Log-Type"), "None")
+	if logType != "None" && logType != "Tail" {
+		return nil, "", invalidParameter("LogType %q: must be None or Tail", logType)
+	}
+	return &invocation{
+		id: c.id, arn: f.arn, payload: payload, clientContext: string(bytes.TrimSpace(clientContext)),
+		trace: first(c.Header.Get("X-Amzn-Trace-Id"), newTraceID()),
+		begun: make(chan time.Time, 1), done: make(chan response, 1),
+	}, logType, nil
+}
+
+// invokeLater runs an asynchronous invocation: once, whatever it comes to.
+func (s *Sandbox) invokeLater(f *function, inv *invocation) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	go func() {
+		defer s.wg.Done()
+		out, err := s.invoke(s.ctx, f, inv)
+		switch {
+		case err != nil:
+			s.log.Error("asynchronous invocation", "function", f.arn, "request", inv.id, "error", err)
+		case out.failed:
+			s.log.Warn("asynchronous invocation ended with a function error; it is not tried again", "request", inv.id)
+		}
+	}()
+	return nil
+}
+
+// describe sets the headers that say how an invocation went.
+func (s *Sandbox) describe(h http.Header, out outcome) {
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Amz-Executed-Version", "$LATEST")
+	h.Set("X-Fanout-Cpu-Ms", strconv.FormatFloat(lambda.Milliseconds(out.cpu), 'f', 2, 64))
+	limit := "none"
+	if s.cgroups != nil {
+		limit = strconv.FormatFloat(out.vcpu, 'f', 3, 64)
+	}
+	h.Set("X-Fanout-Cpu-Limit", limit)
+	h.Set("X-Fanout-Limits", s.held(out.report.MemoryMB).String())
+	if out.failed {
+		h.Set("X-Amz-Function-Error", "Unhandled")
+	}
 }
 
 // configuration is FunctionConfiguration of the Lambda API: what there is to
@@ -335,52 +353,67 @@ func (s *Sandbox) apiGetConfiguration(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
+// configurationChange is what UpdateFunctionConfiguration changes here.
+type configurationChange struct {
+	Description *string
+	MemorySize  *int
+	Timeout     *int64
+	Environment *environment
+	RevisionId  *string
+}
+
+// parseChange reads the body of an UpdateFunctionConfiguration. What Lambda
+// would change and the sandbox would not is refused.
+func parseChange(body []byte) (in configurationChange, err error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		if strings.Contains(err.Error(), "unknown field") {
+			return in, invalidParameter("%v: the sandbox changes Description, MemorySize, Timeout and Environment only", err)
+		}
+		return in, invalidContent("Could not parse request body into json: " + err.Error())
+	}
+	return in, nil
+}
+
+// apply changes next, or says what is wrong.
+func (in configurationChange) apply(next *settings) error {
+	if in.RevisionId != nil && *in.RevisionId != next.revision {
+		return &apiError{http.StatusPreconditionFailed, "PreconditionFailedException", "The Revision Id provided does not match " +
+			"the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"}
+	}
+	if in.Description != nil {
+		next.Description = *in.Description
+	}
+	if in.MemorySize != nil {
+		next.MemoryMB = *in.MemorySize
+	}
+	if in.Timeout != nil {
+		// Lambda's range, checked before the conversion can overflow.
+		if *in.Timeout < 1 || *in.Timeout > 900 {
+			return invalidParameter("timeout %d: must be 1 to 900 seconds", *in.Timeout)
+		}
+		next.Timeout = time.Duration(*in.Timeout) * time.Second
+	}
+	if in.Environment != nil {
+		next.Env = in.Environment.Variables
+	}
+	if err := next.validate(); err != nil {
+		return invalidParameter("%v", err)
+	}
+	return nil
+}
+
 func (s *Sandbox) apiUpdateConfiguration(w http.ResponseWriter, c *call) error {
 	f, _, err := s.find(c)
 	if err != nil {
 		return err
 	}
-	var in struct {
-		Description *string
-		MemorySize  *int
-		Timeout     *int64
-		Environment *environment
-		RevisionId  *string
+	in, err := parseChange(c.body)
+	if err != nil {
+		return err
 	}
-	d := json.NewDecoder(bytes.NewReader(c.body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		if strings.Contains(err.Error(), "unknown field") {
-			return invalidParameter("%v: the sandbox changes Description, MemorySize, Timeout and Environment only", err)
-		}
-		return &apiError{http.StatusBadRequest, "InvalidRequestContentException", "Could not parse request body into json: " + err.Error()}
-	}
-	conf, err := s.update(f, func(next *settings) error {
-		if in.RevisionId != nil && *in.RevisionId != next.revision {
-			return &apiError{http.StatusPreconditionFailed, "PreconditionFailedException",
-				"The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"}
-		}
-		if in.Description != nil {
-			next.Description = *in.Description
-		}
-		if in.MemorySize != nil {
-			next.MemoryMB = *in.MemorySize
-		}
-		if in.Timeout != nil {
-			// Lambda's range, checked before the conversion can overflow.
-			if *in.Timeout < 1 || *in.Timeout > 900 {
-				return invalidParameter("timeout %d: must be 1 to 900 seconds", *in.Timeout)
-			}
-			next.Timeout = time.Duration(*in.Timeout) * time.Second
-		}
-		if in.Environment != nil {
-			next.Env = in.Environment.Variables
-		}
-		if err := next.validate(); err != nil {
-			return invalidParameter("%v", err)
-		}
-		return nil
-	})
+	conf, err := s.update(f, in.apply)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ func statusOf(t *testing.T, err error) (int, string) {
 }
 
 func TestInvokeErrors(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	for _, tt := range []struct {
 		name   string
@@ -46,7 +47,8 @@ func TestInvokeErrors(t *testing.T) {
 		// A name that nothing has.
 		{"unknown", lambda.InvokeInput{FunctionName: aws.String("other")}, 404, "ResourceNotFoundException"},
 		// Another account's function is not ours.
-		{"other account", lambda.InvokeInput{FunctionName: aws.String(strings.Replace(testARN, testAccount, "210987654321", 1))}, 404, "ResourceNotFoundException"},
+		{"other account", lambda.InvokeInput{FunctionName: aws.String(strings.Replace(testARN, testAccount, "210987654321", 1))}, 404,
+			"ResourceNotFoundException"},
 		// There is one version.
 		{"version", lambda.InvokeInput{FunctionName: aws.String("probe"), Qualifier: aws.String("7")}, 404, "ResourceNotFoundException"},
 		// A name that cannot be one.
@@ -54,13 +56,16 @@ func TestInvokeErrors(t *testing.T) {
 		// The event is JSON, or is refused before a process sees it.
 		{"bad JSON", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: []byte(`{"mode":`)}, 400, "InvalidRequestContentException"},
 		// One byte too many.
-		{"big payload", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: bytes.Repeat([]byte("1"), maxPayload+1)}, 413, "RequestTooLargeException"},
+		{"big payload", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: bytes.Repeat([]byte("1"), maxPayload+1)}, 413,
+			"RequestTooLargeException"},
 		// Far too many: the answer still arrives.
-		{"huge payload", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: bytes.Repeat([]byte("1"), 5*maxPayload)}, 413, "RequestTooLargeException"},
+		{"huge payload", lambda.InvokeInput{FunctionName: aws.String("probe"), Payload: bytes.Repeat([]byte("1"), 5*maxPayload)}, 413,
+			"RequestTooLargeException"},
 		// A type of invocation that Lambda has not.
 		{"bad type", lambda.InvokeInput{FunctionName: aws.String("probe"), InvocationType: "Sometimes"}, 400, "InvalidParameterValueException"},
 		// The client context is Base64 of JSON.
-		{"bad context", lambda.InvokeInput{FunctionName: aws.String("probe"), ClientContext: aws.String("e30")}, 400, "InvalidRequestContentException"},
+		{"bad context", lambda.InvokeInput{FunctionName: aws.String("probe"), ClientContext: aws.String("e30")}, 400,
+			"InvalidRequestContentException"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := f.Invoke(t.Context(), &tt.in)
@@ -72,6 +77,7 @@ func TestInvokeErrors(t *testing.T) {
 }
 
 func TestInvocationTypes(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	out, err := f.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("probe"), InvocationType: types.InvocationTypeDryRun})
 	if err != nil || out.StatusCode != 204 {
@@ -97,6 +103,7 @@ func TestInvocationTypes(t *testing.T) {
 
 // What the runtime is told of an invocation.
 func TestContext(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	before := time.Now()
 	out, err := f.Invoke(t.Context(), &lambda.InvokeInput{
@@ -120,6 +127,7 @@ func TestContext(t *testing.T) {
 }
 
 func TestConfiguration(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	for _, name := range []string{"probe", "probe:$LATEST", "function:probe", testAccount + ":function:probe", testARN, testARN + ":$LATEST"} {
 		got, err := f.GetFunction(t.Context(), &lambda.GetFunctionInput{FunctionName: &name})
@@ -150,7 +158,8 @@ func TestConfiguration(t *testing.T) {
 		now.Environment.Variables["PROBE_X"] != "y" || aws.ToString(now.RevisionId) == aws.ToString(was.RevisionId) {
 		t.Errorf("updated: %+v", now)
 	}
-	if err := lambda.NewFunctionUpdatedV2Waiter(f.Client).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("probe")}, time.Second); err != nil {
+	if err := lambda.NewFunctionUpdatedV2Waiter(f.Client).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("probe")},
+		time.Second); err != nil {
 		t.Errorf("wait for the update: %v", err)
 	}
 	r := f.invoke(`{"mode":"env"}`)
@@ -165,12 +174,15 @@ func TestConfiguration(t *testing.T) {
 		code   string
 	}{
 		// Somebody else changed it meanwhile.
-		{"revision", lambda.UpdateFunctionConfigurationInput{RevisionId: was.RevisionId, Description: aws.String("x")}, 412, "PreconditionFailedException"},
+		{"revision", lambda.UpdateFunctionConfigurationInput{RevisionId: was.RevisionId, Description: aws.String("x")}, 412,
+			"PreconditionFailedException"},
 		// Lambda's ranges.
 		{"memory", lambda.UpdateFunctionConfigurationInput{MemorySize: aws.Int32(64)}, 400, "InvalidParameterValueException"},
 		{"timeout", lambda.UpdateFunctionConfigurationInput{Timeout: aws.Int32(901)}, 400, "InvalidParameterValueException"},
 		// Names that Lambda sets itself.
-		{"environment", lambda.UpdateFunctionConfigurationInput{Environment: &types.Environment{Variables: map[string]string{"AWS_REGION": "x"}}}, 400, "InvalidParameterValueException"},
+		{"environment", lambda.UpdateFunctionConfigurationInput{
+			Environment: &types.Environment{Variables: map[string]string{"AWS_REGION": "x"}},
+		}, 400, "InvalidParameterValueException"},
 		// A change that would be lost is refused.
 		{"handler", lambda.UpdateFunctionConfigurationInput{Handler: aws.String("other")}, 400, "InvalidParameterValueException"},
 	} {
@@ -189,6 +201,7 @@ func TestConfiguration(t *testing.T) {
 }
 
 func TestListFunctions(t *testing.T) {
+	t.Parallel()
 	want := []string{"a", "b", "c", "d", "probe"}
 	f := startTest(t, func(c *Config) {
 		for _, name := range []string{"c", "a", "d", "b"} {
@@ -222,6 +235,7 @@ func TestListFunctions(t *testing.T) {
 }
 
 func TestSignature(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	sign := func(r *http.Request, body string, creds aws.Credentials, service, region string, at time.Time) {
 		t.Helper()
@@ -316,6 +330,7 @@ func TestSignature(t *testing.T) {
 }
 
 func TestUnknownOperation(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	_, err := f.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String("probe")})
 	if err == nil {
@@ -328,7 +343,8 @@ func TestUnknownOperation(t *testing.T) {
 }
 
 func FuzzParseName(f *testing.F) {
-	for _, s := range []string{"probe", testARN, testARN + ":1", "function:probe", testAccount + ":function:probe:$LATEST", "arn:aws:lambda:::function:x", "a:", ":"} {
+	for _, s := range []string{"probe", testARN, testARN + ":1", "function:probe", testAccount + ":function:probe:$LATEST",
+		"arn:aws:lambda:::function:x", "a:", ":"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, ref string) {

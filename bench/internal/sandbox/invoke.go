@@ -17,13 +17,12 @@ const returnLimit = 5 * time.Second
 
 // outcome is what an invocation came to.
 type outcome struct {
-	body    []byte
-	failed  bool
-	tail    []byte // of the log, the last 4 KB
-	report  lambda.Report
-	cpu     time.Duration
-	vcpu    float64 // the quota in force
-	clamped bool    // it is less than the memory buys
+	body   []byte
+	failed bool
+	tail   []byte // of the log, the last 4 KB
+	report lambda.Report
+	cpu    time.Duration
+	vcpu   float64 // the quota in force
 }
 
 // errGone means that a warm process ended or got stuck before it took the
@@ -54,99 +53,96 @@ func (s *Sandbox) invoke(ctx context.Context, f *function, inv *invocation) (out
 // invoke runs inv in p, which is in INIT when cold. Afterwards p is idle again,
 // or ended.
 func (p *process) invoke(ctx context.Context, inv *invocation, cold bool) (outcome, error) {
-	v := &visit{p: p, inv: inv}
-	v.report = lambda.Report{RequestID: inv.id, MemoryMB: p.conf.MemoryMB}
+	e := &execution{p: p, inv: inv}
+	e.report = lambda.Report{RequestID: inv.id, MemoryMB: p.conf.MemoryMB}
 	if cold {
-		if over, err := v.init(ctx); err != nil {
+		if over, err := e.init(ctx); err != nil {
 			return outcome{}, err
 		} else if over {
-			return v.end(false)
+			return e.end(false)
 		}
-	} else if err := p.trimLog(); err != nil {
-		return outcome{}, v.abandon(fmt.Errorf("empty the log of function %s: %w", p.conf.Name, err))
 	}
-	return v.run(ctx, cold)
+	return e.run(ctx, cold)
 }
 
-// visit is one invocation in one process.
-type visit struct {
+// execution is one invocation in one process.
+type execution struct {
 	outcome
 	p   *process
 	inv *invocation
 
 	initTime time.Duration // INIT
-	duration time.Duration // from the event to the whole of the answer
+	duration time.Duration // from the event to the whole of the response
 	initLog  []byte        // what the process wrote in INIT
 	note     []byte        // what Lambda adds to the log
 }
 
 // abandon kills the process and waits for its end.
-func (v *visit) abandon(err error) error {
-	v.p.kill()
-	<-v.p.exited
+func (e *execution) abandon(err error) error {
+	e.p.kill()
+	<-e.p.exited
 	return err
 }
 
 // init sees the process through INIT. Over means that the invocation ended
 // there, as a function error.
-func (v *visit) init(ctx context.Context) (over bool, err error) {
-	p := v.p
+func (e *execution) init(ctx context.Context) (over bool, err error) {
+	p := e.p
 	limit := time.NewTimer(p.sb.initLimit)
 	defer limit.Stop()
 	select {
 	case <-p.ready:
 		p.mu.Lock()
-		v.initTime = p.readyAt.Sub(p.spawned)
+		e.initTime = p.readyAt.Sub(p.spawned)
 		p.mu.Unlock()
 		if p.group != nil {
-			if err := p.group.setCPU(p.sb.quota(p.conf.MemoryMB)); err != nil {
+			if err := p.group.SetCPU(p.sb.quota(p.conf.MemoryMB)); err != nil {
 				select {
 				case <-p.exited: // and its group with it: run will see
 				default:
-					return false, v.abandon(err)
+					return false, e.abandon(err)
 				}
 			}
 		}
-		if v.initLog, err = p.readLog(); err != nil {
-			return false, v.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
+		if e.initLog, err = p.log.take(); err != nil {
+			return false, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 		}
-		if n := len(v.initLog); n > 0 && v.initLog[n-1] != '\n' {
-			v.initLog = append(v.initLog, '\n')
+		if n := len(e.initLog); n > 0 && e.initLog[n-1] != '\n' {
+			e.initLog = append(e.initLog, '\n')
 		}
+		e.initLog = append(e.initLog, p.extensionLines()...)
 		return false, nil
-	case a := <-p.init:
-		v.body, v.failed = a.body, true
-		v.report.ErrorType = errorType(a.body)
+	case a := <-p.failed:
+		e.gaveUp(a)
 	case <-p.exited:
 		select {
-		case a := <-p.init: // said so, then ended
-			v.body, v.failed = a.body, true
-			v.report.ErrorType = errorType(a.body)
+		case a := <-p.failed: // said so, then ended
+			e.gaveUp(a)
 		default:
-			v.exited()
+			e.exited()
 		}
 	case <-limit.C:
-		v.timedOut(fmt.Sprintf("Init phase timed out after %.2f seconds", p.sb.initLimit.Seconds()))
+		e.timedOut(fmt.Sprintf("Init phase timed out after %.2f seconds", p.sb.initLimit.Seconds()))
 	case <-ctx.Done():
-		return false, v.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, ctx.Err()))
+		return false, e.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, ctx.Err()))
 	}
-	v.initTime = time.Since(p.spawned)
-	if v.report.Status == "" {
-		v.report.Status = "error"
+	e.initTime = time.Since(p.spawned)
+	if err := e.measure(0); err != nil {
+		return false, e.abandon(err)
 	}
-	if err := v.measure(0); err != nil {
-		return false, v.abandon(err)
-	}
-	v.cpu = 0 // INIT's is not the invocation's
+	e.cpu = 0 // INIT's is not the invocation's
 	return true, nil
 }
 
 // run hands the event over and waits for what comes of it.
-func (v *visit) run(ctx context.Context, cold bool) (outcome, error) {
-	p, inv := v.p, v.inv
+func (e *execution) run(ctx context.Context, cold bool) (outcome, error) {
+	p, inv := e.p, e.inv
 	before, err := p.cpu()
 	if err != nil {
-		return outcome{}, v.abandon(err)
+		return outcome{}, e.abandon(err)
+	}
+	if !cold && len(p.failed) > 0 { // an extension did, at rest
+		return outcome{}, e.abandon(errGone)
 	}
 	back := time.NewTimer(returnLimit)
 	defer back.Stop()
@@ -156,97 +152,133 @@ func (v *visit) run(ctx context.Context, cold bool) (outcome, error) {
 		if !cold {
 			return outcome{}, errGone
 		}
-		v.exited()
-		if err := v.measure(before); err != nil {
+		e.exited()
+		if err := e.measure(before); err != nil {
 			return outcome{}, err
 		}
-		return v.end(false)
+		return e.end(false)
 	case <-back.C:
 		p.sb.log.Warn("a process did not come back for the next event: killed", "function", p.conf.Name)
 		if !cold {
-			return outcome{}, v.abandon(errGone)
+			return outcome{}, e.abandon(errGone)
 		}
-		return outcome{}, v.abandon(fmt.Errorf("function %s: the runtime asked for an event and did not take it", p.conf.Name))
+		return outcome{}, e.abandon(fmt.Errorf("function %s: the runtime asked for an event and did not take it", p.conf.Name))
 	case <-ctx.Done():
-		return outcome{}, v.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, ctx.Err()))
+		return outcome{}, e.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, ctx.Err()))
 	}
 
-	begun := <-inv.begun
-	limit := time.NewTimer(time.Until(begun.Add(inv.timeout)))
-	defer limit.Stop()
-	alive := true
-	select {
-	case a := <-inv.done:
-		v.answered(a, begun)
-	case <-p.exited:
-		alive = false
-		select {
-		case a := <-inv.done: // answered, then ended
-			v.answered(a, begun)
-		default:
-			v.duration = p.final.at.Sub(begun)
-			v.exited()
-		}
-	case <-limit.C:
-		alive = false
-		v.duration = inv.timeout
-		v.timedOut(fmt.Sprintf("Task timed out after %.2f seconds", inv.timeout.Seconds()))
-	case <-ctx.Done():
-		return outcome{}, v.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, ctx.Err()))
+	alive, err := e.await(ctx, <-inv.begun)
+	if err != nil {
+		return outcome{}, e.abandon(fmt.Errorf("invoke function %s: %w", p.conf.Name, err))
 	}
-	if err := v.measure(before); err != nil {
-		return outcome{}, v.abandon(err)
+	if err := e.measure(before); err != nil {
+		return outcome{}, e.abandon(err)
 	}
-	return v.end(alive)
+	return e.end(alive)
 }
 
-func (v *visit) answered(a answer, begun time.Time) {
-	v.body, v.failed = a.body, a.failed
-	v.duration = a.at.Sub(begun)
+// await waits for what comes of the event, and for the extensions to be through
+// with it. Alive means that the process can take another.
+func (e *execution) await(ctx context.Context, begun time.Time) (alive bool, err error) {
+	p, inv := e.p, e.inv
+	limit := time.NewTimer(time.Until(inv.deadline))
+	defer limit.Stop()
+	select {
+	case a := <-inv.done:
+		e.answered(a, begun)
+	case a := <-p.failed:
+		e.duration = a.at.Sub(begun)
+		e.gaveUp(a)
+		return false, nil
+	case <-p.exited:
+		select {
+		case a := <-inv.done: // answered, then ended
+			e.answered(a, begun)
+		default:
+			e.duration = p.final.at.Sub(begun)
+			e.exited()
+		}
+		return false, nil
+	case <-limit.C:
+		e.duration = inv.timeout
+		e.timedOut(fmt.Sprintf("Task timed out after %.2f seconds", inv.timeout.Seconds()))
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	select {
+	case <-inv.settled:
+		return true, nil
+	default:
+	}
+	// The response stands whatever the extensions do with the rest of the time.
+	// Lambda sends it at once; here it waits, for the report to have theirs.
+	select {
+	case <-inv.settled:
+		e.duration = time.Since(begun)
+		return true, nil
+	case <-p.failed:
+	case <-p.exited:
+	case <-limit.C:
+		e.report.Status = "timeout"
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	e.duration = min(time.Since(begun), inv.timeout)
+	return false, nil
+}
+
+// gaveUp takes an error after which the process ends.
+func (e *execution) gaveUp(a response) {
+	e.body, e.failed = a.body, true
+	e.report.Status, e.report.ErrorType = "error", errorType(a.body)
+}
+
+func (e *execution) answered(a response, begun time.Time) {
+	e.body, e.failed = a.body, a.failed
+	e.duration = a.at.Sub(begun)
 }
 
 // exited words the end of the process in the middle of an invocation.
-func (v *visit) exited() {
-	const kind = "Runtime.ExitError"
-	text := exitText(v.p.final.state)
-	v.fail(kind, text)
-	v.report.Status, v.report.ErrorType = "error", kind
-	if v.p.final.oom {
-		v.report.ErrorType = "Runtime.OutOfMemory"
+func (e *execution) exited() {
+	const kind = lambda.ExitError
+	text := exitText(e.p.final.state)
+	e.fail(kind, text)
+	e.report.Status, e.report.ErrorType = "error", kind
+	if e.p.final.oom {
+		e.report.ErrorType = lambda.OutOfMemory
 	}
-	v.note = fmt.Appendf(v.note, "RequestId: %s Error: %s\n%s\n", v.inv.id, text, kind)
+	e.note = fmt.Appendf(e.note, "RequestId: %s Error: %s\n%s\n", e.inv.id, text, kind)
 }
 
 // timedOut words a time-out. The process is still there to be measured.
-func (v *visit) timedOut(text string) {
-	v.fail("Sandbox.Timedout", text)
-	v.report.Status = "timeout"
-	v.note = fmt.Appendf(v.note, "%s %s %s\n\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), v.inv.id, text)
+func (e *execution) timedOut(text string) {
+	e.fail(lambda.TimedOut, text)
+	e.report.Status = "timeout"
+	e.note = fmt.Appendf(e.note, "%s %s %s\n\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), e.inv.id, text)
 }
 
 // fail makes an error of Lambda's own, not the function's, the body.
-func (v *visit) fail(kind, text string) {
-	v.failed = true
-	v.body, _ = json.Marshal(map[string]string{ // strings always can
+func (e *execution) fail(kind, text string) {
+	e.failed = true
+	e.body, _ = json.Marshal(map[string]string{ // strings always can
 		"errorType":    kind,
-		"errorMessage": "RequestId: " + v.inv.id + " Error: " + text,
+		"errorMessage": "RequestId: " + e.inv.id + " Error: " + text,
 	})
 }
 
 // errorType is the one that a function's error names.
 func errorType(body []byte) string {
-	var e struct{ ErrorType string }
-	if err := json.Unmarshal(body, &e); err != nil || e.ErrorType == "" {
-		return "Runtime.Unknown"
+	if t := lambda.ParseError(body).Type; t != lambda.UnknownError {
+		return t
 	}
-	return e.ErrorType
+	return unknownRuntimeError
 }
 
 // measure takes the process's figures, before being the CPU time it had.
-func (v *visit) measure(before time.Duration) error {
-	p := v.p
-	v.vcpu = p.sb.quota(p.conf.MemoryMB)
-	v.clamped = v.vcpu < float64(p.conf.MemoryMB)/lambda.VCPUMemoryMB
+func (e *execution) measure(before time.Duration) error {
+	p := e.p
+	e.vcpu = p.sb.quota(p.conf.MemoryMB)
 	after, err := p.cpu()
 	if err != nil {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)
@@ -255,34 +287,34 @@ func (v *visit) measure(before time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)
 	}
-	v.cpu = after - before
-	v.report.MaxMemoryMB = math.Ceil(float64(peak) / (1 << 20))
-	v.report.DurationMS, v.report.InitMS = lambda.Milliseconds(v.duration), lambda.Milliseconds(v.initTime)
-	v.report.BilledMS = lambda.BilledMS(v.duration + v.initTime)
+	e.cpu = after - before
+	e.report.MaxMemoryMB = math.Ceil(float64(peak) / (1 << 20))
+	e.report.DurationMS, e.report.InitMS = lambda.Milliseconds(e.duration), lambda.Milliseconds(e.initTime)
+	e.report.BilledMS = lambda.BilledMS(e.duration + e.initTime)
 	return nil
 }
 
 // end writes the log tail, and keeps the process or ends it.
-func (v *visit) end(keep bool) (outcome, error) {
-	p := v.p
+func (e *execution) end(keep bool) (outcome, error) {
+	p := e.p
 	if !keep {
 		p.kill()
 		<-p.exited
 	}
-	lines, err := p.readLog()
+	lines, err := p.log.take()
 	if err != nil {
-		return outcome{}, v.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
+		return outcome{}, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 	}
-	tail := fmt.Appendf(v.initLog, "START RequestId: %s Version: $LATEST\n", v.inv.id)
+	tail := fmt.Appendf(e.initLog, "START RequestId: %s Version: $LATEST\n", e.inv.id)
 	tail = append(tail, lines...)
 	if tail[len(tail)-1] != '\n' {
 		tail = append(tail, '\n')
 	}
-	tail = append(tail, v.note...)
-	tail = fmt.Appendf(tail, "END RequestId: %s\n%s\n", v.inv.id, v.report)
-	v.tail = tail[max(0, len(tail)-logTail):]
+	tail = append(tail, e.note...)
+	tail = fmt.Appendf(tail, "END RequestId: %s\n%s\n", e.inv.id, e.report)
+	e.tail = tail[max(0, len(tail)-logTail):]
 	if keep {
 		p.sb.keep(p)
 	}
-	return v.outcome, nil
+	return e.outcome, nil
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
 )
 
@@ -101,6 +105,7 @@ func TestInitShare(t *testing.T) {
 }
 
 func TestClamped(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = lambda.MaxMemoryMB })
 	f.needLimits()
 	wantLimit, want := "5.788", f.Limits().String()
@@ -113,6 +118,76 @@ func TestClamped(t *testing.T) {
 	}
 	if got := r.header.Get("X-Fanout-Cpu-Limit"); got != wantLimit {
 		t.Errorf("X-Fanout-Cpu-Limit %q, want %q", got, wantLimit)
+	}
+}
+
+// A sandbox in a group that has less than its functions' memory buys, as in a
+// container.
+func TestClampedByTheGroupAbove(t *testing.T) {
+	t.Parallel()
+	f := newForker()
+	defer f.close()
+	parent, limits := cgroup.Find(f.do, 1)
+	if parent == nil {
+		t.Fatalf("this test needs cgroups: %s", limits.Reason)
+	}
+	defer func() {
+		if err := parent.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, tt := range []struct {
+		name      string
+		memoryMB  int64 // of the group above
+		vcpu      float64
+		want      string // after the kind of limits
+		cpuLimit  string
+		allocates string // errorType of a function that takes 600 of its 1,769 MB
+	}{
+		{"half a CPU and 512 MB", 512, 0.5, "; clamped to 0.5 vCPU and 512 MB", "0.500", lambda.ExitError},
+		{"a third of a CPU", 4096, 1.0 / 3, "; clamped to 0.333 vCPU", "0.333", ""},
+		{"a CPU and 300 MB", 300, 1, "; clamped to 300 MB", "1.000", lambda.ExitError},
+		{"enough of both", 4096, 1.5, "", "1.000", ""},
+	} {
+		group, err := parent.Create(tt.memoryMB<<20, tt.vcpu)
+		if err != nil {
+			t.Fatal(err)
+		}
+		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+		var out bytes.Buffer
+		helper.Env = append(os.Environ(), helperEnv+"=limits", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+t.TempDir())
+		helper.Stdout, helper.Stderr = &out, t.Output()
+		err = group.Start(helper)
+		if err == nil {
+			err = helper.Wait()
+		}
+		want := fmt.Sprintf("%s%s\n%s\n%s\n", limits.By, tt.want, tt.cpuLimit, tt.allocates)
+		if limits.By == lambda.CgroupV2 { // as root its groups are at the top, with nothing above
+			want = lambda.CgroupV2 + "\n1.000\n\n"
+		}
+		if err := errors.Join(err, group.Remove()); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v; want %q", tt.name, out.String(), err, want)
+		}
+	}
+}
+
+// A function has as many file descriptors as on Lambda, whatever this process
+// has: from its first instruction, with cgroups and without, as a script too.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "bootstrap")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nulimit -n >&2\nexec "+probe(t, lambda.X86)+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []LimitMode{LimitsAuto, LimitsNone} {
+		f := startTest(t, func(c *Config) { c.Functions[0].Bootstrap, c.Limits = script, mode })
+		r := f.invoke(`{"mode":"files"}`)
+		if want := "1024 of 1024, opened true"; r.Text != want {
+			t.Errorf("files %q: want %q", r.Text, want)
+		}
+		if !strings.HasPrefix(r.tail, "1024\n") {
+			t.Errorf("log %q: want the limit that the first instruction sees", r.tail)
+		}
 	}
 }
 
@@ -141,7 +216,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	want := map[string]string{
 		"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG": "en_US.UTF-8", "TZ": ":UTC",
-		"_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": filepath.Dir(probe), "LAMBDA_RUNTIME_DIR": "/var/runtime",
+		"_HANDLER": "bootstrap", "LAMBDA_TASK_ROOT": filepath.Dir(probe(t, lambda.X86)), "LAMBDA_RUNTIME_DIR": "/var/runtime",
 		"AWS_REGION": testRegion, "AWS_DEFAULT_REGION": testRegion,
 		"AWS_LAMBDA_FUNCTION_NAME": "probe", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/probe",
@@ -152,28 +227,16 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// groupsOf lists the groups that sandboxes of a process have made.
-func groupsOf(t *testing.T, s *Sandbox, pid int) []string {
-	t.Helper()
-	var parents []string
-	switch c := s.cgroups.(type) {
-	case *cgroups1:
-		parents = c.own
-	case *cgroups2:
-		parents = []string{filepath.Dir(c.dir)}
-	}
-	var found []string
-	for _, parent := range parents {
-		dirs, err := filepath.Glob(filepath.Join(parent, fmt.Sprintf("%s%d-*", groupPrefix, pid)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = append(found, dirs...)
-	}
-	return found
+// existing gives the paths that are there.
+func existing(paths []string) []string {
+	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, os.ErrNotExist)
+	})
 }
 
 func TestClose(t *testing.T) {
+	t.Parallel()
 	var begun, ended atomic.Int32
 	dir := t.TempDir()
 	f := startTest(t, func(c *Config) {
@@ -198,7 +261,8 @@ func TestClose(t *testing.T) {
 		}()
 	}
 	wait(t, "both are busy", func() bool { return begun.Load() == 2 && f.idle() == 0 })
-	if len(groupsOf(t, f.Sandbox, os.Getpid())) == 0 {
+	groups := f.cgroups.Dirs()
+	if len(existing(groups)) == 0 {
 		t.Error("no groups, so their removal will prove nothing")
 	}
 
@@ -221,7 +285,7 @@ func TestClose(t *testing.T) {
 	if n := ended.Load(); n != begun.Load() {
 		t.Errorf("%d of %d processes released", n, begun.Load())
 	}
-	if left := groupsOf(t, f.Sandbox, os.Getpid()); len(left) != 0 {
+	if left := existing(groups); len(left) != 0 {
 		t.Errorf("groups left: %v", left)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -250,6 +314,7 @@ func (s *Sandbox) idle() int {
 }
 
 func TestClientGoesAway(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"echo"}`)
 	wait(t, "it is at rest", func() bool { return f.idle() == 1 })
@@ -272,6 +337,7 @@ func TestClientGoesAway(t *testing.T) {
 
 // A process that ends at rest is not used.
 func TestIdleProcessEnds(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"echo"}`)
 	if err := killGroup(r.PID); err != nil {
@@ -285,11 +351,9 @@ func TestIdleProcessEnds(t *testing.T) {
 
 func TestStartErrors(t *testing.T) {
 	dir := t.TempDir()
-	plain, script := filepath.Join(dir, "plain"), filepath.Join(dir, "script")
-	for path, mode := range map[string]os.FileMode{plain: 0o644, script: 0o755} {
-		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), mode); err != nil {
-			t.Fatal(err)
-		}
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, []byte("#!/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	for _, tt := range []struct {
 		name   string
@@ -308,17 +372,15 @@ func TestStartErrors(t *testing.T) {
 		{"credentials", func(c *Config) { c.Credentials.SecretAccessKey = "" }, "credentials", ""},
 		{"account", func(c *Config) { c.AccountID = "1" }, "twelve digits", ""},
 		{"missing", func(c *Config) { c.Functions[0].Bootstrap = filepath.Join(dir, "none") }, "no such file", ""},
-		{"not executable", func(c *Config) { c.Functions[0].Bootstrap = plain }, "not an executable file", "chmod +x"},
-		{"folder", func(c *Config) { c.Functions[0].Bootstrap = dir }, "not an executable file", ""},
-		{"not ELF", func(c *Config) { c.Functions[0].Bootstrap = script }, "not a Linux executable", ""},
+		{"not executable", func(c *Config) { c.Functions[0].Bootstrap = plain }, "not executable", "chmod +x"},
 		{"architecture", func(c *Config) { c.Functions[0].Arch = "riscv" }, "must be x86_64 or arm64", ""},
 		// A binary for the other machine would only fail when invoked.
-		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probeARM }, "built for EM_AARCH64, not for x86_64", ""},
+		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probe(t, lambda.ARM) }, "built for EM_AARCH64, not for x86_64", ""},
 		{"x86_64 as arm64", func(c *Config) { c.Functions[0].Arch = "arm64" }, "built for EM_X86_64, not for arm64", ""},
 		// No emulator on an empty PATH.
 		{"emulator", func(c *Config) {
 			if runtime.GOARCH == "amd64" {
-				c.Functions[0].Arch, c.Functions[0].Bootstrap = "arm64", probeARM
+				c.Functions[0].Arch, c.Functions[0].Bootstrap = lambda.ARM, probe(t, lambda.ARM)
 			}
 		}, "needs qemu-", "apt-get install qemu-user-static"},
 		{"dir", func(c *Config) { c.Dir = filepath.Join(dir, "none") }, "make a folder", ""},
@@ -350,8 +412,9 @@ func TestStartErrors(t *testing.T) {
 // A sandbox that is killed leaves no process, and the next one removes its
 // groups.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe, "TMPDIR="+t.TempDir())
+	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+t.TempDir())
 	out, err := helper.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -378,11 +441,12 @@ func TestKilled(t *testing.T) {
 
 	f := startTest(t, nil)
 	f.needLimits()
-	if left := groupsOf(t, f.Sandbox, helper.Process.Pid); len(left) != 0 {
-		t.Errorf("groups left: %v", left)
+	left, err := cgroup.Groups(helper.Process.Pid)
+	if err != nil || len(left) != 0 {
+		t.Errorf("groups left: %v, %v", left, err)
 	}
-	if len(groupsOf(t, f.Sandbox, os.Getpid())) == 0 {
-		t.Error("its own groups are gone")
+	if left := existing(f.cgroups.Dirs()); len(left) != len(f.cgroups.Dirs()) {
+		t.Errorf("of its own groups, %v are left", left)
 	}
 }
 
@@ -394,10 +458,39 @@ const (
 
 func help(kind string) error {
 	switch kind {
-	case "sandbox": // start one, print the pid of its process, stay
-		probe = os.Getenv(probeEnv)
+	case "limits": // print what holds a function of 1,769 MB, and how one ends that takes 600
 		s, err := Start(Config{
-			Functions:   []Function{{Name: "probe", Bootstrap: probe, Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
+			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 1769, Timeout: time.Minute}},
+			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
+		})
+		if err != nil {
+			return err
+		}
+		ctx, name := context.Background(), "probe"
+		out, err := client(s, testCredentials).Invoke(ctx, &awslambda.InvokeInput{FunctionName: &name, Payload: []byte(`{"mode":"echo"}`)})
+		if err != nil {
+			return err
+		}
+		if raw, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); ok {
+			fmt.Printf("%s\n%s\n", raw.Header.Get("X-Fanout-Limits"), raw.Header.Get("X-Fanout-Cpu-Limit"))
+		}
+		out, err = client(s, testCredentials).Invoke(ctx, &awslambda.InvokeInput{FunctionName: &name,
+			Payload: []byte(`{"mode":"alloc","n":600}`)})
+		if err != nil {
+			return err
+		}
+		var e lambda.Error
+		if out.FunctionError != nil {
+			e = lambda.ParseError(out.Payload)
+		}
+		fmt.Println(e.Type)
+		if err := s.Close(); err != nil {
+			return err
+		}
+		os.Exit(0)
+	case "sandbox": // start one, print the pid of its process, stay
+		s, err := Start(Config{
+			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
 			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
 		})
 		if err != nil {
@@ -412,54 +505,6 @@ func help(kind string) error {
 		_, rest, _ := strings.Cut(string(out.Payload), `"pid":`)
 		fmt.Println(strings.TrimRight(rest, "}"))
 		select {}
-	case "reexec":
-		return reexec([]string{"ignored", "run", "--memory", "128"})
 	}
 	return fmt.Errorf("no such helper: %q", kind)
-}
-
-func TestReexec(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		script string // of systemd-run; empty: none
-		want   []string
-		err    string
-	}{
-		// The scope gets this executable and its arguments, and is told.
-		{"works", `case "$*" in *" true") exit 0;; esac; echo "$@"; echo "$` + scopeEnv + `"`,
-			[]string{"--user --scope --quiet -p Delegate=yes -- ", " run --memory 128\n1\n"}, ""},
-		// A user bus that does not answer must not be the end of the command.
-		{"no bus", `echo "Failed to connect to bus" >&2; echo more >&2; exit 1`, nil, "exit status 1: Failed to connect to bus\n"},
-		{"missing", "", nil, "systemd-run: exec:"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if tt.script != "" {
-				if err := os.WriteFile(filepath.Join(dir, "systemd-run"), []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-			helper.Env = []string{helperEnv + "=reexec", "PATH=" + dir}
-			out, err := helper.CombinedOutput()
-			if (err != nil) != (tt.err != "") || !strings.Contains(string(out), tt.err) {
-				t.Errorf("%v: %s; want %q", err, out, tt.err)
-			}
-			for _, want := range tt.want {
-				if !strings.Contains(string(out), want) {
-					t.Errorf("%q: want %q in it", out, want)
-				}
-			}
-		})
-	}
-}
-
-// Not as root, and not where v1 is: the process stays what it is.
-func TestReexecNotNeeded(t *testing.T) {
-	if os.Geteuid() != 0 && scopeGroup == "" && scopeProblem == nil {
-		t.Error("a user on cgroup v2 got neither a scope nor a reason")
-	}
-	if slices.ContainsFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, scopeEnv+"=") }) {
-		t.Errorf("%s is left in the environment", scopeEnv)
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -16,7 +15,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"fanout/bench/internal/sandbox/cgroup"
 )
 
 // reservedEnv are the names that a function's configuration may not set
@@ -69,11 +71,17 @@ type invocation struct {
 	payload []byte
 	timeout time.Duration  // of the settings it meets
 	begun   chan time.Time // gets when the runtime took it; has room for it
-	done    chan answer    // gets what the runtime made of it; has room for it
+
+	// Set before begun: when its time is over, and what is closed when all
+	// extensions are through with it.
+	deadline time.Time
+	settled  chan struct{}
+
+	done chan response // gets what the runtime made of it; has room for it
 }
 
-// answer is what a runtime said of an event, or of its INIT.
-type answer struct {
+// response is what a runtime answered to an event, or said of its INIT.
+type response struct {
 	body   []byte
 	failed bool
 	at     time.Time // when it was there whole
@@ -85,23 +93,27 @@ type process struct {
 	fn      *function
 	conf    *settings
 	cmd     *exec.Cmd
-	group   group // nil: no limits
+	group   cgroup.Group // nil: no limits
 	server  *http.Server
+	home    string // its folder
+	release func() // of Config.ProcessEnv
+	log     *processLog
 	spawned time.Time
 
 	next   chan *invocation
-	ready  chan struct{} // closed by the first /next
-	readyO sync.Once
-	init   chan answer // gets an error of INIT; has room for it
+	ready  chan struct{} // closed when runtime and extensions have asked for an event
+	failed chan response // gets an error that ends the process: of INIT, or of an extension; has room for it
 
-	mu      sync.Mutex
-	current *invocation // what the runtime has taken and not answered
-	readyAt time.Time
-	log     *os.File // nil after the end
-	logSeen int64    // how far the log has been read
-	rest    []byte   // what was not, at the end
+	mu         sync.Mutex
+	current    *invocation // what the runtime has taken and not answered
+	asked      bool        // the runtime has asked for an event
+	readyAt    time.Time
+	settled    chan struct{} // of the invocation that extensions are at
+	extensions []*extension
+	logSeen    int64  // how far the log has been read
+	rest       []byte // what was not, at the end
 
-	exited chan struct{} // closed after the end; then final and rest are set
+	exited chan struct{} // closed after the end; then final is set
 	final  struct {
 		at    time.Time
 		state *os.ProcessState
@@ -117,6 +129,10 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
+	p := &process{
+		sb: s, fn: f, conf: conf, release: func() {},
+		next: make(chan *invocation), ready: make(chan struct{}), failed: make(chan response, 1), exited: make(chan struct{}),
+	}
 	var undo []func() error
 	defer func() {
 		if err == nil {
@@ -129,75 +145,112 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		s.wg.Done()
 	}()
 
-	p := &process{
-		sb: s, fn: f, conf: conf,
-		next: make(chan *invocation), ready: make(chan struct{}), init: make(chan answer, 1), exited: make(chan struct{}),
+	if p.home, err = os.MkdirTemp(s.dir, conf.Name+"-"); err != nil {
+		return nil, err
 	}
-	home, err := os.MkdirTemp(s.dir, conf.Name+"-")
+	undo = append(undo, func() error { return os.RemoveAll(p.home) })
+	if p.log, err = newProcessLog(); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() error { return errors.Join(p.log.write.Close(), p.log.close()) })
+	address, stop, err := p.serveRuntimeAPI()
 	if err != nil {
 		return nil, err
 	}
-	undo = append(undo, func() error { return os.RemoveAll(home) })
-	p.log, err = os.OpenFile(filepath.Join(home, "log"), os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	undo = append(undo, p.log.Close)
-
-	listener, err := new(net.ListenConfig).Listen(s.ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("listen for the Runtime API: %w", err)
-	}
-	p.server = s.newServer(p.runtimeAPI())
-	go func() { _ = p.server.Serve(listener) }() // ErrServerClosed, at the end
-	undo = append(undo, p.server.Close, func() error {
-		// A server closed before Serve has the listener does not close it.
-		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-
-	release := func() {}
+	undo = append(undo, stop)
 	var extra map[string]string
 	if s.cfg.ProcessEnv != nil {
-		var r func()
-		if extra, r = s.cfg.ProcessEnv(conf.Name); r != nil {
-			release = r
+		var release func()
+		if extra, release = s.cfg.ProcessEnv(conf.Name); release != nil {
+			p.release = release
 		}
 	}
-	undo = append(undo, func() error { release(); return nil })
-
-	p.cmd = &exec.Cmd{
-		Path: f.command[0], Args: f.command, Dir: filepath.Dir(f.code.path),
-		Env:    s.environ(conf, listener.Addr().String(), home, extra),
-		Stdout: p.log, Stderr: p.log, SysProcAttr: childAttr(),
-	}
-	p.spawned = time.Now()
-	if s.cgroups == nil {
-		err = s.forker.do(p.cmd.Start)
-	} else {
-		// INIT has one vCPU at least, whatever the memory.
-		p.group, err = s.cgroups.create(int64(conf.MemoryMB)<<20, min(max(s.quota(conf.MemoryMB), 1), s.cpus))
-		if err != nil {
-			return nil, err
-		}
-		undo = append(undo, p.group.remove)
-		err = p.group.start(s.forker, p.cmd)
-	}
-	if err != nil {
+	undo = append(undo, func() error { p.release(); return nil })
+	if err := p.start(s.environ(conf, address, p.home, extra)); err != nil {
 		return nil, err
 	}
 	s.log.Debug("process started", "function", conf.Name, "pid", p.cmd.Process.Pid)
-	go p.supervise(home, release)
+	if err := p.log.write.Close(); err != nil { // the process has it
+		s.log.Warn("close the log of a process", "function", conf.Name, "error", err)
+	}
+	go func() {
+		if err := p.log.follow(); err != nil {
+			s.log.Warn("read the log of a process", "function", conf.Name, "error", err)
+		}
+	}()
+	go p.supervise()
 	return p, nil
+}
+
+// serveRuntimeAPI serves the Runtime API to this process on a port of its own.
+func (p *process) serveRuntimeAPI() (address string, stop func() error, err error) {
+	listener, err := new(net.ListenConfig).Listen(p.sb.ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("listen for the Runtime API: %w", err)
+	}
+	p.server = p.sb.newServer(p.runtimeAPI())
+	go func() { _ = p.server.Serve(listener) }() // ErrServerClosed, at the end
+	stop = func() error {
+		err := p.server.Close()
+		// A server closed before Serve has the listener does not close it.
+		if err2 := listener.Close(); !errors.Is(err2, net.ErrClosed) {
+			err = errors.Join(err, err2)
+		}
+		return err
+	}
+	return listener.Addr().String(), stop, nil
+}
+
+// start starts the bootstrap, in a group where there are limits.
+func (p *process) start(env []string) (err error) {
+	s := p.sb
+	p.spawned = time.Now()
+	if s.cgroups != nil {
+		// INIT has one vCPU at least, whatever the memory.
+		p.group, err = s.cgroups.Create(int64(p.conf.MemoryMB)<<20, min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, p.group.Remove())
+			}
+		}()
+	}
+	err = p.startIn(env, held(childAttr()), true)
+	if errors.Is(err, syscall.EPERM) { // a debugger has the child already, or nobody may trace
+		err = p.startIn(env, childAttr(), false)
+	}
+	return err
+}
+
+// startIn starts the bootstrap with attr, and gives it its limit of files:
+// before it runs, if it is held.
+func (p *process) startIn(env []string, attr *syscall.SysProcAttr, held bool) error {
+	p.cmd = &exec.Cmd{
+		Path: p.fn.command[0], Args: p.fn.command, Dir: filepath.Dir(p.fn.code.path), Env: env,
+		Stdout: p.log.write, Stderr: p.log.write, SysProcAttr: attr,
+	}
+	start := func() error { return p.sb.forker.do(p.cmd.Start) }
+	if p.group != nil {
+		start = func() error { return p.group.Start(p.cmd) }
+	}
+	if err := start(); err != nil {
+		return err
+	}
+	err := p.sb.forker.do(func() error { return letGo(p.cmd.Process.Pid, held) })
+	if err != nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	}
+	return err
 }
 
 // supervise waits for the end of the process, takes down what it left, and
 // cleans up. It kills the process when the sandbox closes.
-func (p *process) supervise(home string, release func()) {
+func (p *process) supervise() {
 	defer p.sb.wg.Done()
-	defer release()
+	defer p.release()
 	stop := context.AfterFunc(p.sb.ctx, p.kill)
 	warn := func(what string, err error) {
 		if err != nil {
@@ -223,32 +276,28 @@ func (p *process) supervise(home string, release func()) {
 	p.final.cpu, p.final.peak = rusage(p.final.state)
 	if p.group != nil {
 		var errs [3]error
-		p.final.cpu, errs[0] = p.group.cpu()
-		p.final.peak, errs[1] = p.group.peak()
-		p.final.oom, errs[2] = p.group.oomKilled()
+		p.final.cpu, errs[0] = p.group.CPU()
+		p.final.peak, errs[1] = p.group.Peak()
+		p.final.oom, errs[2] = p.group.OOMKilled()
 		warn("read the last figures of a cgroup", errors.Join(errs[:]...))
 	}
-	rest, err := p.readLog()
-	warn("read the log of a process", err)
-	p.mu.Lock()
-	p.rest = rest
-	warn("close the log of a process", p.log.Close())
-	p.log = nil
-	p.mu.Unlock()
+	warn("close the log of a process", p.log.close())
 	close(p.exited)
 
-	p.sb.forget(p)
+	p.sb.drop(p)
 	if p.group != nil {
-		warn("remove a cgroup", p.group.remove())
+		warn("remove a cgroup", p.group.Remove())
 	}
-	warn("remove the folder of a process", os.RemoveAll(home))
+	warn("remove the folder of a process", os.RemoveAll(p.home))
 }
 
-// forget takes a dead process out of the idle ones.
-func (s *Sandbox) forget(p *process) {
+// drop takes a process out of the idle ones, and says whether it was one.
+func (s *Sandbox) drop(p *process) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n := len(p.fn.idle)
 	p.fn.idle = slices.DeleteFunc(p.fn.idle, func(q *process) bool { return p == q })
+	return len(p.fn.idle) < n
 }
 
 // kill ends the process and all it has started; it does not wait.
@@ -260,54 +309,11 @@ func (p *process) kill() {
 	}
 	err := killGroup(p.cmd.Process.Pid)
 	if p.group != nil {
-		err = errors.Join(err, p.group.kill())
+		err = errors.Join(err, p.group.Kill())
 	}
 	if err != nil {
 		p.sb.log.Warn("kill a process", "function", p.conf.Name, "error", err)
 	}
-}
-
-// logTail is how much of a log Lambda gives with an invocation.
-const logTail = 4 << 10
-
-// readLog gives what the process has written since it was last read; of more
-// than a log tail, the end.
-func (p *process) readLog() ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.log == nil {
-		rest := p.rest
-		p.rest = nil
-		return rest, nil
-	}
-	info, err := p.log.Stat()
-	if err != nil {
-		return nil, err
-	}
-	from := max(p.logSeen, info.Size()-logTail)
-	buf := make([]byte, info.Size()-from)
-	n, err := p.log.ReadAt(buf, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	p.logSeen = info.Size()
-	return buf[:n], nil
-}
-
-// trimLog empties the log of an idle process if all of it has been read: what
-// came since then belongs to the next invocation.
-func (p *process) trimLog() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.log == nil || p.logSeen == 0 {
-		return nil
-	}
-	info, err := p.log.Stat()
-	if err != nil || info.Size() != p.logSeen {
-		return err
-	}
-	p.logSeen = 0
-	return p.log.Truncate(0)
 }
 
 // cpu is the CPU time so far, or all of it when the process ended.
@@ -319,7 +325,7 @@ func (p *process) cpu() (time.Duration, error) {
 		<-p.exited // there is no such process any more
 		return p.final.cpu, nil
 	}
-	cpu, err := p.group.cpu()
+	cpu, err := p.group.CPU()
 	select {
 	case <-p.exited: // and so may be the group
 		return p.final.cpu, nil
@@ -334,7 +340,7 @@ func (p *process) peakMemory() (int64, error) {
 	pids := []int{p.cmd.Process.Pid}
 	if p.group != nil {
 		var err error
-		if pids, err = p.group.pids(); err != nil {
+		if pids, err = p.group.PIDs(); err != nil {
 			return 0, err
 		}
 	}
@@ -350,7 +356,7 @@ func (p *process) peakMemory() (int64, error) {
 	}
 	<-p.exited // only what has ended has no memory
 	if p.final.oom {
-		return int64(p.conf.MemoryMB) << 20, nil
+		return min(int64(p.conf.MemoryMB)<<20, p.sb.memory), nil
 	}
 	return p.final.peak, nil
 }

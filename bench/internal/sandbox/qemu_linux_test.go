@@ -3,16 +3,14 @@
 package sandbox
 
 import (
-	"os/exec"
 	"testing"
+
+	"fanout/functions/lambda"
 )
 
 // An arm64 bootstrap runs, under qemu where this is another machine.
 func TestARM64(t *testing.T) {
-	if _, err := exec.LookPath(machines["arm64"].qemu); err != nil {
-		t.Fatalf("%v: apt-get install qemu-user-static", err)
-	}
-	f := startTest(t, func(c *Config) { c.Functions[0].Arch, c.Functions[0].Bootstrap = "arm64", probeARM })
+	f := startTest(t, func(c *Config) { c.Functions[0].Arch, c.Functions[0].Bootstrap = lambda.ARM, probe(t, lambda.ARM) })
 	f.needLimits()
 	if r := f.invoke(`{"mode":"echo","text":"hello"}`); r.Text != "hello" || r.report.MaxMemoryMB < 2 {
 		t.Errorf("got %s, report %+v", r.raw, r.report)

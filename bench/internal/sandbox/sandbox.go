@@ -2,9 +2,8 @@
 // loopback over real bootstrap processes that speak the Runtime API, under the
 // CPU and memory limits Lambda would give them. [Start] it, point a Lambda
 // client at [Sandbox.URL] with the credentials of the [Config], and [Sandbox.Close]
-// it. Where cgroups need a delegated systemd scope, main calls [ReexecInScope]
-// before anything else. [ParseReport] reads the REPORT line of a log tail,
-// AWS's own or this package's.
+// it. Where cgroups need a delegated systemd scope, main calls
+// [cgroup.ReexecInScope] before anything else.
 //
 // The API is signed (SigV4), so that another user of the machine cannot
 // invoke. The Runtime API has no such thing, here as in Lambda: each process
@@ -15,8 +14,9 @@
 //
 //	X-Fanout-Cpu-Ms     CPU time of the function during this invocation, without INIT
 //	X-Fanout-Cpu-Limit  vCPUs in force, such as 0.072, or none
-//	X-Fanout-Limits     "cgroup-v1", "cgroup-v2" or "none", and "; clamped to N vCPU"
-//	                    where the machine has fewer than the function's share
+//	X-Fanout-Limits     what held the process, as [lambda.Limits] has it: "cgroup-v1",
+//	                    "cgroup-v2; clamped to 2 vCPU" where the machine, or the container
+//	                    that this runs in, has less than the function's memory buys, or "none"
 package sandbox
 
 import (
@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -39,6 +40,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"fanout/bench/internal/hint"
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
 )
 
@@ -160,17 +163,6 @@ func validateEnv(env map[string]string) error {
 	return nil
 }
 
-// hinted is an error that says what to do about it.
-type hinted struct {
-	error
-	hint string
-}
-
-// Hint gives the line for the user after the error's own.
-func (h *hinted) Hint() string { return h.hint }
-
-func (h *hinted) Unwrap() error { return h.error }
-
 // Sandbox is a running Lambda service.
 type Sandbox struct {
 	cfg       Config
@@ -179,9 +171,10 @@ type Sandbox struct {
 	url       string
 	server    *http.Server
 	forker    *forker
-	cgroups   cgroups // nil: no limits
+	cgroups   cgroup.Parent // nil: no limits
 	limits    lambda.Limits
-	cpus      float64 // what the machine has
+	cpus      float64 // what the machine and the groups above have
+	memory    int64   // the same, in bytes; 0: no limits
 	initLimit time.Duration
 
 	ctx    context.Context // ends at Close
@@ -217,8 +210,8 @@ type settings struct {
 
 // Start serves cfg's functions. It fails where the configuration is wrong,
 // where a bootstrap is missing, not executable or not built for its
-// architecture, and where an emulator it needs is not installed; such an error
-// may have a method Hint() string. It does not fail for want of limits: see
+// architecture, and where an emulator it needs is not installed: see [hint.Of]
+// for what to do then. It does not fail for want of limits: see
 // [Sandbox.Limits].
 func Start(cfg Config) (*Sandbox, error) {
 	return start(cfg, initLimit)
@@ -229,7 +222,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	if runtime.GOOS != "linux" {
-		return nil, &hinted{errors.New("sandbox: Lambda's binaries run on Linux only"), "run it on Linux, or measure on AWS"}
+		return nil, hint.Failed("run it on Linux, or measure on AWS", "sandbox: Lambda's binaries run on Linux only")
 	}
 	s := &Sandbox{
 		cfg: cfg, log: cfg.Log, initLimit: initLimit,
@@ -239,20 +232,10 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	largest := 0
 	for _, f := range cfg.Functions {
-		command, code, err := inspect(f.Bootstrap, f.Arch)
-		if err != nil {
+		if err := s.addFunction(f); err != nil {
 			return nil, fmt.Errorf("function %s: %w", f.Name, err)
 		}
-		f.Bootstrap, f.Env = code.path, maps.Clone(f.Env)
-		s.functions[f.Name] = &function{
-			arn:     fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", cfg.Region, cfg.AccountID, f.Name),
-			command: command, code: code,
-			conf: &settings{Function: f, revision: newUUID(), modified: time.Now()},
-		}
-		s.names = append(s.names, f.Name)
-		largest = max(largest, f.MemoryMB)
 	}
 	slices.Sort(s.names)
 
@@ -262,22 +245,73 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if cfg.Dir != "" {
-		if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
-			return nil, fmt.Errorf("sandbox: folder for logs: %w", err)
-		}
-	}
-	if s.dir, err = os.MkdirTemp(cfg.Dir, "fanout-sandbox-"); err != nil {
-		return nil, fmt.Errorf("sandbox: make a folder for logs: %w", err)
+	if err := s.makeDir(); err != nil {
+		return nil, err
 	}
 	s.forker = newForker()
-	s.limits = lambda.Limits{By: lambda.Unlimited, Reason: "switched off"}
-	if cfg.Limits == LimitsAuto {
-		s.cgroups, s.limits = findCgroups(s.forker, s.quota(largest))
+	s.findLimits()
+	if err := s.serveAPI(); err != nil {
+		return nil, err
 	}
+	return s, nil
+}
+
+// addFunction takes a function to serve, if its bootstrap can run here.
+func (s *Sandbox) addFunction(f Function) error {
+	command, code, err := inspect(f.Bootstrap, f.Arch)
+	if err != nil {
+		return err
+	}
+	f.Bootstrap, f.Env = code.path, maps.Clone(f.Env)
+	s.functions[f.Name] = &function{
+		arn:     fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", s.cfg.Region, s.cfg.AccountID, f.Name),
+		command: command, code: code,
+		conf: &settings{Function: f, revision: newUUID(), modified: time.Now()},
+	}
+	s.names = append(s.names, f.Name)
+	return nil
+}
+
+// makeDir makes the folder for what processes write.
+func (s *Sandbox) makeDir() error {
+	parent := s.cfg.Dir
+	if parent != "" {
+		var err error
+		if parent, err = filepath.Abs(parent); err != nil {
+			return fmt.Errorf("sandbox: folder for logs: %w", err)
+		}
+	}
+	var err error
+	if s.dir, err = os.MkdirTemp(parent, "fanout-sandbox-"); err != nil {
+		return fmt.Errorf("sandbox: make a folder for logs: %w", err)
+	}
+	return nil
+}
+
+// findLimits finds what will hold the processes, and tries it with the largest
+// share.
+func (s *Sandbox) findLimits() {
+	if s.cfg.Limits == LimitsNone {
+		s.limits = lambda.Limits{By: lambda.Unlimited, Reason: "switched off"}
+		return
+	}
+	largest := 0
+	for _, f := range s.functions {
+		largest = max(largest, f.conf.MemoryMB)
+	}
+	s.cgroups, s.limits = cgroup.Find(s.forker.do, s.quota(largest))
+	if s.cgroups != nil {
+		var vcpu float64
+		vcpu, s.memory = s.cgroups.Ceiling()
+		s.cpus = min(s.cpus, vcpu)
+	}
+}
+
+// serveAPI serves the Lambda API on a port of loopback.
+func (s *Sandbox) serveAPI() error {
 	listener, err := new(net.ListenConfig).Listen(s.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: listen for the Lambda API: %w", err)
+		return fmt.Errorf("sandbox: listen for the Lambda API: %w", err)
 	}
 	s.url = "http://" + listener.Addr().String()
 	s.server = s.newServer(s.api())
@@ -286,7 +320,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 			s.log.Error("lambda API stopped", "error", err)
 		}
 	}()
-	return s, nil
+	return nil
 }
 
 func (s *Sandbox) newServer(h http.Handler) *http.Server {
@@ -302,9 +336,25 @@ func (s *Sandbox) URL() string { return s.url }
 // Limits tells what holds the processes; it does not change.
 func (s *Sandbox) Limits() lambda.Limits { return s.limits }
 
-// quota is the vCPUs that memoryMB buys, but not more than the machine has.
+// quota is the vCPUs that memoryMB buys, but not more than there are.
 func (s *Sandbox) quota(memoryMB int) float64 {
-	return min(float64(memoryMB)/lambda.VCPUMemoryMB, s.cpus)
+	return min(lambda.VCPU(memoryMB), s.cpus)
+}
+
+// held says what holds a process of a function of memoryMB: the limits in
+// force, and where they are less than the memory size.
+func (s *Sandbox) held(memoryMB int) lambda.Limits {
+	l := lambda.Limits{By: s.limits.By} // without the reason: it stands on every response
+	if s.cgroups == nil {
+		return l
+	}
+	if s.cpus < lambda.VCPU(memoryMB) {
+		l.VCPU = math.Floor(s.cpus*1000) / 1000
+	}
+	if s.memory < int64(memoryMB)<<20 {
+		l.MemoryMB = int(s.memory >> 20)
+	}
+	return l
 }
 
 // Close kills every process and waits for it, and removes the cgroups, ports
@@ -324,7 +374,7 @@ func (s *Sandbox) Close() error {
 		s.cancel() // kills the processes: see process.supervise
 		s.wg.Wait()
 		if s.cgroups != nil {
-			errs = append(errs, s.cgroups.close())
+			errs = append(errs, s.cgroups.Close())
 		}
 		if s.forker != nil {
 			s.forker.close()

@@ -28,36 +28,58 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
 )
 
-// Bootstraps of testdata/probe.
-var probe, probeARM string
+// binDir holds what the tests build, each when it is first asked for.
+var binDir string
 
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(helperEnv); kind != "" {
 		fmt.Fprintln(os.Stderr, help(kind))
 		os.Exit(1)
 	}
-	ReexecInScope(os.Args)
+	cgroup.ReexecInScope(os.Args)
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "fanout-probe-")
-		if err != nil {
+		var err error
+		if binDir, err = os.MkdirTemp("", "fanout-probe-"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		probe, probeARM = filepath.Join(dir, "x86_64"), filepath.Join(dir, "arm64")
-		for goarch, path := range map[string]string{"amd64": probe, "arm64": probeARM} {
-			cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "./testdata/probe")
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "build the probe: %v\n%s", err, out)
-				return 1
-			}
-		}
+		defer func() { _ = os.RemoveAll(binDir) }()
 		return m.Run()
 	}())
+}
+
+// probes build testdata/probe.
+var probes = map[string]func() (string, error){
+	lambda.X86: sync.OnceValues(func() (string, error) { return buildProbe(lambda.X86) }),
+	lambda.ARM: sync.OnceValues(func() (string, error) { return buildProbe(lambda.ARM) }),
+}
+
+func buildProbe(arch string) (string, error) {
+	m, err := lambda.MachineOf(arch)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(binDir, arch)
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "./testdata/probe")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+m.GOARCH)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the probe: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// probe is the bootstrap of testdata/probe.
+func probe(t testing.TB, arch string) string {
+	t.Helper()
+	path, err := probes[arch]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 const (
@@ -77,7 +99,7 @@ type fixture struct {
 func testConfig(t testing.TB) Config {
 	return Config{
 		Functions: []Function{{
-			Name: "probe", Bootstrap: probe, Arch: "x86_64", MemoryMB: 512, Timeout: 30 * time.Second,
+			Name: "probe", Bootstrap: probe(t, lambda.X86), Arch: lambda.X86, MemoryMB: 512, Timeout: 30 * time.Second,
 			Env: map[string]string{"AWS_EC2_METADATA_DISABLED": "true"},
 		}},
 		Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
@@ -208,8 +230,10 @@ func wait(t testing.TB, what string, done func() bool) {
 }
 
 func TestInvoke(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []LimitMode{LimitsAuto, LimitsNone} {
 		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			t.Parallel()
 			f := startTest(t, func(c *Config) { c.Limits = mode })
 			if mode == LimitsAuto {
 				f.needLimits()
@@ -260,6 +284,7 @@ func TestInvoke(t *testing.T) {
 }
 
 func TestConcurrentInvocations(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	// Each one keeps its process until both have one.
 	var mu sync.Mutex
@@ -284,6 +309,7 @@ func TestConcurrentInvocations(t *testing.T) {
 }
 
 func TestEnds(t *testing.T) {
+	t.Parallel()
 	const id = `[0-9a-f-]{36}`
 	for _, tt := range []struct {
 		name    string
@@ -299,25 +325,32 @@ func TestEnds(t *testing.T) {
 		kindLog string // Error Type of the REPORT line
 	}{
 		// The time-out kills, with Lambda's words and the configured duration.
-		{"timeout", 512, time.Second, "", initLimit, `{"mode":"sleep"}`, "Sandbox.Timedout", `^RequestId: ` + id + ` Error: Task timed out after 1\.00 seconds$`,
+		{"timeout", 512, time.Second, "", initLimit, `{"mode":"sleep"}`, "Sandbox.Timedout",
+			`^RequestId: ` + id + ` Error: Task timed out after 1\.00 seconds$`,
 			`START RequestId: ` + id + ` Version: \$LATEST\n\S+Z ` + id + ` Task timed out after 1\.00 seconds\n\nEND`, "timeout", ""},
 		// The memory limit kills, as on Lambda.
-		{"oom", 128, 30 * time.Second, "", initLimit, `{"mode":"alloc","n":300}`, "Runtime.ExitError", `^RequestId: ` + id + ` Error: Runtime exited with error: signal: killed$`,
+		{"oom", 128, 30 * time.Second, "", initLimit, `{"mode":"alloc","n":300}`, "Runtime.ExitError",
+			`^RequestId: ` + id + ` Error: Runtime exited with error: signal: killed$`,
 			`Error: Runtime exited with error: signal: killed\nRuntime.ExitError\nEND`, "error", "Runtime.OutOfMemory"},
 		// What was written just before an exit is in the tail.
-		{"exit 1", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":1}`, "Runtime.ExitError", `Error: Runtime exited with error: exit status 1$`,
+		{"exit 1", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":1}`, "Runtime.ExitError",
+			`Error: Runtime exited with error: exit status 1$`,
 			`probe: about to exit\nRequestId: ` + id + ` Error: Runtime exited`, "error", "Runtime.ExitError"},
 		// An exit without an error is one all the same.
-		{"exit 0", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":0}`, "Runtime.ExitError", `Error: Runtime exited without providing a reason$`,
+		{"exit 0", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":0}`, "Runtime.ExitError",
+			`Error: Runtime exited without providing a reason$`,
 			`probe: about to exit`, "error", "Runtime.ExitError"},
 		// aws-lambda-go reports a panic, then exits: the report is the answer.
 		{"panic", 512, 30 * time.Second, "", initLimit, `{"mode":"panic"}`, "string", `^probe panics$`, `END`, "", ""},
 		// The function's own error goes through as it is.
-		{"error", 512, 30 * time.Second, "", initLimit, `{"mode":"error","text":"no such bucket"}`, "errorString", `^no such bucket$`, `END`, "", ""},
+		{"error", 512, 30 * time.Second, "", initLimit, `{"mode":"error","text":"no such bucket"}`, "errorString", `^no such bucket$`, `END`,
+			"", ""},
 		// The answer has a limit of its own; aws-lambda-go ends when it is told.
-		{"too big", 512, 30 * time.Second, "", initLimit, `{"mode":"big","n":7000000}`, "Function.ResponseSizeTooLarge", `6291456 bytes`, `END`, "", ""},
+		{"too big", 512, 30 * time.Second, "", initLimit, `{"mode":"big","n":7000000}`, "Function.ResponseSizeTooLarge", `6291456 bytes`,
+			`END`, "", ""},
 		// INIT that does not come to an end.
-		{"init too long", 512, 30 * time.Second, "never", 300 * time.Millisecond, `{}`, "Sandbox.Timedout", `Error: Init phase timed out after 0\.30 seconds$`,
+		{"init too long", 512, 30 * time.Second, "never", 300 * time.Millisecond, `{}`, "Sandbox.Timedout",
+			`Error: Init phase timed out after 0\.30 seconds$`,
 			`probe: in INIT\n`, "timeout", ""},
 		// INIT that ends too early.
 		{"init exits", 512, 30 * time.Second, "exit", initLimit, `{}`, "Runtime.ExitError", `Error: Runtime exited with error: exit status 3$`,
@@ -327,6 +360,7 @@ func TestEnds(t *testing.T) {
 			`probe: in INIT\n`, "error", "Probe.InitError"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			f := startTestInit(t, tt.init, func(c *Config) {
 				c.Functions[0].MemoryMB, c.Functions[0].Timeout = tt.memory, tt.timeout
 				c.Functions[0].Env = map[string]string{"PROBE_INIT": tt.env}
@@ -362,10 +396,12 @@ func TestEnds(t *testing.T) {
 }
 
 func TestLogTail(t *testing.T) {
+	t.Parallel()
 	f := startTest(t, nil)
 	r := f.invoke(`{"mode":"log","n":2,"text":"of the first"}`)
 	id := r.report.RequestID
-	want := "probe: in INIT\nSTART RequestId: " + id + " Version: $LATEST\nline 0 of the first\nline 1 of the first\nEND RequestId: " + id + "\n" + r.report.String() + "\n"
+	want := "probe: in INIT\nSTART RequestId: " + id + " Version: $LATEST\nline 0 of the first\nline 1 of the first\n" +
+		"END RequestId: " + id + "\n" + r.report.String() + "\n"
 	if r.tail != want {
 		t.Errorf("cold tail %q,\nwant %q", r.tail, want)
 	}
@@ -386,4 +422,60 @@ func TestLogTail(t *testing.T) {
 	if strings.Contains(r.tail, "line") {
 		t.Errorf("tail after a long one: %q", r.tail)
 	}
+}
+
+// What a function writes is bounded: it takes no disk, and is no memory of the
+// function's; its end is there, whoever wrote it and when.
+func TestLogFlood(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, init, event, end string }{
+		{"itself", "", `{"mode":"flood","n":40,"text":"the end"}`, "xxx\nthe end\nEND"},
+		{"a child", "", `{"mode":"child flood","n":40,"text":"the end"}`, "xxx\nthe end\nEND"},
+		{"in INIT", "flood first", `{"mode":"echo"}`, "xxx\nSTART"},
+		{"before it ends", "", `{"mode":"flood and exit","n":40,"text":"the end"}`, "xxx\nthe end\nRequestId"},
+		{"before it is killed", "", `{"mode":"flood for ever"}`, "xxx"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := startTest(t, func(c *Config) {
+				c.Functions[0].Env = map[string]string{"PROBE_INIT": tt.init}
+				c.Functions[0].MemoryMB = 1769
+				if strings.Contains(tt.event, "for ever") {
+					c.Functions[0].Timeout = time.Second
+				}
+			})
+			r := f.invoke(tt.event)
+			if len(r.tail) > 4096 || !strings.Contains(r.tail, tt.end) {
+				t.Errorf("tail of %d bytes, %q: want %q in it", len(r.tail), r.tail, tt.end)
+			}
+			var size int64
+			err := filepath.WalkDir(f.dir, func(_ string, d os.DirEntry, err error) error {
+				if err != nil {
+					return err
+				}
+				info, err := d.Info()
+				if err == nil && !d.IsDir() {
+					size += info.Size()
+				}
+				return err
+			})
+			if err != nil && !errors.Is(err, os.ErrNotExist) || size > 1<<20 {
+				t.Errorf("%d bytes of files, %v", size, err)
+			}
+			if tt.init == "" && r.failed == "" {
+				if next := f.invoke(`{"mode":"echo"}`); strings.Contains(next.tail, "xxx") {
+					t.Errorf("the next one has %q", next.tail)
+				}
+			}
+		})
+	}
+}
+
+func FuzzParseHWM(f *testing.F) {
+	f.Add([]byte("Name:\tprobe\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if parseHWM(data) < 0 {
+			t.Errorf("%q: negative memory", data)
+		}
+	})
 }

@@ -21,6 +21,10 @@ func (*forker) close() {}
 
 func childAttr() *syscall.SysProcAttr { return nil }
 
+func held(attr *syscall.SysProcAttr) *syscall.SysProcAttr { return attr }
+
+func letGo(int, bool) error { return errNotLinux }
+
 func killGroup(int) error { return errNotLinux }
 
 func processCPU(int) (time.Duration, error) { return 0, errNotLinux }

@@ -11,6 +11,9 @@ type Guard interface {
 	Invoked(s Setting, billedMS float64)
 	// Measured hears of every result line.
 	Measured(s Setting, r Result)
+	// End is asked in the end: Budget or PrecisionMissed where that is how it
+	// came about, else the zero value.
+	End() End
 }
 
 // Decision is a Guard's.
@@ -26,7 +29,7 @@ const (
 // Forecast is one invocation that a run will make.
 type Forecast struct {
 	Setting Setting
-	Time    time.Duration // a rough guess
+	Time    time.Duration // as [Runner.Guess] has it
 }
 
 // Forecast lists every invocation that the run will make if no guard and no
@@ -49,15 +52,8 @@ func (r *Runner) Forecast() []Forecast {
 	return all
 }
 
-// Guess is a rough forecast of one invocation's time.
+// Guess is a rough forecast of one invocation's time: what a run's progress is
+// weighed by, and its budget as long as a setting has not been measured.
 func (r *Runner) Guess(s Setting) time.Duration {
-	return step{setting: s}.guess(r.Header.Corpus.Count)
-}
-
-// decide asks the guard, if there is one.
-func (r *Runner) decide(s step) Decision {
-	if r.Guard == nil {
-		return Go
-	}
-	return r.Guard.Before(s.setting, s.start)
+	return guess(s, r.Header.Corpus.Count, r.Header.Bytes, r.Header.Network)
 }

@@ -13,12 +13,17 @@ import (
 
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
+	"fanout/functions/store"
 )
 
 // Starts of an invocation.
 const (
 	Cold = "cold" // in a process that had to be started first
 	Warm = "warm" // in a process that has read with the same client before
+
+	// Unknown is an invocation of which nothing says whether its process was
+	// new. It is no sample of either.
+	Unknown = "unknown"
 )
 
 // Plan is which settings are tried, and how often each.
@@ -162,15 +167,52 @@ func (p Plan) schedule(targets []Target) []step {
 	return all
 }
 
-// guess is a rough forecast of an invocation's time, for the progress bar
-// only: 22 ms mean first byte, 0.3 ms of CPU an object (aws-sdk-go-v2 on 2024
-// server cores), the CPU share of the memory size.
-func (s step) guess(objects int) time.Duration {
-	workers := float64(s.setting.Concurrency)
-	if s.setting.Concurrency == Auto {
+// clientCPU is the CPU time that a client takes an object, in ms, at the memory
+// sizes in MB that it was measured at: the table in docs/performance.md, under
+// "The clients", of objects of 25 KB on two cores.
+var clientCPU = map[string][]struct {
+	fromMB int
+	ms     float64
+}{
+	store.Lean:  {{0, 0.0539}, {512, 0.0817}, {1769, 0.0828}},
+	store.Tuned: {{0, 0.2324}, {512, 0.2460}, {1769, 0.2806}},
+	store.Stock: {{0, 0.6452}, {512, 0.4446}, {1769, 0.3299}},
+}
+
+// networks are the first byte's mean and 99th percentile, in ms, by what the
+// embedded S3 models (docs/architecture.md, "What the sandbox models"). AWS is
+// taken for s3-standard.
+var networks = map[string]struct{ mean, slowest float64 }{
+	"s3-express": {5.6, 15}, "none": {0, 0}, "": {25.4, 100},
+}
+
+// measuredVCPU is the most that the clients' figures hold for.
+const measuredVCPU = 2
+
+// guess is a forecast of an invocation's time: the longest of waiting for first
+// bytes, CPU time at the memory size's share, and the bodies at Lambda's
+// bandwidth. A client that nobody measured is taken for the slowest that was.
+func guess(s Setting, objects int, bytes int64, network string) time.Duration {
+	workers := float64(s.Concurrency)
+	if s.Concurrency == Auto {
 		workers = 64
 	}
-	latency := float64(objects) / workers * 22
-	cpu := float64(objects) * 0.3 / min(float64(s.setting.Target.MemoryMB)/lambda.VCPUMemoryMB, 2)
-	return time.Duration((50 + max(latency, cpu)) * float64(time.Millisecond))
+	wait, ok := networks[network]
+	if !ok {
+		wait = networks[""]
+	}
+	var ms float64
+	figures, ok := clientCPU[s.Client]
+	if !ok {
+		figures = clientCPU[store.Stock]
+	}
+	for _, f := range figures {
+		if s.Target.MemoryMB >= f.fromMB {
+			ms = f.ms
+		}
+	}
+	latency := float64(objects)/workers*wait.mean + wait.slowest
+	cpu := float64(objects) * ms / min(lambda.VCPU(max(s.Target.MemoryMB, lambda.MinMemoryMB)), measuredVCPU)
+	bodies := float64(bytes) / lambda.BandwidthBytesPerS * 1000
+	return time.Duration(max(latency, cpu, bodies) * float64(time.Millisecond))
 }

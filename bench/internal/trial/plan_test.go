@@ -1,9 +1,14 @@
 package trial
 
 import (
+	"bytes"
+	"context"
 	"reflect"
 	"strings"
 	"testing"
+
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/smithy-go"
 )
 
 func basePlan() Plan {
@@ -173,13 +178,26 @@ func (s *stopping) Before(_ Setting, start string) Decision {
 }
 func (*stopping) Invoked(Setting, float64) {}
 func (*stopping) Measured(Setting, Result) {}
+func (*stopping) End() End                 { return End{Reason: Budget, Text: "third"} }
 
-// A guard that skips and stops leaves a header, no line, and no error.
+// A guard that skips and stops leaves a header, no line but the closing one
+// that says so, and no error.
 func TestGuardEndsRun(t *testing.T) {
-	var out strings.Builder
+	var out bytes.Buffer
 	g := &stopping{}
-	r := Runner{Header: Header{Plan: basePlan()}, Targets: targets(), Out: &out, Guard: g}
-	if err := r.Run(t.Context()); err != nil || g.asked != 3 || strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("%v, asked %d times:\n%s", err, g.asked, out.String())
+	r := Runner{Lambda: silent{}, Header: Header{Plan: basePlan()}, Targets: targets(), Out: &out, Guard: g}
+	if err := r.Run(t.Context()); err != nil || g.asked != 3 {
+		t.Errorf("%v, asked %d times", err, g.asked)
 	}
+	f, err := Read(&out)
+	if err != nil || len(f.Results) != 0 || f.End.Reason != Budget || f.End.Text != "third" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// silent is a Lambda that refuses every call.
+type silent struct{ Lambda }
+
+func (silent) Invoke(context.Context, *awslambda.InvokeInput, ...func(*awslambda.Options)) (*awslambda.InvokeOutput, error) {
+	return nil, &smithy.GenericAPIError{Code: "AccessDeniedException"}
 }

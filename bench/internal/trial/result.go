@@ -1,17 +1,12 @@
 package trial
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
+	"cmp"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"strings"
 	"time"
+	"unicode/utf8"
 
-	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
 )
@@ -22,30 +17,6 @@ const (
 	Sandbox  = "sandbox"  // this machine: its times are never AWS times
 	Endpoint = "endpoint" // something else that speaks the Lambda API: not AWS times either
 )
-
-// FileName is what a result file is called inside its folder.
-const FileName = "results.jsonl"
-
-// schema is the version of the file format; Read refuses a newer one.
-const schema = 1
-
-// Header is the first line of a result file.
-type Header struct {
-	Schema  int           `json:"fanout_results"` // version of this format
-	Version string        `json:"version"`        // of the command
-	Run     string        `json:"run"`
-	Backend string        `json:"backend"`
-	Host    string        `json:"host"`              // kind of machine: processor, cores, kernel
-	Region  string        `json:"region,omitempty"`  // aws
-	Network string        `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
-	Limits  lambda.Limits `json:"limits,omitzero"`   // sandbox: how CPU and memory were limited, or why not
-	Plan    Plan          `json:"plan"`
-	Corpus  corpus.Spec   `json:"corpus"`
-	Bytes   int64         `json:"corpus_bytes"`
-	Class   string        `json:"storage_class,omitempty"` // of the objects, as in fanout prices; empty: as Network says, else standard
-	Prices  string        `json:"prices,omitempty"`        // date of the table of prices that the run knew
-	At      time.Time     `json:"at"`
-}
 
 // Result is one invocation. Units are in the names: milliseconds with a
 // fraction, MB of 2^20 bytes.
@@ -59,16 +30,18 @@ type Result struct {
 	Arch        string        `json:"arch"`
 	Client      string        `json:"client"`      // empty: the contender's own
 	Concurrency int           `json:"concurrency"` // asked for; 0: the function's own choice
-	Start       string        `json:"start"`       // Cold or Warm
+	Start       string        `json:"start"`       // Cold, Warm or Unknown
 	Seq         int           `json:"seq"`
 	OK          bool          `json:"ok"`
 	ErrorType   string        `json:"error_type,omitempty"`
 	Error       string        `json:"error,omitempty"`
+	Log         string        `json:"log,omitempty"`     // of a failed one: the end of what the function logged
 	InitMS      float64       `json:"init_ms,omitempty"` // cold ones only
 	DurationMS  float64       `json:"duration_ms"`       // from REPORT
 	BilledMS    float64       `json:"billed_ms"`
 	MaxMemoryMB int           `json:"max_memory_mb"`
-	RoundtripMS float64       `json:"roundtrip_ms"`             // Invoke, as its caller saw it
+	RoundtripMS float64       `json:"roundtrip_ms"`             // the last Invoke, as its caller saw it
+	APIRetries  int           `json:"api_retries,omitempty"`    // Invoke calls before it that Lambda throttled, or that failed in passing
 	ProcessMS   *float64      `json:"process_cpu_ms,omitempty"` // sandbox: CPU of the whole process during the invocation
 	Limits      lambda.Limits `json:"limits,omitzero"`          // sandbox: how this process was limited
 	Note        string        `json:"note,omitempty"`           // what is unusual about the figures
@@ -76,15 +49,17 @@ type Result struct {
 	At          time.Time     `json:"at"` // when it was sent
 }
 
-// WrongAnswer is the error type of an invocation that ended well with an
-// answer that is not true.
-const WrongAnswer = "WrongAnswer"
+// Error types that are neither the function's nor Lambda's.
+const (
+	WrongAnswer  = "WrongAnswer"  // the invocation ended well, with an answer that is not true
+	InvokeFailed = "InvokeFailed" // no answer came from the Lambda API
+)
 
 // OutOfMemory says whether the process was killed for memory: a killed
 // process is all that Lambda shows of it.
 func (r Result) OutOfMemory() bool {
 	return r.ErrorType == lambda.OutOfMemory ||
-		r.ErrorType == lambda.ExitError && bytes.Contains([]byte(r.Error), []byte("signal: killed"))
+		r.ErrorType == lambda.ExitError && strings.Contains(r.Error, "signal: killed")
 }
 
 // TimedOut says whether the function ran into its time limit, or stopped just
@@ -93,74 +68,99 @@ func (r Result) TimedOut() bool {
 	return r.ErrorType == lambda.TimedOut || r.ErrorType == fetch.DeadlineNear
 }
 
-// File is a result file's content.
-type File struct {
-	Header  Header
-	Results []Result
+// Bounds of what a line holds, so that whatever a contender answers its line
+// can be read again.
+const (
+	maxTextBytes = 4 << 10 // an error, a log's end, a note
+	maxNameBytes = 256     // an error's type, a client's name
+	maxFigure    = 1e15    // milliseconds are 31,000 years
+)
+
+// cut bounds a text, and says where it did. What is not UTF-8 is replaced.
+func cut(text string, limit int) string {
+	const mark = " … (cut)"
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= limit {
+		return text
+	}
+	keep := limit - len(mark)
+	for !utf8.RuneStart(text[keep]) {
+		keep--
+	}
+	return text[:keep] + mark
 }
 
-// ReadPath reads a result file, or the one inside a folder.
-func ReadPath(path string) (File, error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, FileName)
+// cutFront bounds a log, of which the end matters.
+func cutFront(text string, limit int) string {
+	const mark = "(cut) … "
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= limit {
+		return text
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return File{}, fmt.Errorf("read results: %w", err)
+	from := len(text) - limit + len(mark)
+	for !utf8.RuneStart(text[from]) {
+		from++
 	}
-	defer f.Close() //nolint:errcheck // only read from
-	file, err := Read(f)
-	if err != nil {
-		return File{}, fmt.Errorf("read results from %s: %w", path, err)
-	}
-	return file, nil
+	return mark + text[from:]
 }
 
-// maxLine bounds one line of a result file.
-const maxLine = 1 << 20
+// bound cuts a line's texts to what a line may hold.
+func (r *Result) bound() {
+	r.ErrorType, r.Client = cut(r.ErrorType, maxNameBytes), cut(r.Client, maxNameBytes)
+	r.Error, r.Note, r.Log = cut(r.Error, maxTextBytes), cut(r.Note, maxTextBytes), cutFront(r.Log, maxTextBytes)
+}
 
-// Read reads a result file. A last line without its end, as an interrupted
-// run can leave it, is passed over; any other line that is not a result is an
-// error with its number.
-func Read(r io.Reader) (File, error) {
-	var f File
-	lines := bufio.NewReaderSize(r, 64<<10)
-	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
-		switch {
-		case errors.Is(err, io.EOF):
-			if n == 1 {
-				return f, errors.New("line 1: no header")
-			}
-			return f, nil // an unfinished line is no line
-		case err != nil:
-			return f, fmt.Errorf("line %d: %w", n, err)
-		case len(line) > maxLine:
-			return f, fmt.Errorf("line %d: longer than %d bytes", n, maxLine)
-		case n == 1:
-			if err := json.Unmarshal(line, &f.Header); err != nil {
-				return f, fmt.Errorf("line 1: not a header: %w", err)
-			}
-			if f.Header.Schema < 1 || f.Header.Schema > schema {
-				return f, fmt.Errorf("line 1: format %d: this version reads 1 to %d", f.Header.Schema, schema)
-			}
-		default:
-			var res Result
-			if err := json.Unmarshal(line, &res); err != nil {
-				return f, fmt.Errorf("line %d: not a result: %w", n, err)
-			}
-			f.Results = append(f.Results, res)
+// Validate says what figure of a line can be none of an invocation's, by the
+// line's own name for it.
+func (r Result) Validate() error {
+	switch r.Start {
+	case Cold, Warm, Unknown:
+	default:
+		return fmt.Errorf("start %q: must be %s, %s or %s", cut(r.Start, maxNameBytes), Cold, Warm, Unknown)
+	}
+	if err := lambda.CheckMemory(r.MemoryMB); err != nil {
+		return fmt.Errorf("memory_mb: %w", err)
+	}
+	var cpu float64
+	if r.ProcessMS != nil {
+		cpu = *r.ProcessMS
+	}
+	err := cmp.Or(
+		checkFigure("concurrency", float64(r.Concurrency)), checkFigure("seq", float64(r.Seq)),
+		checkFigure("init_ms", r.InitMS), checkFigure("duration_ms", r.DurationMS), checkFigure("billed_ms", r.BilledMS),
+		checkFigure("max_memory_mb", float64(r.MaxMemoryMB)), checkFigure("roundtrip_ms", r.RoundtripMS),
+		checkFigure("process_cpu_ms", cpu), checkFigure("api_retries", float64(r.APIRetries)),
+	)
+	if err == nil && r.Stats != nil {
+		err = checkStats(*r.Stats)
+	}
+	return err
+}
+
+// checkFigure refuses a negative figure, and one that nothing takes.
+func checkFigure(name string, v float64) error {
+	if !(v >= 0 && v <= maxFigure) {
+		return fmt.Errorf("%s %g: must be 0 or more, and no more than %g", name, v, float64(maxFigure))
+	}
+	return nil
+}
+
+// checkStats refuses what no contender can have counted.
+func checkStats(s fetch.Stats) error {
+	err := cmp.Or(
+		checkFigure("stats.objects", float64(s.Objects)), checkFigure("stats.bytes", float64(s.Bytes)),
+		checkFigure("stats.errors", float64(s.Errors)), checkFigure("stats.retries", float64(s.Retries)),
+		checkFigure("stats.connections", float64(s.Connections)), checkFigure("stats.list_ms", s.ListMS),
+		checkFigure("stats.cpu_ms", s.CPUMS), checkFigure("stats.max_rss_mb", s.MaxRSSMB),
+		checkFigure("stats.concurrency", float64(s.Concurrency)),
+	)
+	for _, v := range []*float64{s.TTFBP50MS, s.TTFBP99MS} {
+		if v != nil {
+			err = cmp.Or(err, checkFigure("stats.ttfb", *v))
 		}
 	}
-}
-
-// writeLine appends one JSON line in one write, so that whatever ends the
-// process leaves whole lines.
-func writeLine(w io.Writer, v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return err
+	if len(s.Client) > maxNameBytes || len(s.Digest) > maxNameBytes {
+		err = cmp.Or(err, fmt.Errorf("stats.client and stats.digest: must be %d bytes at most", maxNameBytes))
 	}
-	_, err = w.Write(append(line, '\n'))
 	return err
 }

@@ -1,60 +1,15 @@
 package trial
 
 import (
-	"bytes"
+	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
-	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 )
-
-func exampleFile(t testing.TB) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	lines := []any{
-		Header{Schema: schema, Run: "r", Backend: Sandbox, Plan: basePlan(), Corpus: corpus.Default(), At: time.Unix(0, 0).UTC()},
-		Result{Run: "r", Backend: Sandbox, MemoryMB: 128, Start: Warm, OK: true, DurationMS: 1.5, Stats: &fetch.Stats{Objects: 3}},
-		Result{Run: "r", Backend: Sandbox, MemoryMB: 128, Start: Cold, ErrorType: "Runtime.ExitError", Error: "… signal: killed"},
-	}
-	for _, l := range lines {
-		if err := writeLine(&b, l); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return b.Bytes()
-}
-
-func TestRead(t *testing.T) {
-	whole := string(exampleFile(t))
-	for _, tc := range []struct {
-		name    string
-		text    string
-		results int
-		message string
-	}{
-		{"whole", whole, 2, ""},
-		{"interrupted within a line", whole[:len(whole)-10], 1, ""},
-		{"nothing measured yet", whole[:strings.Index(whole, "\n")+1], 0, ""},
-		{"empty", "", 0, "line 1: no header"},
-		{"no header", `{"run":"r"}` + "\n", 0, "line 1: format 0"},
-		{"from a newer version", `{"fanout_results":99}` + "\n", 0, "format 99"},
-		{"not JSON", "hello\n", 0, "line 1: not a header"},
-		{"a broken line in the middle", strings.Replace(whole, `{"run":"r","backend"`, `{"run":`, 2), 0, "line 2: not a result"},
-	} {
-		f, err := Read(strings.NewReader(tc.text))
-		if tc.message != "" {
-			if err == nil || !strings.Contains(err.Error(), tc.message) {
-				t.Errorf("%s: error %v, want %q", tc.name, err, tc.message)
-			}
-			continue
-		}
-		if err != nil || len(f.Results) != tc.results {
-			t.Errorf("%s: %d results, %v; want %d", tc.name, len(f.Results), err, tc.results)
-		}
-	}
-}
 
 func TestResultKinds(t *testing.T) {
 	for _, tc := range []struct {
@@ -75,29 +30,69 @@ func TestResultKinds(t *testing.T) {
 	}
 }
 
-// Whatever is in a file: no panic, and what was read can be written and read
-// again.
-func FuzzRead(f *testing.F) {
-	f.Add(exampleFile(f))
-	f.Add([]byte("{\"fanout_results\":1}\n{}\n"))
-	f.Add([]byte("\n\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		file, err := Read(bytes.NewReader(text))
-		if err != nil {
-			return
-		}
-		var b bytes.Buffer
-		if err := writeLine(&b, file.Header); err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range file.Results {
-			if err := writeLine(&b, r); err != nil {
-				t.Fatal(err)
+// What a contender answers is bounded before it is written, so that its line
+// can be read again.
+func TestLineIsReadable(t *testing.T) {
+	huge := strings.Repeat("é\x1b[2J", 1<<20)
+	for _, tc := range []struct {
+		name string
+		line Result
+	}{
+		{"2 MB of error text", Result{Error: huge}},
+		{"2 MB of error type", Result{ErrorType: huge}},
+		{"a long log", Result{Log: huge}},
+		{"a long note", Result{Note: huge}},
+		{"a client's name", Result{Client: huge}},
+		{"not UTF-8", Result{Error: strings.Repeat("\xffa", 1<<20), Log: strings.Repeat("\x80b", 1<<20)}},
+	} {
+		line := tc.line
+		line.bound()
+		for _, text := range []string{line.Error, line.ErrorType, line.Log, line.Note, line.Client} {
+			if len(text) > maxTextBytes || !utf8.ValidString(text) {
+				t.Errorf("%s: %d bytes, UTF-8 %v", tc.name, len(text), utf8.ValidString(text))
+			}
+			if text != "" && !strings.Contains(text, "(cut)") {
+				t.Errorf("%s: no mark where it was cut", tc.name)
 			}
 		}
-		again, err := Read(&b)
-		if err != nil || len(again.Results) != len(file.Results) {
-			t.Fatalf("read again: %d of %d results, %v", len(again.Results), len(file.Results), err)
+		text, err := json.Marshal(line)
+		if err != nil || len(text) > maxLine {
+			t.Errorf("%s: %d bytes, %v", tc.name, len(text), err)
 		}
-	})
+	}
+	short := Result{Error: "as it is", Log: "panic: x"}
+	if short.bound(); short.Error != "as it is" || short.Log != "panic: x" {
+		t.Errorf("%+v", short)
+	}
+}
+
+func TestResultValidate(t *testing.T) {
+	negative := -0.5
+	for _, tc := range []struct {
+		name    string
+		change  func(*Result)
+		message string
+	}{
+		{"as it is", func(*Result) {}, ""},
+		{"unknown start", func(r *Result) { r.Start = Unknown }, ""},
+		{"no start", func(r *Result) { r.Start = "" }, "start"},
+		{"another word", func(r *Result) { r.Start = "lukewarm" }, `start "lukewarm": must be cold, warm or unknown`},
+		{"no memory", func(r *Result) { r.MemoryMB = 0 }, "memory_mb: memory 0"},
+		{"a negative time", func(r *Result) { r.DurationMS = -1 }, "duration_ms -1: must be 0 or more"},
+		{"a negative INIT", func(r *Result) { r.InitMS = -1 }, "init_ms"},
+		{"NaN", func(r *Result) { r.BilledMS = math.NaN() }, "billed_ms"},
+		{"infinite", func(r *Result) { r.RoundtripMS = math.Inf(1) }, "roundtrip_ms"},
+		{"a negative CPU time", func(r *Result) { r.ProcessMS = &negative }, "process_cpu_ms"},
+		{"negative concurrency", func(r *Result) { r.Concurrency = -1 }, "concurrency"},
+		{"negative stats", func(r *Result) { r.Stats = &fetch.Stats{Objects: -1} }, "stats.objects"},
+		{"a negative first byte", func(r *Result) { r.Stats = &fetch.Stats{TTFBP50MS: &negative} }, "stats.ttfb"},
+		{"a digest like a book", func(r *Result) { r.Stats = &fetch.Stats{Digest: strings.Repeat("f", 1000)} }, "stats.client and stats.digest"},
+	} {
+		r := Result{MemoryMB: 128, Start: Warm, OK: true, DurationMS: 1.5, At: time.Unix(1, 0)}
+		tc.change(&r)
+		err := r.Validate()
+		if (err == nil) != (tc.message == "") || err != nil && !strings.Contains(err.Error(), tc.message) {
+			t.Errorf("%s: %v, want %q", tc.name, err, tc.message)
+		}
+	}
 }

@@ -2,21 +2,16 @@ package trial
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
-
+	"fanout/bench/internal/deployed"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
@@ -46,29 +41,40 @@ func Expect(spec corpus.Spec, count bool) Expected {
 // Step tells where a run is. It is sent before each invocation, with Last nil,
 // and after it.
 type Step struct {
-	Done, Total   int           // invocations
-	Past, Planned time.Duration // the same, weighed by a forecast of each one's time
-	Setting       Setting
-	Start         string
-	Weight        time.Duration // this invocation's own share of Planned
-	Last          *Result
+	Done, Total int           // invocations that give a result line; warm-ups are not counted
+	Left        time.Duration // forecast from what was measured so far, warm-ups included; 0: unknown, or none
+	Setting     Setting
+	Start       string
+	Last        *Result
 }
 
-// Runner measures a plan. All fields but Progress and Guard are required; a
-// zero Expected stands for objects that nobody knows: then all answers must agree with the
-// first.
-type Runner struct {
-	Lambda   *awslambda.Client
-	Header   Header // with plan, corpus and backend
-	Targets  []Target
-	Bucket   string
-	Expected Expected
-	Out      io.Writer // takes the header and the result lines, one Write each
-	Progress func(Step)
-	Guard    Guard // may be nil: every step is measured
+// Lambda is what a [Runner] calls of the Lambda API; *lambda.Client of the SDK
+// is one.
+type Lambda interface {
+	Invoker
+	deployed.Configurer
+}
 
-	control *control
-	warmed  map[string]map[string]int // by function, then client: the most workers used since its last cold start
+// Runner measures a plan.
+type Runner struct {
+	Lambda  Lambda
+	Header  Header // with plan, corpus and backend
+	Targets []Target
+	Bucket  string
+	Out     io.Writer // takes the header and the result lines, one Write each
+
+	// Expected may be zero: nobody knows the objects, and all answers must agree
+	// with the first.
+	Expected Expected
+	Progress func(Step) // may be nil
+	Guard    Guard      // may be nil: every step is measured
+
+	control  *deployed.Control
+	pause    func(context.Context, time.Duration) error // nil: wait
+	warmed   map[string]map[string]int                  // by function, then client: the most workers used since its last cold start
+	failing  map[string]int                             // by function: invocations in a row that the API failed
+	notCold  map[string]bool                            // functions whose cold starts cannot be forced
+	warnings []string                                   // for the closing line
 }
 
 // restoreWithin bounds what Run does after its end, and after Ctrl-C.
@@ -77,99 +83,179 @@ const restoreWithin = 30 * time.Second
 // ErrWrongAnswer ends a run in which at least one answer was not true.
 var ErrWrongAnswer = errors.New("wrong answer")
 
-// Probe asks each contender's largest function once, with the published event,
-// and writes into its targets what the answer tells: Published where there are
-// no stats, and in Clients the contender's own client where that is none of
-// this repository's, which then is the only one to ask it for. An error of the
-// function itself leaves its contender unmarked: the run will show it.
-func (r *Runner) Probe(ctx context.Context) error {
-	largest := map[string]Target{}
-	for _, t := range r.Targets {
-		if t.MemoryMB > largest[t.Contender].MemoryMB {
-			largest[t.Contender] = t
+// ErrNothingRead ends a run before it begins: there is no object to measure.
+var ErrNothingRead = errors.New("no object read")
+
+// errInterrupted is that ctx ended.
+var errInterrupted = errors.New("interrupted")
+
+// prepare makes what a runner remembers.
+func (r *Runner) prepare() {
+	if r.control == nil {
+		var pace float64
+		if r.Header.Backend == AWS {
+			pace = deployed.CallsPerSecond
 		}
+		r.control, r.warmed = deployed.NewControl(r.Lambda, pace), map[string]map[string]int{}
+		r.failing, r.notCold = map[string]int{}, map[string]bool{}
 	}
-	for contender, t := range largest {
-		got, err := r.invoke(ctx, Setting{Target: Target{Function: t.Function, Published: true}})
-		if err != nil {
-			return err
-		}
-		if got.failure != nil && got.failure.Type != WrongAnswer {
-			continue
-		}
-		stats := got.response.Stats
-		for i := range r.Targets {
-			switch t := &r.Targets[i]; {
-			case t.Contender != contender:
-			case stats == nil:
-				t.Published = true
-			case !store.Known(stats.Client):
-				t.Clients = []string{stats.Client}
+	if r.pause == nil {
+		r.pause = wait
+	}
+}
+
+// warn notes something for the closing line.
+func (r *Runner) warn(format string, args ...any) {
+	text := cut(fmt.Sprintf(format, args...), maxTextBytes)
+	if !slices.Contains(r.warnings, text) && len(r.warnings) < maxWarnings {
+		r.warnings = append(r.warnings, text)
+	}
+}
+
+// maxWarnings bounds a closing line.
+const maxWarnings = 100
+
+// Probe asks each contender's largest function that can be reached, once, with
+// the published event, and writes into its targets what the answer tells:
+// Published where there are no stats, and in Clients the contender's own client
+// where that is none of this repository's, which then is the only one to ask it
+// for. An error of the function itself leaves its contender unmarked: the run
+// will show it. A function that read nothing is [ErrNothingRead].
+func (r *Runner) Probe(ctx context.Context) error {
+	r.prepare()
+	contenders := map[string][]Target{}
+	for _, t := range r.Targets {
+		contenders[t.Contender] = append(contenders[t.Contender], t)
+	}
+	for _, contender := range slices.Sorted(maps.Keys(contenders)) {
+		targets := contenders[contender]
+		slices.SortStableFunc(targets, func(a, b Target) int { return b.MemoryMB - a.MemoryMB })
+		for _, t := range targets {
+			got, answer, err := r.invoke(ctx, Setting{Target: Target{Function: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch, Published: true}})
+			if err != nil {
+				return err
 			}
+			if got.FromAPI {
+				continue // another of its functions may be well
+			}
+			if got.Failure == nil && r.readNothing(answer) {
+				return fmt.Errorf("%w: bucket %s, prefix %q", ErrNothingRead, r.Bucket, r.Header.Corpus.Prefix)
+			}
+			if got.Failure == nil || got.Failure.Type == WrongAnswer {
+				r.mark(contender, answer.Stats)
+			}
+			break
 		}
 	}
 	return nil
 }
 
-// Run measures every step of the plan and writes a line for each. A setting
-// that fails is a line, too; the errors returned are those that end a run:
-// the API cannot be reached, the file cannot be written, ctx ended, or, at the
-// very end, [ErrWrongAnswer].
+// readNothing says whether a right answer tells that there was no object to
+// read: by its stats, or, without them, by its count.
+func (r *Runner) readNothing(a Answer) bool {
+	if a.Stats != nil {
+		return a.Stats.Objects == 0
+	}
+	return r.Header.Plan.Count && a.Result != nil && *a.Result == "0"
+}
+
+// mark notes in a contender's targets what its answer tells.
+func (r *Runner) mark(contender string, stats *fetch.Stats) {
+	for i := range r.Targets {
+		switch t := &r.Targets[i]; {
+		case t.Contender != contender:
+		case stats == nil:
+			t.Published = true
+		case !store.Known(stats.Client):
+			t.Clients = []string{stats.Client}
+		}
+	}
+}
+
+// Run measures every step of the plan and writes a line for each, between the
+// header and a closing line that says why the run ended. A setting that fails is
+// a line, too, and so is an invocation that the API fails: a function for which
+// it does so again and again is left out from then on. The errors returned are
+// those that end a run: no valid credentials, the file cannot be written, ctx
+// ended, or, at the very end, [ErrWrongAnswer].
 // Configurations that were changed for cold starts are changed back, whatever
 // the end.
-func (r *Runner) Run(ctx context.Context) (err error) {
+func (r *Runner) Run(ctx context.Context) error {
+	r.prepare()
 	r.Header.Schema = schema
 	if err := writeLine(r.Out, r.Header); err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
-	steps := r.Header.Plan.schedule(r.Targets)
-	progress := Step{Total: len(steps)}
-	for _, s := range steps {
-		progress.Planned += s.guess(r.Expected.Objects)
+	err := r.steps(ctx)
+	if ctx.Err() != nil {
+		err = errInterrupted
 	}
 	// Also after Ctrl-C, which is then not to be waited for long.
-	defer func() {
-		if undoErr := r.Restore(ctx); undoErr != nil {
-			err = errors.Join(err, undoErr)
-		}
-	}()
+	undoErr := r.Restore(ctx)
+	if undoErr != nil {
+		r.warn("%v", undoErr)
+	}
+	if endErr := writeLine(r.Out, r.end(err)); endErr != nil {
+		err = errors.Join(err, fmt.Errorf("write results: %w", endErr))
+	}
+	if err != nil && undoErr != nil {
+		return fmt.Errorf("%w; %w", err, undoErr)
+	}
+	return errors.Join(err, undoErr)
+}
+
+// steps makes the plan's steps, up to the first error that ends the run.
+func (r *Runner) steps(ctx context.Context) error {
+	if err := r.Probe(ctx); err != nil {
+		return err
+	}
+	steps := r.Header.Plan.schedule(r.Targets)
+	pace := newPace(steps, r.Guess)
+	progress := Step{Total: len(steps)}
 	var wrong []string
 	for _, s := range steps {
+		progress.Last = nil
 		switch r.decide(s) {
 		case Stop:
 			return wrongAnswers(wrong, progress.Done)
 		case Skip:
 			progress.Done++
-			progress.Past += s.guess(r.Expected.Objects)
+			pace.skipped()
 			continue
 		}
-		progress.Setting, progress.Start, progress.Last = s.setting, s.start, nil
-		progress.Weight = s.guess(r.Expected.Objects)
+		progress.Setting, progress.Start, progress.Left = s.setting, s.start, pace.left()
 		r.report(progress)
+		began := time.Now()
 		results, err := r.Measure(ctx, s.setting, s.start, s.seq)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		if err != nil {
 			return err
 		}
 		for i := range results {
-			if err := writeLine(r.Out, results[i]); err != nil {
-				return fmt.Errorf("write results: %w", err)
+			if err := r.record(s, results[i]); err != nil {
+				return err
 			}
 			if results[i].ErrorType == WrongAnswer {
 				wrong = append(wrong, results[i].Function+": "+results[i].Error)
 			}
-			if r.Guard != nil {
-				r.Guard.Measured(s.setting, results[i])
-			}
 			progress.Last = &results[i]
 		}
 		progress.Done++
-		progress.Past += progress.Weight
+		pace.measured(time.Since(began))
+		progress.Left = pace.left()
 		r.report(progress)
 	}
 	return wrongAnswers(wrong, len(steps))
+}
+
+// record writes a line, and tells the guard of it.
+func (r *Runner) record(s step, line Result) error {
+	if err := writeLine(r.Out, line); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	if r.Guard != nil {
+		r.Guard.Measured(s.setting, line)
+	}
+	return nil
 }
 
 func wrongAnswers(wrong []string, of int) error {
@@ -177,6 +263,27 @@ func wrongAnswers(wrong []string, of int) error {
 		return fmt.Errorf("%w in %d of %d invocations; first %s", ErrWrongAnswer, len(wrong), of, wrong[0])
 	}
 	return nil
+}
+
+// end is the closing line of a run that ended with err.
+func (r *Runner) end(err error) End {
+	e := End{Reason: Complete}
+	if r.Guard != nil {
+		if bounds := r.Guard.End(); bounds.Reason != "" {
+			e = bounds
+		}
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrWrongAnswer):
+		e.Reason, e.Text = WrongAnswers, err.Error()
+	case errors.Is(err, errInterrupted):
+		e = End{Reason: Interrupted}
+	default:
+		e = End{Reason: Failed, Text: err.Error()}
+	}
+	e.Text, e.Warnings, e.At = cut(e.Text, maxTextBytes), r.warnings, time.Now().UTC()
+	return e
 }
 
 // Restore changes the configurations back that were changed for cold starts,
@@ -187,7 +294,7 @@ func (r *Runner) Restore(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreWithin)
 	defer cancel()
-	return r.control.restore(ctx)
+	return r.control.Restore(ctx)
 }
 
 func (r *Runner) report(s Step) {
@@ -196,50 +303,84 @@ func (r *Runner) report(s Step) {
 	}
 }
 
+// giveUpAfter is how many invocations of a function in a row the API may fail.
+// Each was tried as often as makes sense.
+const giveUpAfter = 3
+
+// decide says whether a step can and should be measured.
+func (r *Runner) decide(s step) Decision {
+	function := s.setting.Target.Function
+	if r.failing[function] >= giveUpAfter || s.start == Cold && r.notCold[function] {
+		return Skip
+	}
+	if r.Guard == nil {
+		return Go
+	}
+	return r.Guard.Before(s.setting, s.start)
+}
+
 // coldTries is how often a warm invocation is tried when it meets a cold
 // process, which AWS is free to give it.
 const coldTries = 3
 
 // Measure makes one invocation of the wanted start and gives its line, numbered
 // seq; a warm one that met a cold process is a line of its own, called what it
-// was. Whoever calls it directly must call Restore in the end.
+// was. There is no line where a cold start could not be forced: the closing line
+// says why. Whoever calls it directly must call Restore in the end.
 func (r *Runner) Measure(ctx context.Context, setting Setting, start string, seq int) ([]Result, error) {
+	r.prepare()
 	s := step{setting, start, seq}
-	if r.control == nil {
-		r.control, r.warmed = newControl(r.Lambda), map[string]map[string]int{}
-	}
+	function := setting.Target.Function
 	if s.start == Cold {
-		if err := r.control.forceCold(ctx, s.setting.Target.Function); err != nil {
+		if ok, err := r.forceCold(ctx, function); !ok || err != nil {
 			return nil, err
 		}
-		delete(r.warmed, s.setting.Target.Function)
 	} else if warmup, needed := r.warmup(s.setting); needed {
-		got, err := r.invoke(ctx, warmup)
+		got, answer, err := r.invoke(ctx, warmup)
 		if err != nil {
 			return nil, err
 		}
-		if got.failure != nil { // what cannot be warmed up cannot be measured
-			return []Result{r.line(s, got)}, nil
+		if got.Failure != nil { // what cannot be warmed up cannot be measured
+			return []Result{r.line(s, got, answer)}, nil
 		}
 		r.noteWarm(warmup)
 	}
 	var lines []Result
 	for range coldTries {
-		got, err := r.invoke(ctx, s.setting)
+		got, answer, err := r.invoke(ctx, s.setting)
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, r.line(s, got))
-		if got.failure != nil {
-			delete(r.warmed, s.setting.Target.Function) // the process may be gone
+		line := r.line(s, got, answer)
+		lines = append(lines, line)
+		if got.Failure != nil {
+			delete(r.warmed, function) // the process may be gone
 			break
 		}
 		r.noteWarm(s.setting)
-		if s.start == Cold || !got.report.Cold() {
+		if s.start == Cold || line.Start != Cold {
 			break
 		}
 	}
 	return lines, nil
+}
+
+// forceCold makes the function's next start a cold one. Where that cannot be,
+// the function loses its cold starts only.
+func (r *Runner) forceCold(ctx context.Context, function string) (ok bool, err error) {
+	err = r.control.ForceCold(ctx, function)
+	delete(r.warmed, function)
+	switch {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case faultOf(err) == refused:
+		return false, fmt.Errorf("%w: %w", ErrCredentials, err)
+	}
+	r.notCold[function] = true
+	r.warn("no cold starts of %s (--cold 0 does without): %v", function, err)
+	return false, nil
 }
 
 // warmup gives the invocation that must come before a warm one: with as many
@@ -265,25 +406,8 @@ func (r *Runner) noteWarm(s Setting) {
 	clients[s.Client] = max(clients[s.Client], s.Concurrency, 1)
 }
 
-// invocation is what came back.
-type invocation struct {
-	at        time.Time
-	roundtrip time.Duration
-	report    lambda.Report
-	cpuMS     *float64
-	limits    lambda.Limits
-	note      string
-	response  response
-	failure   *fetch.Error // the function's, not the API's
-}
-
-// response is what any contender answers; ours adds stats.
-type response struct {
-	Result string       `json:"result"`
-	Stats  *fetch.Stats `json:"stats"`
-}
-
-func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
+// invoke invokes a setting's function with its event, and checks the answer.
+func (r *Runner) invoke(ctx context.Context, s Setting) (Invocation, Answer, error) {
 	event := fetch.Event{Bucket: r.Bucket, Folder: r.Header.Corpus.Prefix, Client: s.Client}
 	if !r.Header.Plan.Count {
 		event.Find = &r.Header.Corpus.Needle
@@ -293,78 +417,55 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (invocation, error) {
 	}
 	payload, err := json.Marshal(event)
 	if err != nil {
-		return invocation{}, err
+		return Invocation{}, Answer{}, err
 	}
-	got := invocation{at: time.Now()}
-	out, err := r.Lambda.Invoke(ctx, &awslambda.InvokeInput{
-		FunctionName: &s.Target.Function, Payload: payload, LogType: types.LogTypeTail,
-	}, onlyThrottled)
-	got.roundtrip = time.Since(got.at)
+	got, err := invoke(ctx, r.Lambda, s.Target.Function, payload, r.pause)
 	if err != nil {
-		return got, fmt.Errorf("invoke %s: %w", s.Target.Function, err)
-	}
-	if raw, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); ok {
-		got.fromSandbox(raw.Header)
-	}
-	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
-	if err != nil {
-		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
-	}
-	got.report, err = lambda.ParseReport(string(tail))
-	if errors.Is(err, lambda.ErrNoReport) {
-		got.note = "no REPORT line: duration is the round trip"
-	} else if err != nil {
-		return got, fmt.Errorf("invoke %s: log tail: %w", s.Target.Function, err)
-	} else if !got.report.Known.Has(lambda.Duration) {
-		got.note = "no Duration in the REPORT line: it is the round trip"
-	}
-	if !got.report.Known.Has(lambda.Duration) {
-		got.report.DurationMS = lambda.Milliseconds(got.roundtrip)
+		return got, Answer{}, err
 	}
 	if r.Guard != nil {
-		r.Guard.Invoked(s, max(got.report.BilledMS, got.report.DurationMS))
+		r.Guard.Invoked(s, lambda.Milliseconds(got.Lost)+max(got.Report.BilledMS, got.Report.DurationMS))
 	}
-	if out.FunctionError != nil {
-		got.failure = failureOf(out.Payload)
-		return got, nil
+	r.noteFailing(s.Target.Function, got)
+	if got.Failure != nil {
+		return got, Answer{}, nil
 	}
-	if err := json.Unmarshal(out.Payload, &got.response); err != nil {
-		got.failure = &fetch.Error{Type: WrongAnswer, Message: "not an answer", Err: err}
-		return got, nil
+	answer, err := ParseAnswer(got.Payload)
+	if err == nil {
+		err = r.check(answer)
 	}
-	got.failure = r.check(got.response)
-	return got, nil
+	if err != nil {
+		got.Failure = &lambda.Error{Type: WrongAnswer, Message: err.Error()}
+	}
+	return got, answer, nil
 }
 
-// fromSandbox takes what only the sandbox can tell.
-func (i *invocation) fromSandbox(h http.Header) {
-	i.limits = lambda.ParseLimits(h.Get("X-Fanout-Limits"))
-	if ms, err := strconv.ParseFloat(h.Get("X-Fanout-Cpu-Ms"), 64); err == nil {
-		i.cpuMS = &ms
+// noteFailing counts what the API fails in a row.
+func (r *Runner) noteFailing(function string, got Invocation) {
+	if !got.FromAPI {
+		delete(r.failing, function)
+		return
 	}
-}
-
-func failureOf(payload []byte) *fetch.Error {
-	e := lambda.ParseError(payload)
-	return &fetch.Error{Type: e.Type, Message: e.Message}
+	if r.failing[function]++; r.failing[function] == giveUpAfter {
+		r.warn("%s was left out after %d invocations in a row that the Lambda API failed; the last: %s: %s",
+			function, giveUpAfter, got.Failure.Type, got.Failure.Message)
+	}
 }
 
 // check compares an answer with the truth, and takes from it what is not known
 // yet; nil: right.
-func (r *Runner) check(got response) *fetch.Error {
-	wrong := func(what string, got, want any) *fetch.Error {
-		return &fetch.Error{Type: WrongAnswer, Message: fmt.Sprintf("%s %v, want %v", what, got, want)}
-	}
+func (r *Runner) check(got Answer) error {
+	wrong := func(what string, got, want any) error { return fmt.Errorf("%s %v, want %v", what, got, want) }
 	want, s := &r.Expected, got.Stats
 	if want.Result == "" {
-		want.Result = got.Result
+		want.Result = *got.Result
 	}
 	if want.Digest == "" && s != nil {
 		want.Objects, want.Bytes, want.Digest = s.Objects, s.Bytes, s.Digest
 	}
 	switch {
-	case got.Result != want.Result:
-		return wrong("result", got.Result, want.Result)
+	case *got.Result != want.Result:
+		return wrong("result", *got.Result, want.Result)
 	case s == nil:
 		return nil
 	case s.Objects != want.Objects:
@@ -379,25 +480,42 @@ func (r *Runner) check(got response) *fetch.Error {
 	return nil
 }
 
-func (r *Runner) line(s step, got invocation) Result {
+func (r *Runner) line(s step, got Invocation, answer Answer) Result {
 	t := s.setting.Target
 	line := Result{
 		Run: r.Header.Run, Backend: r.Header.Backend, Host: r.Header.Host,
 		Contender: t.Contender, Function: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch,
-		Client: s.setting.Client, Concurrency: s.setting.Concurrency, Start: s.start, Seq: s.seq,
-		OK: got.failure == nil, InitMS: got.report.InitMS, DurationMS: got.report.DurationMS,
-		BilledMS: got.report.BilledMS, MaxMemoryMB: int(got.report.MaxMemoryMB),
-		RoundtripMS: lambda.Milliseconds(got.roundtrip),
-		ProcessMS:   got.cpuMS, Limits: got.limits, Note: got.note, Stats: got.response.Stats, At: got.at.UTC(),
+		Client: s.setting.Client, Concurrency: s.setting.Concurrency, Start: startOf(s.start, got, answer.Stats), Seq: s.seq,
+		OK: got.Failure == nil, InitMS: got.Report.InitMS + got.Report.RestoreMS, DurationMS: got.Report.DurationMS,
+		BilledMS: got.Report.BilledMS, MaxMemoryMB: int(got.Report.MaxMemoryMB),
+		RoundtripMS: lambda.Milliseconds(got.Roundtrip), APIRetries: got.Retries,
+		ProcessMS: got.ProcessMS, Limits: got.Limits, Note: got.Note, Stats: answer.Stats, At: got.At.UTC(),
 	}
-	if got.failure != nil {
-		line.ErrorType, line.Error = got.failure.Type, got.failure.Error()
+	if f := got.Failure; f != nil {
+		line.ErrorType, line.Error, line.Log = f.Type, f.Message, got.Log
 	}
-	if line.OK { // whatever was wanted: a failed start may leave no trace
-		line.Start = Warm
-		if got.report.Cold() {
-			line.Start = Cold
-		}
-	}
+	line.bound()
 	return line
+}
+
+// startOf says whether an invocation's process was new, by all that tells: the
+// records of INIT and restore in the log, the function's own word, and what was
+// asked for. An INIT of over 10 s, a snapshot, and logs that leave the report or
+// its Init Duration out make Lambda's own word alone too little.
+func startOf(asked string, got Invocation, stats *fetch.Stats) string {
+	switch own := stats != nil && store.Known(stats.Client); {
+	case got.Report.Cold(), stats != nil && stats.Cold:
+		return Cold
+	case got.Failure != nil:
+		return asked // a failed start may leave no trace
+	case own:
+		return Warm // its process had invocations before
+	case asked == Cold && stats == nil:
+		return Cold // an update ends every process that there was
+	case asked == Cold:
+		return Unknown // a stranger's word stands against what was asked for
+	case stats != nil, got.wholeLog(), got.hasReportLine():
+		return Warm
+	}
+	return Unknown
 }

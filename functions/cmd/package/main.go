@@ -1,6 +1,7 @@
 // Command package builds the Lambda packages: for each command and
 // architecture OUT/COMMAND/ARCH/bootstrap and OUT/COMMAND-ARCH.zip. The same
-// source and Go version give the same bytes: no paths, no build ids, no times.
+// source and Go version give the same bytes: no paths, no times. What is up to
+// date is left alone, so that it takes a second to find that nothing changed.
 //
 //	package -o build fetch seed          both architectures
 //	package -o build -arch host fetch    this machine's only
@@ -17,17 +18,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
-)
 
-// goarch maps Lambda's names of architectures to Go's.
-var goarch = map[string]string{"x86_64": "amd64", "arm64": "arm64"}
+	"fanout/functions/lambda"
+)
 
 func main() {
 	if err := run(context.Background(), os.Args[1:]); err != nil {
@@ -42,7 +42,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("package", flag.ContinueOnError)
 	out := flags.String("o", "build", "folder to write to")
-	arch := flags.String("arch", "x86_64,arm64", "architectures, or host")
+	arch := flags.String("arch", strings.Join(lambda.Architectures, ","), "architectures, or host")
 	prebuilt := flags.String("prebuilt", "", "pack this bootstrap, of the one architecture named, instead of building one")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -52,10 +52,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	archs := strings.Split(*arch, ",")
 	if *arch == "host" {
-		archs = []string{map[string]string{"amd64": "x86_64"}[runtime.GOARCH]}
-		if runtime.GOARCH == "arm64" {
-			archs = []string{"arm64"}
-		}
+		archs = []string{lambda.HostArchitecture()}
 	}
 	if *prebuilt != "" && (len(archs) != 1 || flags.NArg() != 1) {
 		return errors.New("-prebuilt: name one architecture and one command")
@@ -69,15 +66,16 @@ func run(ctx context.Context, args []string) error {
 	}
 	for _, command := range flags.Args() {
 		for _, a := range archs {
-			if goarch[a] == "" {
-				return fmt.Errorf("architecture %q: must be x86_64 or arm64", a)
+			machine, err := lambda.MachineOf(a)
+			if err != nil {
+				return err
 			}
 			bootstrap := filepath.Join(*out, command, a, "bootstrap")
 			if *prebuilt != "" {
-				if err := take(*prebuilt, a, bootstrap); err != nil {
+				if err := take(*prebuilt, machine.ELF, bootstrap); err != nil {
 					return fmt.Errorf("take %s: %w", *prebuilt, err)
 				}
-			} else if err := compile(ctx, module, command, goarch[a], bootstrap); err != nil {
+			} else if err := compile(ctx, module, command, machine.GOARCH, bootstrap); err != nil {
 				return err
 			}
 			archive := filepath.Join(*out, command+"-"+a+".zip")
@@ -107,15 +105,16 @@ func moduleFolder(ctx context.Context) (string, error) {
 
 // compile builds a static bootstrap, with the versions of the module's own
 // go.mod: in the workspace, another module's needs could change what ships.
-// lambda.norpc leaves out the go1.x
-// runtime's protocol, which provided.al2023 does not speak.
+// lambda.norpc leaves out the go1.x runtime's protocol, which provided.al2023
+// does not speak. The build ID stays in, for it is how go sees that a bootstrap
+// is up to date; it depends on nothing but the source and the Go version.
 func compile(ctx context.Context, module, command, arch, bootstrap string) error {
 	v, ok := variants[command]
 	if !ok {
 		v.command = command
 	}
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc"+v.tags,
-		"-ldflags", "-s -w -buildid=", "-o", bootstrap, "./cmd/"+v.command)
+		"-ldflags", "-s -w", "-o", bootstrap, "./cmd/"+v.command)
 	build.Dir = module
 	build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
 	build.Stderr = os.Stderr
@@ -125,12 +124,9 @@ func compile(ctx context.Context, module, command, arch, bootstrap string) error
 	return nil
 }
 
-// machines are the processors of Lambda's architectures.
-var machines = map[string]elf.Machine{"x86_64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
-
 // take copies a bootstrap that is built already, if it is for that
 // architecture: Lambda would only say so at the first invocation.
-func take(prebuilt, arch, bootstrap string) error {
+func take(prebuilt string, machine elf.Machine, bootstrap string) error {
 	program, err := os.ReadFile(prebuilt)
 	if err != nil {
 		return err
@@ -139,8 +135,8 @@ func take(prebuilt, arch, bootstrap string) error {
 	if err != nil {
 		return err
 	}
-	if f.Machine != machines[arch] {
-		return fmt.Errorf("for %s, not for %s", f.Machine, arch)
+	if f.Machine != machine {
+		return fmt.Errorf("for %s, not for %s", f.Machine, machine)
 	}
 	if err := os.MkdirAll(filepath.Dir(bootstrap), 0o755); err != nil {
 		return err
@@ -152,6 +148,9 @@ func pack(bootstrap, archive string) (err error) {
 	program, err := os.ReadFile(bootstrap)
 	if err != nil {
 		return err
+	}
+	if holds(archive, program) {
+		return nil
 	}
 	var packed bytes.Buffer
 	w := zip.NewWriter(&packed)
@@ -171,4 +170,16 @@ func pack(bootstrap, archive string) (err error) {
 		return err
 	}
 	return os.WriteFile(archive, packed.Bytes(), 0o644)
+}
+
+// holds says whether an archive is there that holds this program, and nothing
+// else.
+func holds(archive string, program []byte) bool {
+	r, err := zip.OpenReader(archive)
+	if err != nil {
+		return false // it is made anew, whatever is wrong with it
+	}
+	defer r.Close() //nolint:errcheck // only read from
+	return len(r.File) == 1 && r.File[0].Name == "bootstrap" && r.File[0].Mode() == 0o755 &&
+		r.File[0].UncompressedSize64 == uint64(len(program)) && r.File[0].CRC32 == crc32.ChecksumIEEE(program)
 }

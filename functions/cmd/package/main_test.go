@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // The same source gives the same zip, also from another folder, and the zip
@@ -130,5 +131,47 @@ func TestPrebuilt(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(out, "rust", arch, "bootstrap")); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// What did not change is not written again, and what did is.
+func TestUpToDate(t *testing.T) {
+	out, arch := t.TempDir(), map[string]string{"arm64": "x86_64", "x86_64": "arm64"}[otherArch()]
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bootstrap, archive := filepath.Join(t.TempDir(), "bootstrap"), filepath.Join(out, "rust-"+arch+".zip")
+	pack := func(program []byte) []byte {
+		t.Helper()
+		if err := os.WriteFile(bootstrap, program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(t.Context(), []string{"-o", out, "-arch", arch, "-prebuilt", bootstrap, "rust"}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	first := pack(self)
+	then := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(archive, then, then); err != nil {
+		t.Fatal(err)
+	}
+	again := pack(self)
+	if info, err := os.Stat(archive); err != nil || !info.ModTime().Before(time.Now().Add(-time.Minute)) || !bytes.Equal(first, again) {
+		t.Errorf("written again: %v, %v", info, err)
+	}
+	if changed := pack(append(self, 0)); bytes.Equal(first, changed) { // as long as its size is not the same
+		t.Error("not written again")
+	}
+	if err := os.WriteFile(archive, first[:100], 0o600); err != nil { // cut off
+		t.Fatal(err)
+	}
+	if mended := pack(self); !bytes.Equal(mended, first) {
+		t.Errorf("%d bytes, want the %d of the first time", len(mended), len(first))
 	}
 }

@@ -1,9 +1,13 @@
 // Command seed is the Lambda function behind the stack's custom resource
 // Custom::FanoutObjects. CloudFormation asks it to put the seed objects, to
-// change them, and in the end to empty the bucket.
+// change them, and in the end to take them away.
+//
+// It deletes seed objects only. Where somebody else's object is in the way, a
+// request is refused and nothing is changed; a delete of the last thing in a
+// bucket that holds such objects is refused, too, unless EmptyBucket is true.
 //
 // Resource properties, all text: Bucket, Prefix, Objects (their number),
-// MinBytes, MaxBytes, Seed, Needle.
+// MinBytes, MaxBytes, Seed, NeedleJSON, EmptyBucket.
 package main
 
 import (
@@ -52,20 +56,31 @@ func (st *s3Store) client(ctx context.Context) (*s3.Client, error) {
 	return st.made, nil
 }
 
-func (st *s3Store) put(ctx context.Context, spec corpus.Spec, bucket string, progress func(done, total int)) error {
+func (st *s3Store) replace(
+	ctx context.Context, bucket string, spec corpus.Spec, earlier []corpus.Spec, progress func(done, total int),
+) error {
 	client, err := st.client(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = spec.Put(ctx, client, bucket, progress)
+	_, err = spec.Replace(ctx, client, bucket, earlier, progress)
 	return err
 }
 
-func (st *s3Store) empty(ctx context.Context, bucket, prefix string, progress func(deleted int)) error {
+func (st *s3Store) remove(ctx context.Context, bucket string, specs []corpus.Spec, progress func(deleted int)) error {
 	client, err := st.client(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = corpus.Empty(ctx, client, bucket, prefix, progress)
+	_, err = corpus.Remove(ctx, client, bucket, specs, progress)
+	return err
+}
+
+func (st *s3Store) empty(ctx context.Context, bucket string, progress func(deleted int)) error {
+	client, err := st.client(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = corpus.Empty(ctx, client, bucket, "", progress)
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,10 +34,14 @@ const (
 
 // store holds the objects.
 type store interface {
-	// put brings bucket to exactly the objects of spec under its prefix.
-	put(ctx context.Context, spec corpus.Spec, bucket string, progress func(done, total int)) error
-	// empty takes out every version of every object under prefix.
-	empty(ctx context.Context, bucket, prefix string, progress func(deleted int)) error
+	// replace brings bucket to exactly the objects of spec under its prefix,
+	// and takes away what is left of the earlier specs.
+	replace(ctx context.Context, bucket string, spec corpus.Spec, earlier []corpus.Spec, progress func(done, total int)) error
+	// remove takes out every version of every seed object, if there is nothing
+	// else; specs know those that carry no mark.
+	remove(ctx context.Context, bucket string, specs []corpus.Spec, progress func(deleted int)) error
+	// empty takes out every version of everything.
+	empty(ctx context.Context, bucket string, progress func(deleted int)) error
 }
 
 // seeder does what CloudFormation asks and answers it, whatever happens.
@@ -155,20 +160,14 @@ func (p *progress) String() string {
 func (s *seeder) work(ctx context.Context, event cfn.Event, at *progress) (map[string]any, error) {
 	bucket, _ := event.ResourceProperties["Bucket"].(string)
 	if bucket == "" {
+		if event.RequestType == cfn.RequestDelete {
+			return nil, nil // of a create that was refused for this
+		}
 		return nil, fmt.Errorf("resource property Bucket %v: must name a bucket", event.ResourceProperties["Bucket"])
 	}
 	switch event.RequestType {
 	case cfn.RequestDelete:
-		// Nothing else is read from the properties: those of a create that was
-		// refused come along with its delete, which must work.
-		err := s.store.empty(ctx, bucket, "", at.deleted)
-		if code(err) == "NoSuchBucket" {
-			err = nil // somebody was faster
-		}
-		if err != nil {
-			return nil, fmt.Errorf("empty bucket %s: %w", bucket, err)
-		}
-		return nil, nil
+		return nil, s.delete(ctx, bucket, event.ResourceProperties, at)
 
 	case cfn.RequestCreate, cfn.RequestUpdate:
 		spec, err := parseSpec(event.ResourceProperties)
@@ -176,14 +175,21 @@ func (s *seeder) work(ctx context.Context, event cfn.Event, at *progress) (map[s
 			return nil, err
 		}
 		// A bucket of its own for the old objects gets a delete of its own.
-		old := event.OldResourceProperties
-		if prefix, ok := old["Prefix"].(string); ok && prefix != spec.Prefix && old["Bucket"] == bucket {
-			// Before the put, since one prefix may lie within the other.
-			if err := s.store.empty(ctx, bucket, prefix, at.deleted); err != nil {
-				return nil, fmt.Errorf("empty bucket %s under %q: %w", bucket, prefix, err)
-			}
+		// Where the old properties are none that could be put, as when those of
+		// a refused update are rolled back, there is nothing of theirs.
+		var earlier []corpus.Spec
+		if old, err := parseSpec(event.OldResourceProperties); err == nil && event.OldResourceProperties["Bucket"] == bucket {
+			earlier = append(earlier, old)
 		}
-		if err := s.put(ctx, spec, bucket, at); err != nil {
+		err = s.patiently(ctx, func() error { return s.store.replace(ctx, bucket, spec, earlier, at.put) })
+		var foreign *corpus.ForeignError
+		if event.RequestType == cfn.RequestUpdate && errors.As(err, &foreign) && foreign.Idle {
+			// The rollback of an update that was refused for these, or an update
+			// of something else: it must not be refused for them, too.
+			s.log.WarnContext(ctx, "nothing to do, and others' objects in the way", "objects", foreign.Named())
+			err = nil
+		}
+		if err != nil {
 			return nil, fmt.Errorf("put %d objects into bucket %s: %w", spec.Count, bucket, err)
 		}
 		return map[string]any{"Objects": strconv.Itoa(spec.Count), "Bytes": strconv.FormatInt(spec.TotalBytes(), 10)}, nil
@@ -191,13 +197,40 @@ func (s *seeder) work(ctx context.Context, event cfn.Event, at *progress) (map[s
 	return nil, fmt.Errorf("request type %q: must be Create, Update or Delete", event.RequestType)
 }
 
-// put tries again for a while when it is refused, since a stack's first
-// request comes seconds after its role was made.
-func (s *seeder) put(ctx context.Context, spec corpus.Spec, bucket string, at *progress) error {
+// delete takes the objects away, so that CloudFormation can delete the bucket.
+// Of the properties it needs the bucket alone: those of a create that was
+// refused come along with its delete, which must work.
+func (s *seeder) delete(ctx context.Context, bucket string, properties map[string]any, at *progress) error {
+	if properties["EmptyBucket"] == "true" {
+		if err := s.store.empty(ctx, bucket, at.deleted); err != nil {
+			return fmt.Errorf("empty bucket %s: %w", bucket, err)
+		}
+		return nil
+	}
+	var specs []corpus.Spec
+	if spec, err := parseSpec(properties); err == nil {
+		specs = append(specs, spec)
+	}
+	err := s.patiently(ctx, func() error { return s.store.remove(ctx, bucket, specs, at.deleted) })
+	var foreign *corpus.ForeignError
+	if errors.As(err, &foreign) {
+		return fmt.Errorf("bucket %s holds what this stack did not put: %s. Nothing was deleted from it: move these objects or delete them, "+
+			"then delete the stack again. (A stack deployed with emptyBucket=true empties its bucket, whatever it holds.)", bucket, foreign.Named())
+	}
+	if err != nil {
+		return fmt.Errorf("empty bucket %s: %w", bucket, err)
+	}
+	return nil
+}
+
+// patiently tries again for a while what is refused, since a stack's first
+// request comes seconds after its role was made, and an update's seconds after
+// its role was given more rights.
+func (s *seeder) patiently(ctx context.Context, do func() error) error {
 	started := time.Now()
 	for pause := time.Second; ; pause *= 2 {
-		err := s.store.put(ctx, spec, bucket, at.put)
-		if code(err) != "AccessDenied" || time.Since(started)+pause > rightsWithin {
+		err := do()
+		if !refused(err) || time.Since(started)+pause > rightsWithin {
 			return err
 		}
 		s.log.WarnContext(ctx, "refused; the role may be too new, trying again", "pause_ms", pause.Milliseconds(), "error", err.Error())
@@ -208,6 +241,10 @@ func (s *seeder) put(ctx context.Context, spec corpus.Spec, bucket string, at *p
 		}
 	}
 }
+
+// refused says whether the role lacks a right. A HEAD is answered without a
+// body, and so without S3's own name for that.
+func refused(err error) bool { return code(err) == "AccessDenied" || code(err) == "Forbidden" }
 
 // code gives the name that S3 has for an error, or nothing.
 func code(err error) string {
@@ -227,7 +264,7 @@ func parseSpec(properties map[string]any) (corpus.Spec, error) {
 		MinBytes: int64(p.number("MinBytes", 63)),
 		MaxBytes: int64(p.number("MaxBytes", 63)),
 		Seed:     p.number("Seed", 64),
-		Needle:   p.text("Needle"),
+		Needle:   p.needle(),
 		Prefix:   p.text("Prefix"),
 	}
 	if p.err != nil {
@@ -251,6 +288,19 @@ func (p *propertyReader) text(name string) string {
 		p.err = fmt.Errorf("resource property %s %v: must be text", name, p.properties[name])
 	}
 	return text
+}
+
+// needle reads it as JSON text, or as the plain text that earlier templates
+// have. CloudFormation keeps what is not ASCII only in the former.
+func (p *propertyReader) needle() (needle string) {
+	if _, ok := p.properties["NeedleJSON"]; !ok {
+		return p.text("Needle")
+	}
+	text := p.text("NeedleJSON")
+	if err := json.Unmarshal([]byte(text), &needle); err != nil && p.err == nil {
+		p.err = fmt.Errorf("resource property NeedleJSON %q: must be text as JSON: %w", text, err)
+	}
+	return needle
 }
 
 func (p *propertyReader) number(name string, bits int) uint64 {

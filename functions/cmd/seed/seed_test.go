@@ -25,24 +25,35 @@ import (
 // fakeStore notes what it is asked for; its functions, where set, decide how
 // that ends.
 type fakeStore struct {
-	calls   []string
-	onPut   func(ctx context.Context, progress func(done, total int)) error
-	onEmpty func(ctx context.Context) error
+	calls    []string
+	onPut    func(ctx context.Context, progress func(done, total int)) error
+	onRemove func(ctx context.Context) error
 }
 
-func (f *fakeStore) put(ctx context.Context, spec corpus.Spec, bucket string, progress func(done, total int)) error {
-	f.calls = append(f.calls, fmt.Sprintf("put %d %s%s", spec.Count, bucket, "/"+spec.Prefix))
+func (f *fakeStore) replace(
+	ctx context.Context, bucket string, spec corpus.Spec, earlier []corpus.Spec, progress func(done, total int),
+) error {
+	call := fmt.Sprintf("put %d %s/%s", spec.Count, bucket, spec.Prefix)
+	for _, e := range earlier {
+		call += fmt.Sprintf(" for %d %s", e.Count, e.Prefix)
+	}
+	f.calls = append(f.calls, call)
 	if f.onPut != nil {
 		return f.onPut(ctx, progress)
 	}
 	return nil
 }
 
-func (f *fakeStore) empty(ctx context.Context, bucket, prefix string, _ func(int)) error {
-	f.calls = append(f.calls, fmt.Sprintf("empty %s/%s", bucket, prefix))
-	if f.onEmpty != nil {
-		return f.onEmpty(ctx)
+func (f *fakeStore) remove(ctx context.Context, bucket string, specs []corpus.Spec, _ func(int)) error {
+	f.calls = append(f.calls, fmt.Sprintf("remove %s %d", bucket, len(specs)))
+	if f.onRemove != nil {
+		return f.onRemove(ctx)
 	}
+	return nil
+}
+
+func (f *fakeStore) empty(_ context.Context, bucket string, _ func(int)) error {
+	f.calls = append(f.calls, "empty "+bucket)
 	return nil
 }
 
@@ -127,6 +138,10 @@ func apiError(code string) error {
 	return fmt.Errorf("operation error S3: %w", &smithy.GenericAPIError{Code: code, Message: "no"})
 }
 
+func foreign(key string, idle bool) error {
+	return fmt.Errorf("corpus: %w", &corpus.ForeignError{Bucket: "b", Keys: []string{key}, Prefix: "objects/", Idle: idle})
+}
+
 // TestRequests goes over real HTTP to a CloudFormation that is not one.
 func TestRequests(t *testing.T) {
 	tests := []struct {
@@ -142,45 +157,68 @@ func TestRequests(t *testing.T) {
 			name: "create", event: request(cfn.RequestCreate, properties(), nil),
 			calls: []string{"put 3 b/objects/"}, status: cfn.StatusSuccess, id: "s3://b",
 		},
-		{ // another number of objects is put over the old ones: nothing is emptied first
+		{ // another number of objects is put over the old ones
 			name: "update", event: request(cfn.RequestUpdate, properties("Objects", "5"), properties()),
-			calls: []string{"put 5 b/objects/"}, status: cfn.StatusSuccess, id: "s3://b",
+			calls: []string{"put 5 b/objects/ for 3 objects/"}, status: cfn.StatusSuccess, id: "s3://b",
 		},
-		{ // what lay under the old prefix would never be found again
+		{ // what lies under the old prefix would never be found again
 			name: "update of the prefix", event: request(cfn.RequestUpdate, properties("Prefix", "objects/a/"), properties()),
-			calls: []string{"empty b/objects/", "put 3 b/objects/a/"}, status: cfn.StatusSuccess, id: "s3://b",
+			calls: []string{"put 3 b/objects/a/ for 3 objects/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // the rollback of an update that was refused for its properties: nothing was put for those
+			name: "update from broken properties", event: request(cfn.RequestUpdate, properties(), properties("Objects", "many", "Prefix", "x/")),
+			calls: []string{"put 3 b/objects/"}, status: cfn.StatusSuccess, id: "s3://b",
 		},
 		{ // a new ID makes CloudFormation delete the old one, so the old bucket is left alone now
 			name: "update of the bucket", event: request(cfn.RequestUpdate, properties("Bucket", "c", "Prefix", "x/"), properties()),
 			calls: []string{"put 3 c/x/"}, status: cfn.StatusSuccess, id: "s3://c",
 		},
-		{ // all of the bucket, not only the prefix: it could not be deleted otherwise
-			name: "delete", event: request(cfn.RequestDelete, properties(), nil),
-			calls: []string{"empty b/"}, status: cfn.StatusSuccess, id: "s3://b",
+		{ // somebody's object: the stack's events name it
+			name: "update refused", event: request(cfn.RequestUpdate, properties("Prefix", "y/"), properties()),
+			store: fakeStore{onPut: func(context.Context, func(int, int)) error { return foreign("y/mine.txt", false) }},
+			calls: []string{"put 3 b/y/ for 3 objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: "s3://b/y/mine.txt is in the way",
 		},
-		{ // a stack that could not be deleted because what it made is gone already
-			name: "delete without a bucket", event: request(cfn.RequestDelete, properties(), nil),
-			store: fakeStore{onEmpty: func(context.Context) error { return apiError("NoSuchBucket") }},
-			calls: []string{"empty b/"}, status: cfn.StatusSuccess, id: "s3://b",
+		{ // its rollback finds everything as it left it, that object included
+			name: "rollback of a refused update", event: request(cfn.RequestUpdate, properties(), properties("Objects", "5")),
+			store: fakeStore{onPut: func(context.Context, func(int, int)) error { return foreign("objects/mine.txt", true) }},
+			calls: []string{"put 3 b/objects/ for 5 objects/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // a new bucket cannot hold the right objects already
+			name: "create refused", event: request(cfn.RequestCreate, properties(), nil),
+			store: fakeStore{onPut: func(context.Context, func(int, int)) error { return foreign("objects/mine.txt", true) }},
+			calls: []string{"put 3 b/objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: "objects/mine.txt is in the way",
+		},
+		{ // whatever the prefix was: the bucket could not be deleted otherwise
+			name: "delete", event: request(cfn.RequestDelete, properties(), nil),
+			calls: []string{"remove b 1"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // says what is left, that it is left, and what to do
+			name: "delete with somebody's objects there", event: request(cfn.RequestDelete, properties("EmptyBucket", "false"), nil),
+			store: fakeStore{onRemove: func(context.Context) error { return foreign("mine.txt", false) }},
+			calls: []string{"remove b 1"}, status: cfn.StatusFailed, id: "s3://b",
+			reason: "bucket b holds what this stack did not put: s3://b/mine.txt. Nothing was deleted from it: move these objects or delete them",
+		},
+		{ // asked for, so everything goes
+			name: "delete of everything", event: request(cfn.RequestDelete, properties("EmptyBucket", "true"), nil),
+			calls: []string{"empty b"}, status: cfn.StatusSuccess, id: "s3://b",
 		},
 		{ // the roll-back of a create that was refused for its properties
 			name: "delete with broken properties", event: request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Objects": "many"}, nil),
-			calls: []string{"empty b/"}, status: cfn.StatusSuccess, id: "s3://b",
+			calls: []string{"remove b 0"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // … or because it named no bucket
+			name: "delete without a bucket", event: request(cfn.RequestDelete, properties("Bucket", ""), nil),
+			status: cfn.StatusSuccess, id: "s3://b",
 		},
 		{ // a delete that did not empty the bucket must not pass for one that did
-			name: "delete refused", event: request(cfn.RequestDelete, properties(), nil),
-			store: fakeStore{onEmpty: func(context.Context) error { return apiError("AccessDenied") }},
-			calls: []string{"empty b/"}, status: cfn.StatusFailed, id: "s3://b", reason: "empty bucket b",
+			name: "delete fails", event: request(cfn.RequestDelete, properties(), nil),
+			store: fakeStore{onRemove: func(context.Context) error { return apiError("InternalError") }},
+			calls: []string{"remove b 1"}, status: cfn.StatusFailed, id: "s3://b", reason: "empty bucket b",
 		},
 		{ // the cause reaches the stack's events
 			name: "create fails", event: request(cfn.RequestCreate, properties(), nil),
 			store: fakeStore{onPut: func(context.Context, func(int, int)) error { return apiError("NoSuchBucket") }},
 			calls: []string{"put 3 b/objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: "put 3 objects into bucket b: operation error S3",
-		},
-		{ // the old objects could not be taken away: putting new ones would hide it
-			name: "update fails to empty", event: request(cfn.RequestUpdate, properties("Prefix", "y/"), properties()),
-			store: fakeStore{onEmpty: func(context.Context) error { return apiError("AccessDenied") }},
-			calls: []string{"empty b/objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: `under "objects/"`,
 		},
 		{ // properties come from a template that anybody may have written
 			name: "create out of range", event: request(cfn.RequestCreate, properties("Objects", "9999999"), nil),
@@ -302,30 +340,40 @@ func TestTimeLimit(t *testing.T) {
 func TestNewRole(t *testing.T) {
 	tests := []struct {
 		name    string
-		refused int // puts that are, before they succeed
+		kind    cfn.RequestType
+		code    string // that the refusals have
+		refused int    // tries that are, before they succeed
 		status  cfn.StatusType
-		puts    int
+		tries   int
 	}{
-		{"rights come", 3, cfn.StatusSuccess, 4},              // deploys instead of rolling back
-		{"rights never come", 1_000_000, cfn.StatusFailed, 6}, // gives up: 1 + 2 + 4 + 8 + 16 s, and 32 more would pass a minute
+		{"rights come", cfn.RequestCreate, "AccessDenied", 3, cfn.StatusSuccess, 4},      // deploys instead of rolling back
+		{"rights come to HEAD", cfn.RequestCreate, "Forbidden", 3, cfn.StatusSuccess, 4}, // which S3 answers without a name
+		{"rights to delete come", cfn.RequestDelete, "Forbidden", 1, cfn.StatusSuccess, 2},
+		// gives up: 1 + 2 + 4 + 8 + 16 s, and 32 more would pass a minute
+		{"rights never come", cfn.RequestCreate, "AccessDenied", 1_000_000, cfn.StatusFailed, 6},
+		{"rights to delete never come", cfn.RequestDelete, "AccessDenied", 1_000_000, cfn.StatusFailed, 6},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := 0
-				store := &fakeStore{onPut: func(context.Context, func(int, int)) error {
+				refuse := func() error {
 					if n++; n <= test.refused {
-						return apiError("AccessDenied")
+						return apiError(test.code)
 					}
 					return nil
-				}}
+				}
+				store := &fakeStore{
+					onPut:    func(context.Context, func(int, int)) error { return refuse() },
+					onRemove: func(context.Context) error { return refuse() },
+				}
 				cloud := &cloudFormation{t: t}
 				s := &seeder{store: store, callback: &http.Client{Transport: cloud}, log: slog.New(slog.DiscardHandler)}
-				if err := s.handle(t.Context(), request(cfn.RequestCreate, properties(), nil)); err != nil {
+				if err := s.handle(t.Context(), request(test.kind, properties(), nil)); err != nil {
 					t.Fatal(err)
 				}
-				if a := cloud.answers; len(a) != 1 || a[0].Status != test.status || n != test.puts {
-					t.Errorf("%d puts, answers %+v; want %d, %s", n, a, test.puts, test.status)
+				if a := cloud.answers; len(a) != 1 || a[0].Status != test.status || n != test.tries {
+					t.Errorf("%d tries, answers %+v; want %d, %s", n, a, test.tries, test.status)
 				}
 			})
 		})
@@ -401,6 +449,11 @@ func TestParseSpec(t *testing.T) {
 		{ // the whole range of the seed, which a JSON number would round
 			name: "all", correct: corpus.Spec{Count: 3, MinBytes: 20, MaxBytes: 40, Seed: 1<<64 - 1, Needle: "MyMagicString", Prefix: "objects/"},
 		},
+		{ // as templates have it, in JSON: CloudFormation keeps ASCII alone
+			name: "needle in JSON", change: []string{"NeedleJSON", `"\u65e5\u672c \u00e9"`},
+			correct: corpus.Spec{Count: 3, MinBytes: 20, MaxBytes: 40, Seed: 1<<64 - 1, Needle: "日本 é", Prefix: "objects/"},
+		},
+		{name: "needle in broken JSON", change: []string{"NeedleJSON", `MyMagicString`}, wrong: `NeedleJSON "MyMagicString": must be text as JSON`},
 		{name: "no such number", change: []string{"MinBytes", "-1"}, wrong: `MinBytes "-1": must be a whole number`}, // would be huge unsigned
 		{name: "missing", drop: "Needle", wrong: "Needle <nil>: must be text"},                                       // not an empty one
 		{name: "too big", change: []string{"Objects", "4294967296"}, wrong: "of up to 31 bits"},                      // would wrap on 32 bits
@@ -428,6 +481,7 @@ func TestParseSpec(t *testing.T) {
 // error.
 func FuzzParseSpec(f *testing.F) {
 	f.Add([]byte(`{"Prefix":"objects/","Objects":"3","MinBytes":"20","MaxBytes":"40","Seed":"1","Needle":"MyMagicString"}`))
+	f.Add([]byte(`{"Prefix":"o/","Objects":"3","MinBytes":"20","MaxBytes":"40","Seed":"1","NeedleJSON":"\"\\u65e5\""}`))
 	f.Add([]byte(`{"Prefix":1,"Objects":["3"],"MinBytes":null,"MaxBytes":{}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var p map[string]any

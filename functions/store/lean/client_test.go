@@ -181,10 +181,10 @@ func TestGet(t *testing.T) {
 		{"a short chunked body", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ne\r\nthe wh"),
 			says(body)}, 1, "", 2},
 		{"more than the length", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + body + "HTTP/1.1")}, 0, "", 1},
-		{"SlowDown for good", []http.HandlerFunc{refuses(503, "SlowDown")}, maxTries - 1, fetch.SlowDown, maxTries},
-		{"short for good", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nthe wh")}, maxTries - 1,
-			fetch.ShortBody, maxTries},
-		{"no answer for good", []http.HandlerFunc{raw("")}, maxTries - 1, "untyped", maxTries},
+		{"SlowDown for good", []http.HandlerFunc{refuses(503, "SlowDown")}, defaultTries - 1, fetch.SlowDown, defaultTries},
+		{"short for good", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nthe wh")}, defaultTries - 1,
+			fetch.ShortBody, defaultTries},
+		{"no answer for good", []http.HandlerFunc{raw("")}, defaultTries - 1, "untyped", defaultTries},
 		{"no such key", []http.HandlerFunc{refuses(404, "NoSuchKey")}, 0, fetch.NoSuchKey, 1},
 		{"no such bucket", []http.HandlerFunc{refuses(404, "NoSuchBucket")}, 0, fetch.NoSuchBucket, 1},
 		{"access denied", []http.HandlerFunc{refuses(403, "AccessDenied")}, 0, fetch.AccessDenied, 1},
@@ -298,7 +298,7 @@ func TestStale(t *testing.T) {
 		}
 		var taken []*conn
 		for range 8 {
-			c, err := b.pool.host("10.0.0.1:80", nil).get(t.Context())
+			c, err := b.pool.host(endpoint{address: "10.0.0.1:80"}, nil).get(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -117,6 +117,19 @@ func TestConfigFromEnv(t *testing.T) {
 			"LEAN_POST_QUANTUM": "true"}, Config{DualStack: true, FIPS: true, PostQuantum: true}, ""},
 		{"switched off", map[string]string{"AWS_USE_DUALSTACK_ENDPOINT": "false"}, Config{}, ""},
 		{"a switch that is none", map[string]string{"AWS_USE_FIPS_ENDPOINT": "yes"}, Config{}, `AWS_USE_FIPS_ENDPOINT="yes"`},
+		{"an access point's region refused", map[string]string{"AWS_S3_USE_ARN_REGION": "false"}, Config{RefuseARNRegion: true}, ""},
+		{"an access point's region allowed", map[string]string{"AWS_S3_USE_ARN_REGION": "true"}, Config{}, ""},
+		{"no sessions", map[string]string{"AWS_S3_DISABLE_EXPRESS_SESSION_AUTH": "true"}, Config{DisableExpressSession: true}, ""},
+		{"retries", map[string]string{"AWS_MAX_ATTEMPTS": "7", "AWS_RETRY_MODE": "standard"}, Config{MaxAttempts: 7}, ""},
+		{"attempts that are none", map[string]string{"AWS_MAX_ATTEMPTS": "many"}, Config{}, "AWS_MAX_ATTEMPTS"},
+		{"negative attempts", map[string]string{"AWS_MAX_ATTEMPTS": "-1"}, Config{}, "AWS_MAX_ATTEMPTS"},
+		{"a retry mode that lean has not", map[string]string{"AWS_RETRY_MODE": "adaptive"}, Config{}, "AWS_RETRY_MODE"},
+		{"no shared files", map[string]string{"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}, Config{}, ""},
+		{"a profile", map[string]string{"AWS_PROFILE": "minio"}, Config{}, "AWS_PROFILE is set"},
+		{"a shared file", map[string]string{"AWS_CONFIG_FILE": "/etc/aws"}, Config{}, "AWS_CONFIG_FILE is set"},
+		{"a web identity", map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}, Config{}, "AWS_WEB_IDENTITY_TOKEN_FILE is set"},
+		{"a container's role", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://x"}, Config{},
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI is set"},
 		{"a bundle that is not there", map[string]string{"AWS_CA_BUNDLE": filepath.Join(dir, "none")}, Config{}, "AWS_CA_BUNDLE"},
 		{"a bundle without certificates", map[string]string{"AWS_CA_BUNDLE": empty}, Config{}, "holds no certificate"},
 		{"a memory size that is none", map[string]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "much"}, Config{},
@@ -130,10 +143,10 @@ func TestConfigFromEnv(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || got.Credentials == nil {
+			if err != nil || got.Credentials == nil || got.Proxy == nil {
 				t.Fatalf("%+v, %v", got, err)
 			}
-			if got.Credentials = nil; !reflect.DeepEqual(got, tt.want) {
+			if got.Credentials, got.Proxy = nil, nil; !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -157,6 +170,10 @@ func TestValidate(t *testing.T) {
 		{"no host", func(c *Config) { c.Endpoint = "https:///x" }, "endpoint"},
 		{"a password, which is not shown", func(c *Config) { c.Endpoint = "https://u:hush@h" }, "endpoint"},
 		{"a query", func(c *Config) { c.Endpoint = "https://h?x" }, "endpoint"},
+		{"FIPS at an endpoint that is not AWS's", func(c *Config) { c.Endpoint, c.FIPS = "https://h", true }, "endpoint"},
+		{"dual-stack at one", func(c *Config) { c.Endpoint, c.DualStack = "https://h", true }, "endpoint"},
+		{"FIPS by the region's name at one", func(c *Config) { c.Endpoint, c.Region = "https://h", "fips-us-east-1" }, "endpoint"},
+		{"negative attempts", func(c *Config) { c.MaxAttempts = -1 }, "attempts"},
 		{"no URL", func(c *Config) { c.Endpoint = "https://u:hush@h:x" }, "endpoint"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -226,6 +226,11 @@ func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h.proxy != nil {
+		if raw, err = h.tunnel(ctx, raw); err != nil {
+			return nil, err
+		}
+	}
 	c := &conn{Conn: raw, raw: raw, host: h}
 	if h.tls != nil {
 		secure := tls.Client(raw, h.tls)

@@ -3,10 +3,9 @@ package lean
 import (
 	"fmt"
 	"net"
-	"regexp"
+	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	"fanout/functions/lambda"
 )
@@ -19,7 +18,8 @@ type endpoint struct {
 	prefix    string // of the path, escaped: /BUCKET in path style
 	region    string // to sign for
 	service   string
-	express   bool // needs a session
+	express   bool   // needs a session
+	proxy     string // URL of the proxy to ask for a tunnel to address; empty: none
 }
 
 // globalRegion is what the SDKs call S3 without a region in its host, which is in
@@ -106,6 +106,27 @@ func (c Config) resolve(bucket, region string) (endpoint, error) {
 	if port != standard {
 		e.authority = e.address
 	}
+	return c.throughProxy(e)
+}
+
+// throughProxy gives e with the proxy that it is reached through.
+func (c Config) throughProxy(e endpoint) (endpoint, error) {
+	e.proxy = ""
+	if c.Proxy == nil {
+		return e, nil
+	}
+	proxy, err := c.Proxy(&url.URL{Scheme: e.scheme, Host: e.authority})
+	switch {
+	case err != nil:
+		return endpoint{}, fmt.Errorf("proxy for %s: %w", e.authority, withoutURL(err))
+	case proxy == nil:
+		return e, nil
+	case proxy.Scheme != "http" && proxy.Scheme != "https" || proxy.Hostname() == "":
+		return endpoint{}, fmt.Errorf("proxy for %s: %s: lean knows http://HOST and https://HOST", e.authority, proxy.Redacted())
+	case e.scheme != "https":
+		return endpoint{}, fmt.Errorf("proxy for %s: lean reads through a proxy over HTTPS only; add the host to NO_PROXY", e.authority)
+	}
+	e.proxy = proxy.String()
 	return e, nil
 }
 
@@ -142,36 +163,51 @@ func accessPoint(arn string) (name, account, region string, err error) {
 		"the other clients read more kinds", arn)
 }
 
+// SamePartition says whether two regions take the same credentials; what is no
+// region takes none.
+func SamePartition(a, b string) bool {
+	return isLabel(a) && isLabel(b) && partitionOf(a) == partitionOf(b)
+}
+
 // partition is a part of AWS with domain and credentials of its own.
 type partition struct {
-	name    string // aws, aws-cn, ...
-	suffix  string // of its hosts: amazonaws.com, ...
-	pattern string // of its regions' names, also of those to come
-	regions []string
+	name     string   // aws, aws-cn, ...
+	suffix   string   // of its hosts: amazonaws.com, ...
+	prefixes []string // of its regions' names, before -WORD-NUMBER: those to come begin so, too
+	regions  []string
 }
 
 //go:generate go test -run TestPartitionTable -update .
 
 // partitionOf gives a region's partition; of a region that no partition knows,
 // AWS's own, as the SDKs do.
-func partitionOf(region string) partition {
-	for _, p := range partitions {
-		if slices.Contains(p.regions, region) {
-			return p
+func partitionOf(region string) *partition {
+	for i := range partitions {
+		if slices.Contains(partitions[i].regions, region) {
+			return &partitions[i]
 		}
 	}
-	for i, pattern := range regionPatterns() {
-		if pattern.MatchString(region) {
-			return partitions[i]
+	rest, number, _ := cutLast(region, '-')
+	prefix, word, ok := cutLast(rest, '-')
+	if ok && isWord(word) && number != "" && strings.Trim(number, "0123456789") == "" {
+		for i := range partitions {
+			if slices.Contains(partitions[i].prefixes, prefix) {
+				return &partitions[i]
+			}
 		}
 	}
-	return partitions[0]
+	return &partitions[0]
 }
 
-var regionPatterns = sync.OnceValue(func() []*regexp.Regexp {
-	patterns := make([]*regexp.Regexp, len(partitions))
-	for i, p := range partitions {
-		patterns[i] = regexp.MustCompile(p.pattern)
+func cutLast(s string, sep byte) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return s, "", false
 	}
-	return patterns
-})
+	return s[:i], s[i+1:], true
+}
+
+// isWord says whether s matches the regular expression \w+.
+func isWord(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}

@@ -61,7 +61,7 @@ func withoutStandardPort(u url.URL) string {
 // TestResolveAsSDK holds lean's endpoints against the SDK's over all regions that
 // it knows, and some that it does not.
 func TestResolveAsSDK(t *testing.T) {
-	regions := []string{"us-new-9", "eusc-de-west-7", "cn-south-2", "us-gov-north-4", "mars-1"}
+	regions := []string{"us-new-9", "eusc-de-west-7", "eusc-fr-west-1", "cn-south-2", "us-gov-north-4", "us-isof-ab-12", "mars-1", "us-9", "cn-a-b-1"}
 	for _, p := range partitions {
 		regions = append(regions, p.regions...)
 	}

@@ -147,7 +147,7 @@ func TestLarge(t *testing.T) {
 					return true
 				}
 			}},
-		{name: "a range is refused for good", size: 5 * testPart, buffers: 1, plain: 1, parts: maxTries, retries: maxTries - 1,
+		{name: "a range is refused for good", size: 5 * testPart, buffers: 1, plain: 1, parts: defaultTries, retries: defaultTries - 1,
 			errType: fetch.SlowDown,
 			before: func(*object) func(http.ResponseWriter, *http.Request) bool {
 				return func(w http.ResponseWriter, r *http.Request) bool {

@@ -6,11 +6,12 @@
 // goroutine or timer of its own, and, once its connection is warm, no
 // allocation but the one that crypto/tls makes. It knows GetObject, ListObjectsV2 and CreateSession, in any
 // region, virtual-hosted or path style, on custom endpoints, access points and
-// directory buckets. It does not use a proxy.
+// directory buckets, directly or through an HTTP proxy.
 package lean
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -32,11 +33,12 @@ import (
 
 // Client reads from S3. It is safe for concurrent use.
 type Client struct {
-	cfg    Config
-	tls    *tls.Config
-	pool   *pool
-	budget retryBudget
-	ahead  readAhead
+	cfg      Config
+	tls      *tls.Config
+	pool     *pool
+	budget   retryBudget
+	ahead    readAhead
+	maxTries int // at one request
 
 	mu      sync.RWMutex
 	buckets map[string]*bucketClient // by bucket
@@ -46,6 +48,7 @@ var _ fetch.Store = (*Client)(nil)
 
 // New makes a client. It fails where cfg is not valid, and opens nothing.
 func New(cfg Config) (*Client, error) {
+	cfg = cfg.normalize()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -58,8 +61,9 @@ func New(cfg Config) (*Client, error) {
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 			NextProtos:         []string{"http/1.1"},
 		},
-		pool:    newPool(),
-		buckets: map[string]*bucketClient{},
+		maxTries: cmp.Or(cfg.MaxAttempts, defaultTries),
+		pool:     newPool(),
+		buckets:  map[string]*bucketClient{},
 	}
 	c.budget.left.Store(budgetSize)
 	c.ahead.init(cfg.MemoryMB)
@@ -140,11 +144,11 @@ func (c *Client) move(bucket string, e endpoint) *bucketClient {
 
 func (c *Client) host(e endpoint) *host {
 	if e.scheme == "http" {
-		return c.pool.host(e.address, nil)
+		return c.pool.host(e, nil)
 	}
 	config := c.tls.Clone()
 	config.ServerName, _, _ = net.SplitHostPort(e.address) // made by JoinHostPort
-	return c.pool.host(e.address, config)
+	return c.pool.host(e, config)
 }
 
 // redirect moves a bucket to where S3 says it is, and says whether that is
@@ -164,17 +168,22 @@ func (c *Client) redirect(b *bucketClient, refused *responseError) bool {
 		if err != nil || e.region != refused.region { // an ARN says the region itself
 			return false
 		}
-		if partitionOf(refused.region).name != partitionOf(b.region).name { // where these credentials are unknown
+		if !SamePartition(refused.region, b.region) { // where these credentials are unknown
 			return false
 		}
 		c.move(b.bucket, e)
 		return true
 	}
 	e, ok := follow(b.endpoint, refused.location)
-	if ok {
-		c.move(b.bucket, e)
+	if !ok {
+		return false
 	}
-	return ok
+	e, err := c.cfg.throughProxy(e)
+	if err != nil {
+		return false
+	}
+	c.move(b.bucket, e)
+	return true
 }
 
 // follow gives the endpoint that a Location header names. Only the host may
@@ -305,7 +314,7 @@ func (b *bucketClient) exchange(ctx context.Context, r *request, k *signingKey) 
 		return c, nil
 	}
 	e := &responseError{
-		status: c.head.status, code: statusCode(c.head.status),
+		status: c.head.status, code: StatusCode(c.head.status),
 		region: string(c.head.region), location: string(c.head.location), requestID: string(c.head.requestID),
 	}
 	var doc bytes.Buffer

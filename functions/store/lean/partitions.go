@@ -4,7 +4,7 @@ package lean
 
 // partitions of AWS, its own first.
 var partitions = []partition{
-	{name: "aws", suffix: "amazonaws.com", pattern: `^(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+$`, regions: []string{
+	{name: "aws", suffix: "amazonaws.com", prefixes: []string{"us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx"}, regions: []string{
 		"af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3",
 		"ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4",
 		"ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "aws-global", "ca-central-1", "ca-west-1",
@@ -13,25 +13,25 @@ var partitions = []partition{
 		"mx-central-1", "sa-east-1", "sa-west-1", "us-east-1", "us-east-2", "us-west-1",
 		"us-west-2",
 	}},
-	{name: "aws-cn", suffix: "amazonaws.com.cn", pattern: `^cn-\w+-\d+$`, regions: []string{
+	{name: "aws-cn", suffix: "amazonaws.com.cn", prefixes: []string{"cn"}, regions: []string{
 		"aws-cn-global", "cn-north-1", "cn-northwest-1",
 	}},
-	{name: "aws-eusc", suffix: "amazonaws.eu", pattern: `^eusc-(de)-\w+-\d+$`, regions: []string{
+	{name: "aws-eusc", suffix: "amazonaws.eu", prefixes: []string{"eusc-de"}, regions: []string{
 		"eusc-de-east-1",
 	}},
-	{name: "aws-iso", suffix: "c2s.ic.gov", pattern: `^us-iso-\w+-\d+$`, regions: []string{
+	{name: "aws-iso", suffix: "c2s.ic.gov", prefixes: []string{"us-iso"}, regions: []string{
 		"aws-iso-global", "us-iso-east-1", "us-iso-west-1",
 	}},
-	{name: "aws-iso-b", suffix: "sc2s.sgov.gov", pattern: `^us-isob-\w+-\d+$`, regions: []string{
+	{name: "aws-iso-b", suffix: "sc2s.sgov.gov", prefixes: []string{"us-isob"}, regions: []string{
 		"aws-iso-b-global", "us-isob-east-1", "us-isob-west-1",
 	}},
-	{name: "aws-iso-e", suffix: "cloud.adc-e.uk", pattern: `^eu-isoe-\w+-\d+$`, regions: []string{
+	{name: "aws-iso-e", suffix: "cloud.adc-e.uk", prefixes: []string{"eu-isoe"}, regions: []string{
 		"aws-iso-e-global", "eu-isoe-west-1",
 	}},
-	{name: "aws-iso-f", suffix: "csp.hci.ic.gov", pattern: `^us-isof-\w+-\d+$`, regions: []string{
+	{name: "aws-iso-f", suffix: "csp.hci.ic.gov", prefixes: []string{"us-isof"}, regions: []string{
 		"aws-iso-f-global", "us-isof-east-1", "us-isof-south-1",
 	}},
-	{name: "aws-us-gov", suffix: "amazonaws.com", pattern: `^us-gov-\w+-\d+$`, regions: []string{
+	{name: "aws-us-gov", suffix: "amazonaws.com", prefixes: []string{"us-gov"}, regions: []string{
 		"aws-us-gov-global", "us-gov-east-1", "us-gov-west-1",
 	}},
 }

@@ -47,8 +47,18 @@ func TestPartitionTable(t *testing.T) {
 				t.Errorf("region %s has a suffix of its own, %s, for which the table has no room", name, region.DNSSuffix)
 			}
 		}
-		fmt.Fprintf(&b, "{name: %q, suffix: %q, pattern: `%s`, regions: []string{\n", p.ID, p.Outputs.DNSSuffix,
-			strings.ReplaceAll(p.RegionRegex, `\-`, "-"))
+		// ^PREFIX-\w+-\d+$, where a part of PREFIX may be (one|or|another)
+		prefix, ok := strings.CutSuffix(strings.ReplaceAll(p.RegionRegex, `\-`, "-"), `-\w+-\d+$`)
+		before, rest, _ := strings.Cut(strings.TrimPrefix(prefix, "^"), "(")
+		words, after, _ := strings.Cut(rest, ")")
+		if !ok || strings.ContainsAny(before+after, `\()|+*?.`) {
+			t.Fatalf("a pattern of another form: %s", p.RegionRegex)
+		}
+		var prefixes []string
+		for word := range strings.SplitSeq(words, "|") {
+			prefixes = append(prefixes, before+word+after)
+		}
+		fmt.Fprintf(&b, "{name: %q, suffix: %q, prefixes: %#v, regions: []string{\n", p.ID, p.Outputs.DNSSuffix, prefixes)
 		for names := range slices.Chunk(slices.Sorted(maps.Keys(p.Regions)), 6) {
 			fmt.Fprintf(&b, "\"%s\",\n", strings.Join(names, `", "`))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,8 @@ type pool struct {
 type host struct {
 	pool    *pool
 	address string      // name:port
+	dialed  string      // the same, or the proxy's
+	proxy   *url.URL    // nil: none
 	tls     *tls.Config // nil: plain HTTP
 	idle    []*conn     // the last one given back is the first to go
 	dialing int
@@ -65,14 +68,18 @@ func newPool() *pool {
 	return &pool{connect: connect, hosts: map[string]*host{}, watches: map[<-chan struct{}]*contextWatch{}}
 }
 
-// host gives the one entry for an address.
-func (p *pool) host(address string, config *tls.Config) *host {
+// host gives the one entry for an endpoint's address.
+func (p *pool) host(e endpoint, config *tls.Config) *host {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := p.hosts[address]
+	h := p.hosts[e.address]
 	if h == nil {
-		h = &host{pool: p, address: address, tls: config}
-		p.hosts[address] = h
+		h = &host{pool: p, address: e.address, dialed: e.address, tls: config}
+		if proxy, err := url.Parse(e.proxy); e.proxy != "" && err == nil { // it was a URL before
+			h.proxy = proxy
+			h.dialed = proxyAddress(proxy)
+		}
+		p.hosts[e.address] = h
 	}
 	return h
 }
@@ -187,7 +194,7 @@ func (h *host) open(ctx context.Context) (*conn, error) {
 	h.dialedLocked()
 	if err != nil {
 		p.opened.Add(-1)
-		return nil, err
+		return nil, &connectError{err}
 	}
 	c.index = len(p.all)
 	p.all = append(p.all, c)
@@ -273,7 +280,7 @@ func (h *host) stale(c *conn) {
 	h.dropIdleLocked(n)
 }
 
-// resolve gives the host's addresses, asking for them at most once in
+// resolve gives the addresses to dial, asking for them at most once in
 // addressAge.
 func (h *host) resolve(ctx context.Context) ([]string, error) {
 	h.names.Lock()
@@ -281,12 +288,12 @@ func (h *host) resolve(ctx context.Context) ([]string, error) {
 	if len(h.addresses) > 0 && time.Now().UnixNano()-h.resolved < int64(addressAge) {
 		return h.addresses, nil
 	}
-	name, port, err := net.SplitHostPort(h.address)
+	name, port, err := net.SplitHostPort(h.dialed)
 	if err != nil {
 		return nil, err
 	}
 	if net.ParseIP(name) != nil {
-		return []string{h.address}, nil
+		return []string{h.dialed}, nil
 	}
 	found, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {

@@ -38,7 +38,7 @@ func TestBackoff(t *testing.T) {
 	} {
 		least, most := time.Hour, time.Duration(0)
 		for _, of := range times {
-			if len(of) != maxTries {
+			if len(of) != defaultTries {
 				t.Fatalf("%d attempts at a request", len(of))
 			}
 			wait := of[retry+1].Sub(of[retry])
@@ -71,7 +71,7 @@ func TestRetryEnds(t *testing.T) {
 		{"two regions that name each other", elsewhere, "PermanentRedirect", 1 + maxRedirects, budgetSize},
 		{"credentials that stay expired", refuses(400, "ExpiredToken"), fetch.AccessDenied, 2, budgetSize},
 		{"what S3 refuses for good costs nothing", refuses(404, "NoSuchKey"), fetch.NoSuchKey, 1, budgetSize},
-		{"each retry costs", refuses(503, "SlowDown"), fetch.SlowDown, maxTries, budgetSize - (maxTries-1)*retryCost},
+		{"each retry costs", refuses(503, "SlowDown"), fetch.SlowDown, defaultTries, budgetSize - (defaultTries-1)*retryCost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			handler, asked := respond(tt.answer)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,10 +54,79 @@ func main() {
 			_ = resp.Body.Close()
 		}
 		os.Exit(1)
+	case "flood": // and end
+		n, err := strconv.Atoi(os.Getenv("PROBE_FLOOD"))
+		if err != nil {
+			panic(err)
+		}
+		flood(n)
+		os.Exit(0)
+	case "flood first":
+		flood(40)
 	case "spin":
 		spin(200 * time.Millisecond)
 	}
+	switch os.Getenv("PROBE_EXTENSION") {
+	case "":
+	case "sigterm": // what aws-lambda-go registers itself, for SHUTDOWN without saying so
+		lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM())
+		return
+	default:
+		extend(os.Getenv("PROBE_EXTENSION"))
+	}
 	lambda.Start(handle)
+}
+
+// extend registers an internal extension, which then behaves as told.
+func extend(how string) {
+	const name = "probe-extension"
+	call := func(method, path, body string, header ...string) (*http.Response, string) {
+		req, err := http.NewRequest(method, "http://"+os.Getenv("AWS_LAMBDA_RUNTIME_API")+"/2020-01-01/extension/"+path, strings.NewReader(body))
+		if err != nil {
+			panic(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			panic(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			panic(err)
+		}
+		_ = resp.Body.Close()
+		return resp, string(text)
+	}
+	resp, text := call("POST", "register", `{"events":["INVOKE"]}`, "Lambda-Extension-Name", name)
+	if resp.StatusCode != http.StatusOK {
+		panic(resp.Status + " " + text)
+	}
+	id := resp.Header.Get("Lambda-Extension-Identifier")
+	fail := func(path string) {
+		call("POST", path, `{}`, "Lambda-Extension-Identifier", id, "Lambda-Extension-Function-Error-Type", "Probe.Because")
+	}
+	switch how {
+	case "init error":
+		fail("init/error")
+	case "not ready":
+		return
+	}
+	go func() {
+		for {
+			_, text := call("GET", "event/next", "", "Lambda-Extension-Identifier", id)
+			fmt.Println("extension: " + text)
+			switch how {
+			case "slow":
+				spin(300 * time.Millisecond)
+			case "stuck":
+				return
+			case "exit error":
+				fail("exit/error")
+			}
+		}
+	}()
 }
 
 var kept [][]byte
@@ -103,10 +173,43 @@ func handle(ctx context.Context, e event) (result, error) {
 		for i := range e.N {
 			fmt.Fprintln(os.Stderr, "line "+strconv.Itoa(i)+" "+e.Text)
 		}
+	case "flood": // N MB, then a line
+		flood(e.N)
+		fmt.Fprintln(os.Stderr, e.Text)
+	case "child flood": // the same, by a child
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = []string{"PROBE_INIT=flood", "PROBE_FLOOD=" + strconv.Itoa(e.N)}
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return r, err
+		}
+		fmt.Fprintln(os.Stderr, e.Text)
+	case "flood and exit":
+		flood(e.N)
+		fmt.Fprintln(os.Stderr, e.Text)
+		os.Exit(1)
+	case "flood for ever":
+		for {
+			flood(1)
+		}
 	case "partial": // a line without its end
 		fmt.Print(e.Text)
 	case "big": // an answer of N bytes
 		r.Text = strings.Repeat("x", e.N)
+	case "files": // the limits of open files, and how many can be opened at once
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			return r, err
+		}
+		n := 0
+		for ; ; n++ {
+			f, err := os.Open("/dev/null")
+			if err != nil {
+				break
+			}
+			defer f.Close()
+		}
+		r.Text = fmt.Sprintf("%d of %d, opened %v", limit.Cur, limit.Max, n > 900 && n < 1024)
 	case "env":
 		r.Env = map[string]string{}
 		for _, kv := range os.Environ() {
@@ -117,6 +220,16 @@ func handle(ctx context.Context, e event) (result, error) {
 		return r, fmt.Errorf("no such mode: %q", e.Mode)
 	}
 	return r, nil
+}
+
+// flood writes n MB to standard output.
+func flood(n int) {
+	block := []byte(strings.Repeat(strings.Repeat("x", 63)+"\n", 1<<14))
+	for range n {
+		if _, err := os.Stdout.Write(block); err != nil {
+			panic(err)
+		}
+	}
 }
 
 // spin keeps one thread busy for d and gives the CPU and wall time it took, in

@@ -1,0 +1,150 @@
+package cost
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Group is what a report shows of a bill as one amount.
+type Group struct {
+	Name     string // of its field and column, with _usd behind it
+	Title    string // for readers
+	Settable bool   // whether a setting changes it: the objects read decide on the others, or nothing does
+}
+
+// Groups of a bill.
+var (
+	Compute    = Group{"compute", "compute", true}
+	Request    = Group{"request", "request fee", false}
+	S3Requests = Group{"s3_requests", "S3 requests", false} // GETs and LISTs
+	Retrieval  = Group{"retrieval", "S3 retrieval", false}  // by byte; 0 for S3 Standard
+)
+
+// Groups is all of them, in the order in which they are shown.
+var Groups = []Group{Compute, Request, S3Requests, Retrieval}
+
+// S3 says whether S3 is who is paid.
+func (g Group) S3() bool { return g == S3Requests || g == Retrieval }
+
+// charge is one thing that is billed.
+type charge struct {
+	name, unit string
+	group      Group
+	quantity   func(Invocation) float64                  // in units
+	price      func(Prices, Invocation) (float64, error) // US dollars a unit
+}
+
+// charges is everything that can be on a bill: a new charge is a line here,
+// with its price in [Prices] and what it counts in [Invocation].
+var charges = []charge{
+	{"compute", "GB-second", Compute, func(i Invocation) float64 { return i.BilledMS / 1000 * float64(i.MemoryMB) / 1024 }, Prices.gbSecond},
+	{"request", "request", Request, func(Invocation) float64 { return 1 }, func(p Prices, _ Invocation) (float64, error) { return p.MillionRequests / 1e6, nil }},
+	{"S3 GET", "request", S3Requests, func(i Invocation) float64 { return float64(i.GETs) }, s3Price(func(s S3Prices) float64 { return s.ThousandGETs / 1000 })},
+	{"S3 LIST", "request", S3Requests, func(i Invocation) float64 { return float64(i.LISTs) }, s3Price(func(s S3Prices) float64 { return s.ThousandLISTs / 1000 })},
+	{"S3 retrieval", "GB", Retrieval, func(i Invocation) float64 { return float64(i.Bytes) / (1 << 30) }, s3Price(func(s S3Prices) float64 { return s.RetrievalGB })},
+}
+
+func (p Prices) gbSecond(i Invocation) (float64, error) {
+	usd, ok := p.GBSecond[i.Arch]
+	if !ok {
+		return 0, fmt.Errorf("no price of %s in %s", i.Arch, p.Region)
+	}
+	return usd, nil
+}
+
+func s3Price(of func(S3Prices) float64) func(Prices, Invocation) (float64, error) {
+	return func(p Prices, i Invocation) (float64, error) {
+		s3, ok := p.S3[i.Class]
+		if !ok {
+			return 0, fmt.Errorf("no price of S3 %s in %s", i.Class, p.Region)
+		}
+		return of(s3), nil
+	}
+}
+
+// Part is one line of a bill. Amounts are US dollars.
+type Part struct {
+	Name      string  `json:"name"`
+	Quantity  float64 `json:"quantity"`
+	Unit      string  `json:"unit"`
+	UnitPrice float64 `json:"unit_price_usd"`
+	Amount    float64 `json:"amount_usd"` // quantity times unit price
+	Group     Group   `json:"-"`
+}
+
+// Bill is what something costs, by what is paid for.
+type Bill []Part
+
+// Invocation gives what one costs. The error names the price that the table
+// does not have.
+func (p Prices) Invocation(i Invocation) (Bill, error) {
+	var b Bill
+	for _, c := range charges {
+		usd, err := c.price(p, i)
+		if err != nil {
+			return nil, err
+		}
+		n := c.quantity(i)
+		b = append(b, Part{Name: c.name, Quantity: n, Unit: c.unit, UnitPrice: usd, Amount: n * usd, Group: c.group})
+	}
+	return b, nil
+}
+
+// Of is a group's amount.
+func (b Bill) Of(g Group) float64 { return b.sum(func(p Part) bool { return p.Group == g }) }
+
+// Total is all of it.
+func (b Bill) Total() float64 { return b.sum(func(Part) bool { return true }) }
+
+// Settable is the part that a setting changes.
+func (b Bill) Settable() float64 { return b.sum(func(p Part) bool { return p.Group.Settable }) }
+
+// S3 is the part that S3 is paid.
+func (b Bill) S3() float64 { return b.sum(func(p Part) bool { return p.Group.S3() }) }
+
+func (b Bill) sum(holds func(Part) bool) float64 {
+	sum := 0.0
+	for _, part := range b {
+		if holds(part) {
+			sum += part.Amount
+		}
+	}
+	return sum
+}
+
+// Million is the bill of a million times as much.
+func (b Bill) Million() Bill {
+	var more Bill
+	for _, part := range b {
+		part.Quantity *= 1e6
+		part.Amount *= 1e6
+		more = append(more, part)
+	}
+	return more
+}
+
+// MarshalJSON gives the amount of each group, as "compute_usd", and the parts.
+func (b Bill) MarshalJSON() ([]byte, error) {
+	fields := map[string]any{"parts": append([]Part{}, b...)} // never null
+	for _, g := range Groups {
+		fields[g.Name+"_usd"] = b.Of(g)
+	}
+	return json.Marshal(fields)
+}
+
+// UnmarshalJSON reads the parts.
+func (b *Bill) UnmarshalJSON(text []byte) error {
+	var fields struct{ Parts []Part }
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return err
+	}
+	*b = fields.Parts
+	for i, part := range *b {
+		for _, c := range charges {
+			if c.name == part.Name {
+				(*b)[i].Group = c.group
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"fanout/bench/internal/cost"
+	"fanout/bench/internal/table"
+	"fanout/bench/internal/trial"
+)
+
+// Name says which setting a row is, as far as the report's settings differ,
+// and is safe for a terminal.
+func (r *Report) Name(row Row) string {
+	word := "workers"
+	if row.Concurrency == 1 {
+		word = "worker"
+	}
+	return fmt.Sprintf("%d MB %s, %s %s", row.MemoryMB, r.Who(row), row.Workers(), word)
+}
+
+// Who says which code ran: the client, and contender and architecture where
+// there are several.
+func (r *Report) Who(row Row) string { return table.Clip(r.who(row, 20), 20) }
+
+// Series says the same at more length: which code ran, for the series of a
+// chart.
+func (r *Report) Series(row Row) string { return r.who(row, 24) }
+
+// who is Who, with most characters of each part.
+func (r *Report) who(row Row, most int) string {
+	var contenders, archs bool
+	for _, o := range r.Rows {
+		contenders = contenders || o.Contender != row.Contender
+		archs = archs || o.Arch != row.Arch
+	}
+	var parts []string
+	if contenders || row.Client == "" {
+		parts = append(parts, table.Clip(row.Contender, most))
+	}
+	if archs {
+		parts = append(parts, table.Clip(row.Arch, most))
+	}
+	if row.Client != "" {
+		parts = append(parts, table.Clip(row.Client, most))
+	}
+	return strings.Join(parts, " ")
+}
+
+// fullName names all of a setting: two reports may leave out different parts.
+func (r *Report) fullName(row Row) string {
+	return table.Clip(fmt.Sprintf("%s %s %s ×%s %d MB", row.Contender, row.Arch, cmp.Or(row.Client, "own"), row.Key.Workers(), row.MemoryMB), 60)
+}
+
+// Environment says where the functions ran: "AWS Lambda, us-east-1".
+func (r *Report) Environment() string {
+	switch h := r.Header; h.Backend {
+	case trial.AWS:
+		return "AWS Lambda, " + table.Clip(h.Region, 100)
+	case trial.Endpoint:
+		return "a custom endpoint"
+	default:
+		return table.Clip(fmt.Sprintf("sandbox, network %s, limits %s", h.Network, h.Limits), 200)
+	}
+}
+
+// Subject says what was read, and where: "1000 objects, 25.5 MB, AWS Lambda,
+// us-east-1".
+func (r *Report) Subject() string {
+	return fmt.Sprintf("%d objects, %.1f MB, %s", r.Objects, float64(r.Bytes)/1e6, r.Environment())
+}
+
+// Caveats say what the times are not. They stand above everything else, in each
+// format for readers.
+func (r *Report) Caveats() []string {
+	h := r.Header
+	switch h.Backend {
+	case trial.Endpoint:
+		return []string{"Times of a custom endpoint, not AWS times, and costs at those times."}
+	case trial.Sandbox:
+		said := []string{fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100))}
+		if h.Limits.None() {
+			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): memory sizes mean nothing here.", table.Clip(h.Limits.String(), 100)))
+		}
+		return said
+	}
+	return nil
+}
+
+// PricesUsed says whose prices the costs are at, and of when.
+func (r *Report) PricesUsed() string {
+	class := "S3 Standard"
+	if r.Class == cost.Express {
+		class = "S3 Express One Zone"
+	}
+	return fmt.Sprintf("%s, %s, %s, no free tier", r.Region, r.Date, class)
+}

@@ -1,0 +1,65 @@
+package page
+
+import (
+	"fmt"
+	"slices"
+
+	"fanout/bench/internal/cost"
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/table"
+)
+
+// cost shows what is paid for.
+func (c *charts) cost() figure {
+	f := figure{ID: "cost", Title: "What is paid for"}
+	rows := c.best(func(row report.Row) bool { return row.WarmCost.N > 0 && drawable(row.Cost.Total()*1e6) })
+	if !c.Priced {
+		f.Missing = "No costs are known for these settings; the warnings above say why."
+		return f
+	}
+	if len(rows) == 0 {
+		f.Missing = "No warm invocation went well."
+		return f
+	}
+	f.Head = []string{"setting"}
+	for i, g := range cost.Groups {
+		f.Head = append(f.Head, g.Title+" $/M")
+		if slices.ContainsFunc(rows, func(i int) bool { return c.Rows[i].Cost.Of(g) > 0 }) {
+			f.Key = append(f.Key, partKey(i, g.Title))
+		}
+	}
+	f.Head = append(f.Head, "all $/M")
+	f.Summary = "Dollars for a million warm invocations of each client and memory, with its fastest number of workers. " + c.s3Part(rows)
+	for _, i := range rows {
+		bill := c.Rows[i].Cost.Million()
+		line := []string{c.name(c.Rows[i])}
+		for _, g := range cost.Groups {
+			line = append(line, table.Grouped(bill.Of(g)))
+		}
+		f.Rows = append(f.Rows, append(line, table.Grouped(bill.Total())))
+	}
+	var bars []bar
+	for _, i := range f.few(rows) {
+		bill := c.Rows[i].Cost.Million()
+		b := bar{row: c.Rows[i], end: table.Dollars(bill.Total())}
+		for _, g := range cost.Groups {
+			b.parts = append(b.parts, part{orZero(bill.Of(g)), g.Title + " " + table.Dollars(bill.Of(g))})
+		}
+		bars = append(bars, b)
+	}
+	f.Pictures = c.bars(f, "dollars for a million invocations", bars)
+	return f
+}
+
+// s3Part says how much of the cost no setting changes.
+func (c *charts) s3Part(rows []int) string {
+	parts := nowhere
+	for _, i := range rows {
+		parts = parts.with(c.Rows[i].Cost.S3() / c.Rows[i].Cost.Total())
+	}
+	from, to := table.Share(parts.lo), table.Share(parts.hi)
+	if from != to {
+		to = fmt.Sprintf("%s to %s", from, to)
+	}
+	return fmt.Sprintf("S3's part is %s; no setting changes what it comes to.", to)
+}

@@ -1,0 +1,92 @@
+package page
+
+import (
+	"fanout/bench/internal/cost"
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/stats"
+	"fanout/bench/internal/table"
+	"fanout/bench/internal/trial"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// details says what was measured, where, and with which prices.
+func details(r *report.Report) []fact {
+	h := r.Header
+	var all []fact
+	add := func(name, value string) {
+		if value = table.Clip(value, 300); value != "" {
+			all = append(all, fact{name, value})
+		}
+	}
+	list := func(values []int) string {
+		words := make([]string, len(values))
+		for i, v := range values {
+			words[i] = strconv.Itoa(v)
+		}
+		return strings.Join(words, ", ")
+	}
+	var concurrencies []string
+	for _, n := range h.Plan.Concurrencies {
+		concurrencies = append(concurrencies, trial.Key{Client: "any", Concurrency: n}.Workers())
+	}
+	when := h.At.UTC().Format("2006-01-02 15:04 UTC")
+	if h.At.Equal(time.Time{}) {
+		when = ""
+	}
+	add("run", h.Run)
+	add("begun", when)
+	add("version", h.Version)
+	add("backend", h.Backend)
+	add("host", h.Host)
+	add("region", h.Region)
+	add("network modelled", h.Network)
+	add("CPU and memory limits", h.Limits.String())
+	add("contenders", strings.Join(h.Plan.Contenders, ", "))
+	add("memories, MB", list(h.Plan.MemoriesMB))
+	add("architectures", strings.Join(h.Plan.Architectures, ", "))
+	add("clients", strings.Join(h.Plan.Clients, ", "))
+	add("workers", strings.Join(concurrencies, ", "))
+	add("invocations a setting", fmt.Sprintf("%d warm, %d cold; %d warm with one worker", h.Plan.Invocations, h.Plan.Cold, h.Plan.Sequential))
+	question := "find the first object that holds the needle"
+	if h.Plan.Count {
+		question = "count the objects"
+	}
+	add("question", question)
+	add("seed of the order", strconv.FormatUint(h.Plan.Seed, 10))
+	add("objects", fmt.Sprintf("%d, %.1f MB in all", r.Objects, float64(r.Bytes)/1e6))
+	if s := h.Corpus; s.Count > 0 {
+		add("corpus", fmt.Sprintf("%d to %d bytes each, seed %d, prefix %s, needle %s", s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle))
+	}
+	if r.Priced {
+		add("prices", r.PricesUsed())
+	}
+	if h.Prices != "" && h.Prices != r.Date {
+		add("prices known to the run", h.Prices)
+	}
+	return all
+}
+
+// how says how the figures come about.
+func how(r *report.Report) []string {
+	said := []string{
+		fmt.Sprintf("Times are the duration that the log's REPORT line gives, in rounds that take every setting in turn, in a seeded random order: what changes on the way changes for all. Cold and warm ones are never mixed. Each figure is a median; its interval, at %.0f%%, assumes no distribution and takes n of %d.", stats.Confidence*100, stats.MinForInterval),
+		fmt.Sprintf("Two settings differ where a Mann-Whitney U test says so at p of %v; otherwise they tie, or the runs are too few to tell. A setting with any failure is not advised.", stats.Alpha),
+		"The frontier holds the settings that no other beats in both time and cost. The fastest pick is, of those within 5% that tie, the cheapest one; the cheapest pick, the fastest of them.",
+		fmt.Sprintf("The balanced pick has the least time to the power of %.2g times cost to the power of %.2g.", r.Advice.Weight, 1-r.Advice.Weight),
+		"Why: CPU time against the memory's CPU share (1,769 MB are one vCPU), rounds of first bytes against the time, bytes a second against 600 Mbit/s, peak memory against the limit, GETs tried again. The first that decides is named.",
+	}
+	if r.Priced {
+		class := ""
+		if r.Class == cost.Express {
+			class = ", and a fee for each byte"
+		}
+		said = append(said, fmt.Sprintf("Cost: billed seconds × GB × price of a GB-second by architecture, the request fee, and S3's GETs and LISTs%s; no free tier, and no volume discount.", class))
+	}
+	if r.Header.Backend == trial.Sandbox {
+		said = append(said, "The sandbox runs the functions' real bootstraps on one machine, each held to its memory's share of CPU, against an embedded S3 with modelled latency and bandwidth. Placement, noisy neighbours and a Graviton's speed are not modelled.")
+	}
+	return said
+}

@@ -1,0 +1,91 @@
+// Package page writes a report as an HTML page. [Write] is all of it; each
+// figure of the page has a file of its own.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/table"
+)
+
+// The page's parts. They stand in the page, whose policy names their hashes
+// and allows nothing else.
+var (
+	//go:embed page.html
+	pageTemplate string
+	//go:embed page.css
+	pageStyle string
+	//go:embed page.js
+	pageScript string
+)
+
+var pageLayout = template.Must(template.New("page").Parse(pageTemplate))
+
+// page is what the template shows.
+type page struct {
+	Policy, Style, Script template.HTML
+
+	Title, Heading, Place string
+	Banner                []string // what the times are not
+	Picks                 []pageStep
+	Missing               string // why there are no picks
+	Notes                 []string
+	Facts                 []fact
+	Warnings              []string
+	Figures               []figure
+	Table                 pageTable
+	Details               []fact
+	How                   []string
+}
+
+// fact is a term and what is said of it.
+type fact struct{ Name, Value string }
+
+// Write writes the report as one page that needs nothing else: no font, script
+// or picture from anywhere, and its content security policy lets none in. It
+// can be read, and printed, without its script; that sorts, filters and
+// switches between light and dark. All text from the results stays text.
+func Write(w io.Writer, r *report.Report) error {
+	c := newCharts(r)
+	p := page{
+		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"), // files of this repository
+		Policy: policy(pageStyle, pageScript),
+		Place:  r.Subject(), Banner: r.Caveats(), Facts: facts(r), Figures: c.figures(),
+		Table: c.table(), Details: details(r), How: how(r),
+	}
+	for _, warning := range r.Warnings {
+		p.Warnings = append(p.Warnings, table.Clip(warning, 400))
+	}
+	p.Picks, p.Notes = c.picks(), r.Advice.Notes
+	if r.Advice.Missing != "" {
+		p.Missing = sentence(r.Advice.Missing)
+	}
+	p.Title = "Fanout: " + p.Place
+	p.Heading = "No setting to advise"
+	if len(p.Picks) > 0 {
+		p.Heading = "Choose " + c.name(r.Rows[r.Advice.Picks[0].Row])
+	}
+	var b bytes.Buffer
+	if err := pageLayout.Execute(&b, p); err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// policy lets in this style and this script, the icon in the page, and nothing
+// else from anywhere.
+func policy(style, script string) template.HTML {
+	hash := func(s string) string {
+		sum := sha256.Sum256([]byte(s))
+		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	return template.HTML(fmt.Sprintf(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'">`, hash(style), hash(script))) // two hashes
+}

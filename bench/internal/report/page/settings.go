@@ -1,0 +1,110 @@
+package page
+
+import (
+	"fanout/bench/internal/stats"
+	"fanout/bench/internal/table"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// pageTable is the table of all settings.
+type pageTable struct {
+	Head    []pageColumn
+	Rows    []pageRow
+	Filters []pageFilter
+	Failed  []fact
+	Notes   []string
+}
+
+type pageColumn struct {
+	Name, Unit string
+	Text       bool // sorts as text, stands to the left
+}
+
+type pageRow struct {
+	Edge   bool // on the frontier
+	Size   string
+	Who    string
+	Memory string
+	Kind   string
+	Work   string
+	Cells  []pageCell
+}
+
+// pageCell is a figure; Sort is what it sorts by, empty where there is none.
+type pageCell struct{ Text, Sort, Small string }
+
+// pageFilter offers a column's values.
+type pageFilter struct {
+	Name, Key string
+	Values    []string
+}
+
+// table gives every setting.
+func (c *charts) table() pageTable {
+	rows := c.Table()
+	t := pageTable{Head: []pageColumn{{Name: "Setting", Text: true}}}
+	for _, col := range rows.Labels() {
+		t.Head = append(t.Head, pageColumn{Name: capital(col.Label.Head), Unit: col.Label.Unit, Text: col.Left})
+	}
+	for i, row := range c.Rows {
+		var cells []pageCell
+		for k, cell := range rows.Cells(row) {
+			cells = append(cells, pageCell{Text: cell.Text, Sort: rows.Labels()[k].Sort(cell), Small: cell.Note})
+		}
+		t.Rows = append(t.Rows, pageRow{
+			Edge: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB", row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
+			Kind: string(row.Verdict.Kind), Work: row.Key.Workers(), Cells: cells,
+		})
+		for _, f := range row.Failures {
+			t.Failed = append(t.Failed, fact{fmt.Sprintf("%s: %d× %s", c.name(row), f.Count, table.Clip(f.Name, 60)), table.Clip(f.Example, 300)})
+		}
+	}
+	t.Filters = filters(t.Rows)
+	has := func(name string) bool {
+		return slices.ContainsFunc(t.Head, func(c pageColumn) bool { return c.Name == name })
+	}
+	switch {
+	case !has("P90"):
+		t.Notes = append(t.Notes, "p90 and p99 are left out: they need n of 10 and of 100 at least.")
+	case !has("P99"):
+		t.Notes = append(t.Notes, "p99 is left out: it needs n of 100 at least.")
+	}
+	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: both take n of %d. Cold is INIT and the first invocation. Speed-up is over one worker of the same contender at the same memory. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
+	return t
+}
+
+// filters offers what a column has several values of.
+func filters(rows []pageRow) []pageFilter {
+	var all []pageFilter
+	for _, f := range []struct {
+		name, key string
+		of        func(pageRow) string
+	}{
+		{"Memory, MB", "memory", func(r pageRow) string { return r.Memory }},
+		{"Client", "who", func(r pageRow) string { return r.Who }},
+		{"Workers", "workers", func(r pageRow) string { return r.Work }},
+		{"Why", "kind", func(r pageRow) string { return r.Kind }},
+	} {
+		var values []string
+		for _, row := range rows {
+			if v := f.of(row); !slices.Contains(values, v) {
+				values = append(values, v)
+			}
+		}
+		if len(values) > 1 {
+			all = append(all, pageFilter{f.name, f.key, values})
+		}
+	}
+	return all
+}
+
+// capital makes a head of a column's name.
+func capital(s string) string {
+	if s == "" || s == "±" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -1,0 +1,58 @@
+package page
+
+import (
+	"cmp"
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/table"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// speedUp shows how much faster many workers are than one, a panel for each
+// memory size.
+func (c *charts) speedUp() figure {
+	f := figure{ID: "speedup", Title: "Speed-up over one worker", Head: []string{"memory MB", "client", "workers", "warm ms", "speed-up"}}
+	rows := c.rowsWith(func(row report.Row) bool { return drawable(row.SpeedUp) && row.InFlight() > 0 })
+	if !slices.ContainsFunc(rows, func(i int) bool { return c.Rows[i].Concurrency != 1 }) {
+		f.Missing = "There is no setting with one worker and one with many to compare: measure with --concurrency 1,64."
+		return f
+	}
+	best := slices.MaxFunc(rows, func(a, b int) int { return cmp.Compare(c.Rows[a].SpeedUp, c.Rows[b].SpeedUp) })
+	f.Summary = fmt.Sprintf("At most %s: %s, %s instead of %s.", table.Times(c.Rows[best].SpeedUp), c.name(c.Rows[best]),
+		ms(c.Rows[best].Warm.Median), ms(c.Rows[best].Warm.Median*c.Rows[best].SpeedUp))
+	if b := c.Advice.Picks; len(b) > 0 && drawable(c.Rows[b[0].Row].SpeedUp) && b[0].Row != best {
+		f.Summary += fmt.Sprintf(" The balanced pick: %s.", table.Times(c.Rows[b[0].Row].SpeedUp))
+	}
+	f.Summary += " The dashed line is where twice the workers would be twice as fast."
+	var workers []int
+	for _, i := range rows {
+		workers = append(workers, c.Rows[i].InFlight())
+	}
+	panels, left := c.panels(rows, func(row report.Row) int { return row.MemoryMB }, func(mb int) string { return fmt.Sprintf("%d MB", mb) })
+	if left > 0 {
+		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "memory size is", "memory sizes are"))
+	}
+	f.Key = c.key(rows)
+	most := float64(slices.Max(workers))
+	faster := extent{1, 2}
+	for _, i := range rows {
+		faster = faster.with(c.Rows[i].SpeedUp)
+	}
+	for _, panel := range panels {
+		p := newPlot(panelWidth, panelHeight, logarithmic("workers", 1, max(most, 2)).marking(workers),
+			logarithmic("times as fast", faster.lo, faster.hi), attributes(f, "panel", f.Title+", "+panel.caption)...)
+		end := min(most, faster.hi)
+		p.line(soft, 1, "4 3", p.at(1, 1), p.at(end, end)) // twice the workers, twice as fast
+		c.curves(p, panel.rows, curve{
+			at:    func(row report.Row) (x, y float64) { return float64(row.InFlight()), row.SpeedUp },
+			title: func(row report.Row) string { return fmt.Sprintf("%s: %s", c.name(row), table.Times(row.SpeedUp)) },
+		})
+		f.Pictures = append(f.Pictures, picture{Caption: panel.caption, Wide: p.markup()})
+	}
+	for _, i := range rows {
+		row := c.Rows[i]
+		f.Rows = append(f.Rows, []string{strconv.Itoa(row.MemoryMB), c.who(row), row.Workers(), table.Grouped(row.Warm.Median), table.Times(row.SpeedUp)})
+	}
+	return f
+}

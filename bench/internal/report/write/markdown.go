@@ -1,0 +1,46 @@
+package write
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/table"
+)
+
+// Markdown writes the advice and the table for a page or a pull request.
+func Markdown(w io.Writer, r *report.Report) error {
+	var b bytes.Buffer
+	escape := table.EscapeMarkdown
+	fmt.Fprintf(&b, "**%s**\n\n", escape(r.Subject()))
+	for _, caveat := range r.Caveats() {
+		fmt.Fprintf(&b, "%s\n\n", escape(caveat))
+	}
+	for _, p := range r.Advice.Picks {
+		row := r.Rows[p.Row]
+		price := ""
+		if r.Priced {
+			price = ", " + table.Dollars(row.WarmCost.Median*1e6) + " a million"
+		}
+		fmt.Fprintf(&b, "- **%s**: %s: %s ms%s; %s\n", p.Goal, escape(r.Name(row)), table.Number(row.Warm.Median), price, escape(r.Certainty(p)))
+	}
+	if len(r.Advice.Picks) == 0 {
+		fmt.Fprintf(&b, "- No setting to advise: %s.\n", escape(r.Advice.Missing))
+	}
+	for _, note := range r.Advice.Notes {
+		fmt.Fprintf(&b, "- note: %s\n", escape(note))
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(&b, "- warning: %s\n", escape(warning))
+	}
+	b.WriteByte('\n')
+	if err := r.Table().Markdown(&b); err != nil {
+		return err
+	}
+	if r.Priced {
+		fmt.Fprintf(&b, "\nprices: %s.\n", escape(r.PricesUsed()))
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}

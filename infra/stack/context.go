@@ -1,0 +1,454 @@
+package stack
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fanout/functions/corpus"
+	"fanout/functions/fetch"
+)
+
+// reader takes values out of a context and keeps the first error, so that the
+// list of them reads as one.
+type reader struct {
+	context map[string]any
+	known   []string
+	err     error
+}
+
+func (r *reader) fail(key, reason, allowed string) {
+	if r.err == nil {
+		r.err = &ContextError{Key: key, Value: r.context[key], Reason: reason, Allowed: allowed}
+	}
+}
+
+func (r *reader) get(key string) (any, bool) {
+	r.known = append(r.known, key)
+	v, ok := r.context[key]
+	return v, ok && v != nil
+}
+
+// scalar gives a string or a number as text, and ok only for those. A number
+// is given exactly or not at all: beyond 2^53 JSON readers round.
+func scalar(v any) (text string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return strings.TrimSpace(v), true
+	case float64:
+		if v != math.Trunc(v) || math.Abs(v) > 1<<53 {
+			return "", false
+		}
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	default:
+		return "", false
+	}
+}
+
+// split gives the items of a comma-separated text or a JSON array.
+func split(v any) (items []string, ok bool) {
+	if array, isArray := v.([]any); isArray {
+		for _, item := range array {
+			text, ok := scalar(item)
+			if !ok {
+				return nil, false
+			}
+			items = append(items, text)
+		}
+		return items, true
+	}
+	text, ok := scalar(v)
+	for item := range strings.SplitSeq(text, ",") {
+		items = append(items, strings.TrimSpace(item))
+	}
+	return items, ok
+}
+
+func (r *reader) text(key, missing string, pattern *regexp.Regexp, allowed string) string {
+	v, ok := r.get(key)
+	if !ok {
+		return missing
+	}
+	text, isText := v.(string)
+	if !isText || !pattern.MatchString(text) {
+		r.fail(key, "not a valid value", allowed)
+	}
+	return text
+}
+
+// needs reads a key that must be there exactly when another one is true.
+func (r *reader) needs(key, flag string, on bool, pattern *regexp.Regexp, allowed string) string {
+	_, given := r.get(key)
+	switch {
+	case on && !given:
+		r.fail(key, "missing, and "+flag+" needs it", allowed)
+	case !on && given:
+		r.fail(key, "means nothing without "+flag, "only together with "+flag+"=true")
+	}
+	return r.text(key, "", pattern, allowed)
+}
+
+func (r *reader) boolean(key string) bool {
+	v, ok := r.get(key)
+	if !ok {
+		return false
+	}
+	switch v {
+	case true, "true":
+		return true
+	case false, "false":
+		return false
+	}
+	r.fail(key, "not a yes or a no", "true, false")
+	return false
+}
+
+func (r *reader) word(key, missing string, allowed []string) string {
+	v, ok := r.get(key)
+	if !ok {
+		return missing
+	}
+	text, _ := v.(string)
+	if !slices.Contains(allowed, text) {
+		r.fail(key, "not known", strings.Join(allowed, ", "))
+	}
+	return text
+}
+
+func (r *reader) words(key string, allowed []string) []string {
+	v, ok := r.get(key)
+	if !ok {
+		return slices.Clone(allowed)
+	}
+	hint := "one or more of " + strings.Join(allowed, ", ") + ", each once"
+	items, isList := split(v)
+	if !isList || len(items) == 0 {
+		r.fail(key, "not a list of names", hint)
+		return nil
+	}
+	for i, item := range items {
+		switch {
+		case !slices.Contains(allowed, item):
+			r.fail(key, fmt.Sprintf("%q is not known", item), hint)
+		case slices.Contains(items[:i], item):
+			r.fail(key, fmt.Sprintf("%q is there twice", item), hint)
+		}
+	}
+	return items
+}
+
+// zipKey begins the keys that name contenders' packages: contenderZip.NAME,
+// where the stack has one architecture, and contenderZip.NAME.ARCHITECTURE.
+const zipKey = "contenderZip."
+
+// contenderRE is what stays readable, and can be read back, as the end of an
+// output's name. ownNames end IDs of the stack's own: Fetch128ArmLogs.
+var (
+	contenderRE = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
+	ownNames    = []string{"arn", "logs", "output", "role"}
+)
+
+// contenders reads who is compared, and where their packages are.
+func (r *reader) contenders(archs []string) []Contender {
+	const hint = "names of up to 16 small letters and digits, each once; " + GoContender + " is this repository's own"
+	names := []string{GoContender}
+	if v, ok := r.get("contenders"); ok {
+		var isList bool
+		if names, isList = split(v); !isList || len(names) == 0 {
+			r.fail("contenders", "not a list of names", hint)
+			return nil
+		}
+	}
+	var all []Contender
+	for i, name := range names {
+		switch {
+		case !contenderRE.MatchString(name):
+			r.fail("contenders", fmt.Sprintf("%q is no such name", name), hint)
+		case slices.Contains(ownNames, name):
+			r.fail("contenders", fmt.Sprintf("%q is what the stack calls a part of each function", name), hint+"; not "+strings.Join(ownNames, ", "))
+		case slices.Contains(names[:i], name):
+			r.fail("contenders", fmt.Sprintf("%q is there twice", name), hint)
+		}
+		c := Contender{Name: name}
+		if name != GoContender {
+			c.Zips = r.zips(name, archs)
+		}
+		all = append(all, c)
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.context)) {
+		if strings.HasPrefix(key, zipKey) && !slices.Contains(r.known, key) {
+			r.fail(key, "means nothing with these contenders and architectures",
+				zipKey+"NAME or "+zipKey+"NAME.ARCHITECTURE, of those; "+GoContender+" has none")
+		}
+	}
+	return all
+}
+
+// zips reads where one contender's packages are.
+func (r *reader) zips(name string, archs []string) map[string]string {
+	zips := map[string]string{}
+	key := zipKey + name
+	read := func(key, arch string) {
+		v, ok := r.get(key)
+		if !ok {
+			return
+		}
+		text, _ := v.(string)
+		if !strings.HasSuffix(text, ".zip") {
+			r.fail(key, "not a zip", "the path of a zip that holds a bootstrap for "+arch)
+		}
+		zips[arch] = text
+	}
+	for _, arch := range archs {
+		read(key+"."+arch, arch)
+	}
+	if len(archs) == 1 && len(zips) == 0 {
+		read(key, archs[0])
+	}
+	if len(zips) > 0 {
+		return zips
+	}
+	allowed := key + "." + strings.Join(archs, "=PATH or "+key+".") + "=PATH, a zip that holds a bootstrap for that architecture"
+	if len(archs) == 1 {
+		allowed = key + "=PATH, a zip that holds a bootstrap for " + archs[0]
+	} else if _, ok := r.get(key); ok {
+		r.fail(key, "for which of "+strings.Join(archs, " and ")+"?", allowed)
+	}
+	r.fail("contenders", fmt.Sprintf("no package named for %q", name), allowed)
+	return nil
+}
+
+func (r *reader) integer(key string, missing, least, most int64, allowed string) int64 {
+	v, ok := r.get(key)
+	if !ok {
+		return missing
+	}
+	text, _ := scalar(v)
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err != nil:
+		r.fail(key, "not a whole number", allowed)
+	case n < least || n > most:
+		r.fail(key, "out of range", allowed)
+	}
+	return n
+}
+
+func (r *reader) integers(key string, missing []int, least, most, atMost int, allowed string) []int {
+	v, ok := r.get(key)
+	if !ok {
+		return slices.Clone(missing)
+	}
+	items, isList := split(v)
+	if !isList || len(items) == 0 || len(items) > atMost {
+		r.fail(key, "not such a list of numbers", allowed)
+		return nil
+	}
+	var all []int
+	for _, item := range items {
+		n, err := strconv.Atoi(item)
+		switch {
+		case err != nil:
+			r.fail(key, fmt.Sprintf("%q is not a whole number", item), allowed)
+		case n < least || n > most:
+			r.fail(key, fmt.Sprintf("%d is out of range", n), allowed)
+		case slices.Contains(all, n):
+			r.fail(key, fmt.Sprintf("%d is there twice", n), allowed)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func (r *reader) oneOf(key string, missing int, allowed []int) int {
+	words := make([]string, len(allowed))
+	for i, n := range allowed {
+		words[i] = strconv.Itoa(n)
+	}
+	v, ok := r.get(key)
+	if !ok {
+		return missing
+	}
+	text, _ := scalar(v)
+	if !slices.Contains(words, text) {
+		r.fail(key, "not a number of days that CloudWatch Logs keeps", strings.Join(words, ", "))
+		return 0
+	}
+	n, _ := strconv.Atoi(text) // it is one of words
+	return n
+}
+
+// ids reads a list of IDs of one kind.
+func (r *reader) ids(key string, atMost int, pattern *regexp.Regexp, allowed string) []string {
+	v, ok := r.get(key)
+	if !ok {
+		return nil
+	}
+	all, isList := split(v)
+	if !isList || len(all) == 0 || len(all) > atMost {
+		r.fail(key, "not such a list", allowed)
+		return nil
+	}
+	for i, item := range all {
+		switch {
+		case !pattern.MatchString(item):
+			r.fail(key, fmt.Sprintf("%q is no such ID", item), allowed)
+		case slices.Contains(all[:i], item):
+			r.fail(key, fmt.Sprintf("%q is there twice", item), allowed)
+		}
+	}
+	return all
+}
+
+// bucketName reads the name of a bucket that was brought along.
+func (r *reader) bucketName(brought bool) string {
+	const allowed = "an S3 bucket's name: 3 to 63 of a-z, 0-9, dot and hyphen"
+	name := r.needs("bucketName", "functionsOnly", brought, anyText, allowed)
+	if name != "" {
+		if wrong := wrongBucketName(name); wrong != "" {
+			r.fail("bucketName", wrong, allowed)
+		}
+	}
+	return name
+}
+
+var (
+	anyText   = regexp.MustCompile(`.`)
+	addressRE = regexp.MustCompile(`^[0-9]+(\.[0-9]+){3}$`)
+)
+
+// wrongBucketName says what is wrong with a bucket's name, "" if nothing
+// (docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html).
+func wrongBucketName(name string) string {
+	strange := strings.IndexFunc(name, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-'
+	})
+	switch {
+	case strings.Contains(name, "://") || strings.HasPrefix(name, "arn:"):
+		return "a bucket's name is meant, without scheme or ARN"
+	case strange >= 0:
+		return fmt.Sprintf("%q is not allowed in it", []rune(name[strange:])[0])
+	case len(name) < 3 || len(name) > 63:
+		return fmt.Sprintf("%d characters long", len(name))
+	case strings.Contains(name, ".."):
+		return "two dots beside each other"
+	case strings.ContainsAny(name[:1]+name[len(name)-1:], ".-"):
+		return "its ends must be letters or digits"
+	case addressRE.MatchString(name):
+		return "looks like an IP address"
+	}
+	return ""
+}
+
+// wrongPrefix says what is wrong with a prefix, "" if nothing. `*`, `?` and `$`
+// would mean something else in an IAM policy.
+func wrongPrefix(prefix string) string {
+	strange := strings.IndexFunc(prefix, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("!_.'()=+@,-/", c)
+	})
+	switch {
+	case strings.HasPrefix(prefix, "/"):
+		return "begins with a slash, which would be a folder without a name"
+	case strings.Contains(prefix, "//"):
+		return "two slashes beside each other, a folder without a name"
+	case strange >= 0 && prefix[strange] == ' ':
+		return "a space is not allowed in it"
+	case strange >= 0:
+		return fmt.Sprintf("%q is not allowed in it", []rune(prefix[strange:])[0])
+	case !strings.HasSuffix(prefix, "/"):
+		return "does not end in a slash"
+	}
+	return ""
+}
+
+// objects reads the seed objects' keys. With a bucket that was brought along
+// there are none to seed: only the prefix is taken, and is that of the whole
+// bucket unless there is one.
+func (r *reader) objects(brought bool) corpus.Spec {
+	s := corpus.Default()
+	if brought {
+		s.Prefix = ""
+	}
+	if v, ok := r.get("prefix"); ok {
+		const allowed = "names of folders, each with a slash at its end, of letters, digits and !_.'()=+@,-"
+		text, isText := v.(string)
+		switch {
+		case !isText:
+			r.fail("prefix", "not text", allowed)
+		case text == "" && !brought:
+			r.fail("prefix", "empty, which only functionsOnly may have", allowed)
+		case len(s.Key(0))-len(s.Prefix)+len(text) > 1024:
+			r.fail("prefix", "too long", "a key, prefix included, has at most 1,024 bytes")
+		case text != "":
+			if wrong := wrongPrefix(text); wrong != "" {
+				r.fail("prefix", wrong, allowed)
+			}
+		}
+		s.Prefix = text
+	}
+	if brought {
+		for _, key := range []string{"objects", "minBytes", "maxBytes", "seed", "needle"} {
+			if _, ok := r.get(key); ok {
+				r.fail(key, "means nothing with functionsOnly", "leave it out: a bucket that was brought along is never seeded")
+			}
+		}
+		return corpus.Spec{Prefix: s.Prefix}
+	}
+
+	s.Count = int(r.integer("objects", int64(s.Count), 1, MaxObjects,
+		fmt.Sprintf("a whole number from 1 to %d, which the seeder can put within its time-out", MaxObjects)))
+	if v, ok := r.get("needle"); ok {
+		s.Needle, _ = scalar(v)
+		if text, isText := v.(string); isText {
+			s.Needle = text // spaces at its ends are its own
+		}
+		if s.Needle == "" || len(s.Needle) > fetch.MaxFindBytes {
+			r.fail("needle", fmt.Sprintf("%d bytes long", len(s.Needle)), fmt.Sprintf("1 to %d bytes", fetch.MaxFindBytes))
+		}
+	}
+	least := int64(max(1, len(s.Needle)))
+	s.MinBytes = r.integer("minBytes", max(s.MinBytes, least), least, maxObjectBytes,
+		fmt.Sprintf("whole bytes from the needle's length, here %d, to %d", least, int64(maxObjectBytes)))
+	s.MaxBytes = r.integer("maxBytes", max(s.MaxBytes, s.MinBytes), s.MinBytes, maxObjectBytes,
+		fmt.Sprintf("whole bytes from minBytes, here %d, to %d", s.MinBytes, int64(maxObjectBytes)))
+	if v, ok := r.get("seed"); ok {
+		text, _ := scalar(v)
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			r.fail("seed", "not such a number", "a whole number from 0 to 18446744073709551615; as text above 9007199254740992")
+		}
+		s.Seed = seed
+	}
+	if r.err != nil {
+		return s
+	}
+	if err := s.Validate(); err != nil {
+		r.fail("objects", err.Error(), "what the message says") // unreachable while the checks above are as strict
+		return s
+	}
+	if total := s.TotalBytes(); total > MaxCorpusBytes {
+		r.fail("maxBytes", fmt.Sprintf("the objects would take %d bytes in all", total),
+			fmt.Sprintf("at most %d bytes in all, which the seeder can put within its time-out", int64(MaxCorpusBytes)))
+	}
+	return s
+}
+
+// unknown refuses keys that nothing asked for.
+func (r *reader) unknown() {
+	var strange []string
+	for key := range r.context {
+		if !strings.ContainsAny(key, ":/@") && !slices.Contains(r.known, key) {
+			strange = append(strange, key)
+		}
+	}
+	if len(strange) == 0 {
+		return
+	}
+	slices.Sort(strange)
+	allowed := slices.Sorted(slices.Values(r.known))
+	r.fail(strange[0], "no such key", strings.Join(slices.Compact(allowed), ", "))
+}
