@@ -163,6 +163,12 @@ func accessPoint(arn string) (name, account, region string, err error) {
 		"the other clients read more kinds", arn)
 }
 
+// SamePartition says whether two regions take the same credentials; what is no
+// region takes none.
+func SamePartition(a, b string) bool {
+	return isLabel(a) && isLabel(b) && partitionOf(a) == partitionOf(b)
+}
+
 // partition is a part of AWS with domain and credentials of its own.
 type partition struct {
 	name     string   // aws, aws-cn, ...

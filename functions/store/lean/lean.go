@@ -168,7 +168,7 @@ func (c *Client) redirect(b *bucketClient, refused *responseError) bool {
 		if err != nil || e.region != refused.region { // an ARN says the region itself
 			return false
 		}
-		if partitionOf(refused.region).name != partitionOf(b.region).name { // where these credentials are unknown
+		if !SamePartition(refused.region, b.region) { // where these credentials are unknown
 			return false
 		}
 		c.move(b.bucket, e)
@@ -314,7 +314,7 @@ func (b *bucketClient) exchange(ctx context.Context, r *request, k *signingKey) 
 		return c, nil
 	}
 	e := &responseError{
-		status: c.head.status, code: statusCode(c.head.status),
+		status: c.head.status, code: StatusCode(c.head.status),
 		region: string(c.head.region), location: string(c.head.location), requestID: string(c.head.requestID),
 	}
 	var doc bytes.Buffer

@@ -194,7 +194,7 @@ func (h *host) open(ctx context.Context) (*conn, error) {
 	h.dialedLocked()
 	if err != nil {
 		p.opened.Add(-1)
-		return nil, err
+		return nil, &connectError{err}
 	}
 	c.index = len(p.all)
 	p.all = append(p.all, c)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +25,10 @@ const (
 	// time up to backoffBase·2ⁿ, and at most backoffMost.
 	backoffBase = 25 * time.Millisecond
 	backoffMost = 2 * time.Second
+
+	// maxConnects bounds the attempts of one request that got no connection, a
+	// refused one for instance: of those each has tried up to three addresses.
+	maxConnects = 4
 
 	// maxRedirects is enough for a wrong region and a bucket on the move.
 	maxRedirects = 3
@@ -82,8 +88,8 @@ func (e *responseError) Error() string {
 	return s
 }
 
-// statusCode names a status that came without an error document.
-func statusCode(status int) string {
+// StatusCode names a status that came without an error document.
+func StatusCode(status int) string {
 	switch status {
 	case 301:
 		return "PermanentRedirect"
@@ -99,6 +105,9 @@ func statusCode(status int) string {
 		return "InternalError"
 	case 503:
 		return "ServiceUnavailable"
+	}
+	if text := http.StatusText(status); text != "" {
+		return strings.NewReplacer(" ", "", "-", "").Replace(text)
 	}
 	return fmt.Sprintf("Status%d", status)
 }
@@ -118,6 +127,12 @@ func (e *bodyError) Error() string {
 
 func (e *bodyError) Unwrap() error { return e.err }
 
+// connectError is a failure to get a connection: the name, the address, the proxy
+// or TLS.
+type connectError struct{ error }
+
+func (e *connectError) Unwrap() error { return e.error }
+
 // staleError is a failure of a connection that had been used before, without
 // a byte of a response: most likely the other end had closed it.
 type staleError struct{ error }
@@ -131,6 +146,7 @@ var errChanged = errors.New("the object changed while it was read")
 type retrier struct {
 	client    *Client
 	tries     int // failed so far
+	connects  int // of them without a connection
 	redirects int
 	renewed   bool
 	stale     bool
@@ -145,8 +161,12 @@ func (r *retrier) retry(ctx context.Context, b *bucketClient, err error) error {
 	r.tries++
 	var refused *responseError
 	var stale *staleError
+	var unconnected *connectError
+	if errors.As(err, &unconnected) {
+		r.connects++
+	}
 	switch {
-	case r.tries >= r.client.maxTries || permanent(err):
+	case r.tries >= r.client.maxTries || r.connects >= maxConnects || permanent(err):
 		return err
 	case errors.As(err, &stale) && !r.stale:
 		r.stale = true
@@ -171,8 +191,7 @@ func (r *retrier) retry(ctx context.Context, b *bucketClient, err error) error {
 	if !r.client.budget.take(cost) {
 		return fmt.Errorf("%w (no retry: too many requests failed lately)", err)
 	}
-	most := min(backoffBase<<r.tries, backoffMost)
-	timer := time.NewTimer(rand.N(most))
+	timer := time.NewTimer(Backoff(r.tries))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -181,6 +200,9 @@ func (r *retrier) retry(ctx context.Context, b *bucketClient, err error) error {
 		return ctx.Err()
 	}
 }
+
+// Backoff draws the wait before retry n, which begins at 1.
+func Backoff(n int) time.Duration { return rand.N(min(backoffBase<<min(n, 10), backoffMost)) }
 
 // transient says whether S3 may answer the same request better later.
 func transient(e *responseError) bool {
@@ -196,16 +218,25 @@ func permanent(err error) bool {
 	var (
 		sink     *sinkError
 		typed    *fetch.Error
-		dns      *net.DNSError
-		verify   *tls.CertificateVerificationError
-		host     x509.HostnameError
-		unknown  x509.UnknownAuthorityError
 		settings *configError
 		final    *finalError
 		proxy    *proxyError
 	)
 	return errors.As(err, &sink) || errors.As(err, &typed) || errors.As(err, &settings) || errors.As(err, &final) ||
-		errors.As(err, &dns) && dns.IsNotFound || errors.As(err, &proxy) && proxy.status < 500 ||
+		errors.As(err, &proxy) && proxy.status < 500 || Unreachable(err)
+}
+
+// Unreachable says whether err is a host's name that does not exist, or a
+// certificate that is not trusted or not the host's: another attempt will meet the
+// same.
+func Unreachable(err error) bool {
+	var (
+		dns     *net.DNSError
+		verify  *tls.CertificateVerificationError
+		host    x509.HostnameError
+		unknown x509.UnknownAuthorityError
+	)
+	return errors.As(err, &dns) && dns.IsNotFound ||
 		errors.As(err, &verify) || errors.As(err, &host) || errors.As(err, &unknown)
 }
 
@@ -218,6 +249,17 @@ func (e *configError) Unwrap() error { return e.error }
 type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }
+
+// ResponseError is the error of a request that S3 refused with code, and of what
+// was tried.
+func ResponseError(code, tried string, err error) *fetch.Error {
+	switch code {
+	case "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Forbidden":
+		tried += " (" + code + ")"
+		code = fetch.AccessDenied
+	}
+	return &fetch.Error{Type: code, Message: tried, Err: err}
+}
 
 // named gives an error the name it has in fetch, and what was tried.
 func named(err error, tried string) error {
@@ -233,13 +275,7 @@ func named(err error, tried string) error {
 	case errors.As(err, &sink):
 		return sink.error // the caller's own
 	case errors.As(err, &refused):
-		kind := refused.code
-		switch kind {
-		case "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Forbidden":
-			tried += " (" + kind + ")"
-			kind = fetch.AccessDenied
-		}
-		return &fetch.Error{Type: kind, Message: tried, Err: err}
+		return ResponseError(refused.code, tried, err)
 	case errors.As(err, &broken):
 		return &fetch.Error{Type: fetch.ShortBody, Message: tried, Err: err}
 	}

@@ -170,7 +170,7 @@ func TestErrorDocument(t *testing.T) {
 		{"cut short", "<Error><Code>SlowDown</Code>", responseError{status: 503, code: "ServiceUnavailable"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := responseError{status: 503, code: statusCode(503)}
+			got := responseError{status: 503, code: StatusCode(503)}
 			if parseError([]byte(tt.doc), &got); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}

@@ -27,8 +27,9 @@ func load(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.
 }
 
 // common is what all clients have, whatever else they are: an access point is
-// read in its own region unless the configuration forbids it, and a bucket's
-// name does not go in front of localhost, which does not resolve everywhere.
+// read in its own region unless the configuration forbids it, a bucket's name does
+// not go in front of localhost, which does not resolve everywhere, and redirects
+// are this package's to follow.
 func common(cfg aws.Config) func(*s3.Options) {
 	return func(o *s3.Options) {
 		if !saysARNRegion(cfg) {
@@ -37,8 +38,15 @@ func common(cfg aws.Config) func(*s3.Options) {
 		if u, err := url.Parse(aws.ToString(o.BaseEndpoint)); err == nil && u.Hostname() == "localhost" {
 			o.UsePathStyle = true
 		}
+		if client, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+			o.HTTPClient = &http.Client{Transport: client.GetTransport(), Timeout: client.GetTimeout(), CheckRedirect: noRedirect}
+		}
 	}
 }
+
+// noRedirect gives a redirect to the caller: one of S3's names a region to sign
+// for, and another host would be told the session token.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // saysARNRegion says whether environment or shared files have s3_use_arn_region.
 func saysARNRegion(cfg aws.Config) bool {
@@ -81,7 +89,7 @@ func leanConfig(ctx context.Context) (lean.Config, error) {
 		own.Credentials = lean.EnvCredentials(os.Getenv)
 	}
 	own.Proxy = lean.ProxyFromEnvironment
-	if client, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+	if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		transport := client.GetTransport()
 		if transport.TLSClientConfig != nil {
 			own.Roots = transport.TLSClientConfig.RootCAs

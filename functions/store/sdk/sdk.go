@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,9 +27,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"fanout/functions/fetch"
 	"fanout/functions/store"
+	"fanout/functions/store/lean"
 )
 
 func init() {
@@ -36,7 +40,8 @@ func init() {
 		if err != nil {
 			return nil, err
 		}
-		return newSDK(cfg, stockAttempts), nil
+		cfg.Retryer = retryer(cfg.RetryMode)
+		return newSDK(cfg, stockAttempts)
 	})
 	store.Register(store.Tuned, func(ctx context.Context) (fetch.Store, error) {
 		cfg, err := load(ctx, tunedOptions()...)
@@ -44,7 +49,8 @@ func init() {
 			return nil, err
 		}
 		cfg.RetryMaxAttempts = cmp.Or(cfg.RetryMaxAttempts, tunedAttempts)
-		return newSDK(cfg, tunedAttempts, tunedS3), nil
+		cfg.Retryer = retryer(cfg.RetryMode, tunedRetries)
+		return newSDK(cfg, tunedAttempts, tunedS3)
 	})
 	store.RegisterConfig(leanConfig)
 }
@@ -89,14 +95,53 @@ type sdkStore struct {
 	attempts    int // at one body
 	connections atomic.Int64
 	chunks      sync.Pool
+
+	mu      sync.RWMutex
+	buckets map[string]*s3.Client // of those that S3 says are in another region
 }
 
-func newSDK(cfg aws.Config, attempts int, options ...func(*s3.Options)) *sdkStore {
+func newSDK(cfg aws.Config, attempts int, options ...func(*s3.Options)) (*sdkStore, error) {
+	if cfg.Region == "" {
+		return nil, errors.New("read the AWS configuration: no region: set AWS_REGION")
+	}
 	return &sdkStore{
 		client:   s3.NewFromConfig(cfg, append(options, common(cfg))...),
 		attempts: cmp.Or(cfg.RetryMaxAttempts, attempts),
 		chunks:   sync.Pool{New: func() any { return new([chunkBytes]byte) }},
+		buckets:  map[string]*s3.Client{},
+	}, nil
+}
+
+// clientOf gives the client of the region that a bucket is in, as far as it is
+// known.
+func (s *sdkStore) clientOf(bucket string) *s3.Client {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if c := s.buckets[bucket]; c != nil {
+		return c
 	}
+	return s.client
+}
+
+// follow makes another client the bucket's where err, which from met, says that
+// the bucket is in another region. The SDK leaves that to its callers.
+func (s *sdkStore) follow(bucket string, from *s3.Client, err error) bool {
+	var response *smithyhttp.ResponseError
+	var api smithy.APIError
+	if strings.HasPrefix(bucket, "arn:") || !errors.As(err, &response) || response.Response == nil || !errors.As(err, &api) {
+		return false
+	}
+	region := regionOf(response.Response.Header, api.ErrorMessage())
+	options := from.Options()
+	if !redirects(response.HTTPStatusCode(), api.ErrorCode()) || region == "" || region == options.Region ||
+		!lean.SamePartition(region, options.Region) {
+		return false
+	}
+	options.Region = region
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buckets[bucket] = s3.New(options)
+	return true
 }
 
 func (s *sdkStore) Connections() int64 { return s.connections.Load() }
@@ -125,15 +170,26 @@ func (s *sdkStore) traced(ctx context.Context, a *attempt) context.Context {
 	})
 }
 
+// maxRedirects is enough for a wrong region and a bucket on the move.
+const maxRedirects = 3
+
 // List reads pages with keys URL-encoded, which XML 1.0 needs for some keys.
 func (s *sdkStore) List(ctx context.Context, bucket, prefix string, page func([]fetch.Object) error) error {
-	var a attempt
-	pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{
-		Bucket: &bucket, Prefix: &prefix, EncodingType: types.EncodingTypeUrl,
-	})
-	for pages.HasMorePages() {
-		out, err := pages.NextPage(s.traced(ctx, &a))
-		if err != nil {
+	in := s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix, EncodingType: types.EncodingTypeUrl}
+	for try, redirected := 1, 0; ; {
+		var a attempt
+		client := s.clientOf(bucket)
+		out, err := client.ListObjectsV2(s.traced(ctx, &a), &in)
+		switch {
+		case err == nil:
+			try, redirected = 1, 0
+		case ctx.Err() == nil && cutShort(err) && try < s.attempts:
+			try++
+			continue
+		case ctx.Err() == nil && redirected < maxRedirects && s.follow(bucket, client, err):
+			redirected++
+			continue
+		default:
 			return s3Error(err, "list s3://%s/%s", bucket, prefix)
 		}
 		objects := make([]fetch.Object, len(out.Contents))
@@ -149,31 +205,45 @@ func (s *sdkStore) List(ctx context.Context, bucket, prefix string, page func([]
 		if err := page(objects); err != nil {
 			return err
 		}
+		if !aws.ToBool(out.IsTruncated) {
+			return nil
+		}
+		if in.ContinuationToken = out.NextContinuationToken; aws.ToString(in.ContinuationToken) == "" {
+			return fmt.Errorf("list s3://%s/%s: more pages, but no continuation token", bucket, prefix)
+		}
 	}
-	return nil
 }
 
 // Get reads one body, again from the start where it broke off.
 func (s *sdkStore) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
 	var a attempt
 	ctx = s.traced(ctx, &a)
-	for try := 1; ; try++ {
-		n, err := s.get(ctx, bucket, key, sink)
+	for try, redirected := 1, 0; ; {
+		client := s.clientOf(bucket)
+		n, err := s.get(ctx, client, bucket, key, sink)
 		read := fetch.Read{
 			Bytes:     n,
 			FirstByte: time.Duration(a.firstByte.Load()),
 			Retries:   max(int(a.tries.Load())-1, 0),
 		}
+		if err == nil || ctx.Err() != nil {
+			return read, err
+		}
 		var broken *brokenBody
-		if err == nil || !errors.As(err, &broken) || try == s.attempts || ctx.Err() != nil {
+		switch {
+		case errors.As(err, &broken) && try < s.attempts:
+			try++
+		case redirected < maxRedirects && s.follow(bucket, client, err):
+			redirected++
+		default:
 			return read, err
 		}
 		sink.Reset()
 	}
 }
 
-func (s *sdkStore) get(ctx context.Context, bucket, key string, sink fetch.Sink) (int64, error) {
-	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+func (s *sdkStore) get(ctx context.Context, client *s3.Client, bucket, key string, sink fetch.Sink) (int64, error) {
+	out, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
 		return 0, s3Error(err, "get s3://%s/%s", bucket, key)
 	}
@@ -208,18 +278,30 @@ type brokenBody struct{ error }
 
 func (b *brokenBody) Unwrap() error { return b.error }
 
-// s3Error gives an SDK error its name.
+// cutShort says whether a document broke off after its head: the SDK's own retries
+// end with that.
+func cutShort(err error) bool {
+	var document *smithy.DeserializationError
+	var response *smithyhttp.ResponseError
+	var op *net.OpError
+	answered := errors.As(err, &document) || errors.As(err, &response) && response.HTTPStatusCode() == http.StatusOK
+	return answered && (errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op))
+}
+
+// s3Error gives an SDK error its name, the same as lean's.
 func s3Error(err error, format string, args ...any) error {
 	message := fmt.Sprintf(format, args...)
 	var api smithy.APIError
 	if !errors.As(err, &api) {
+		if cutShort(err) {
+			return &fetch.Error{Type: fetch.ShortBody, Message: message, Err: err}
+		}
 		return fmt.Errorf("%s: %w", message, err)
 	}
-	kind := api.ErrorCode()
-	switch kind {
-	case "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Forbidden":
-		message += " (" + kind + ")"
-		kind = fetch.AccessDenied
+	code := api.ErrorCode()
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) && (code == "" || code == "UnknownError") {
+		code = lean.StatusCode(response.HTTPStatusCode())
 	}
-	return &fetch.Error{Type: kind, Message: message, Err: err}
+	return lean.ResponseError(code, message, err)
 }

@@ -1,0 +1,317 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fanout/functions/fetch"
+	"fanout/functions/store"
+)
+
+// regionOf is the region that a request is signed for.
+func regionOf(r *http.Request) string {
+	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if scope := strings.Split(credential, "/"); len(scope) > 2 {
+		return scope[2]
+	}
+	return ""
+}
+
+// document answers with S3's error document, or without one where code is empty.
+func document(status int, code, more string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i+1 < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		if code != "" {
+			_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code>%s</Error>", code, more)
+		}
+	}
+}
+
+// good answers a listing of one object, and its body.
+func good(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("list-type") == "2" {
+		_, _ = fmt.Fprint(w, `<ListBucketResult><Contents><Key>key</Key><Size>4</Size></Contents></ListBucketResult>`)
+		return
+	}
+	_, _ = fmt.Fprint(w, "body")
+}
+
+// elsewhere is a bucket in eu-west-1 that says so to whoever signs for another
+// region, with refusal.
+func elsewhere(refusal http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if regionOf(r) == "eu-west-1" {
+			good(w, r)
+			return
+		}
+		refusal(w, r)
+	}
+}
+
+// bytesThenClose writes past net/http.
+func bytesThenClose(answer string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(c, answer)
+		if tcp, ok := c.(*net.TCPConn); ok && strings.HasSuffix(answer, "reset") {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+}
+
+// once breaks the first request to each bucket, and is good from then on.
+func once(broken http.HandlerFunc) http.HandlerFunc {
+	var seen sync.Map
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, again := seen.LoadOrStore(strings.Split(r.URL.Path, "/")[1], true); again {
+			good(w, r)
+			return
+		}
+		broken(w, r)
+	}
+}
+
+// noNames makes every look-up of a name fail as one that does not exist, by a
+// name server on loopback.
+func noNames(t *testing.T) {
+	t.Helper()
+	server, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done sync.WaitGroup
+	done.Go(func() {
+		for b := make([]byte, 1500); ; {
+			n, from, err := server.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			if n > 12 {
+				b[2], b[3] = b[2]|0x80, 3 // an answer: NXDOMAIN
+				b[11] = 0                 // without what else was asked
+				if n = 12 + strings.IndexByte(string(b[12:n]), 0) + 5; n > len(b) {
+					continue
+				}
+				_, _ = server.WriteTo(b[:n], from)
+			}
+		}
+	})
+	before := net.DefaultResolver
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+	t.Cleanup(func() {
+		net.DefaultResolver = before
+		_ = server.Close()
+		done.Wait()
+	})
+}
+
+// outcome is what a client makes of a fault: of a request, and of an invocation.
+type outcome struct {
+	store  string // the error's type: "ok", "untyped" where it has none
+	answer string // the invocation's errorType, or "ok"
+}
+
+func typeOf(err error) string {
+	var typed *fetch.Error
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &typed):
+		return typed.Type
+	}
+	return "untyped"
+}
+
+// TestFaults: whatever goes wrong, all clients answer alike.
+func TestFaults(t *testing.T) {
+	noNames(t)
+	const short = "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\nbo"
+	const listing = "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n<ListBucketResult><Contents>"
+	stuck := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	ok := outcome{"ok", "ok"}
+	refused := func(kind string) [2]outcome { // of reading, and of listing
+		return [2]outcome{{kind, fetch.ObjectReadFailed}, {kind, fetch.ListFailed}}
+	}
+	named := func(kind string) [2]outcome { return [2]outcome{{kind, fetch.ObjectReadFailed}, {kind, kind}} }
+	region := []string{"x-amz-bucket-region", "eu-west-1"}
+	malformed := "<Message>The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'</Message>" +
+		"<Region>eu-west-1</Region>"
+	var all []use
+	for _, tt := range []struct {
+		name    string
+		handler http.HandlerFunc // nil: nobody listens
+		url     string           // instead of the handler's
+		secure  bool             // a certificate that nobody trusts
+		eager   bool             // as many attempts as each client makes by itself, in 5 s
+		want    [2]outcome       // reading, listing
+	}{
+		{name: "nothing", handler: good, want: [2]outcome{ok, ok}},
+		// A bucket in another region.
+		{name: "301 with a region", handler: elsewhere(document(301, "PermanentRedirect", "", region...)), want: [2]outcome{ok, ok}},
+		{name: "301 without a document", handler: elsewhere(document(301, "", "", region...)), want: [2]outcome{ok, ok}},
+		{name: "307 with a region", handler: elsewhere(document(307, "TemporaryRedirect", "", region...)), want: [2]outcome{ok, ok}},
+		{name: "400 with a region", handler: elsewhere(document(400, "AuthorizationHeaderMalformed", malformed)), want: [2]outcome{ok, ok}},
+		{name: "400 with a region in the header", handler: elsewhere(document(400, "AuthorizationHeaderMalformed", "", region...)),
+			want: [2]outcome{ok, ok}},
+		{name: "400 of another kind with a region", handler: elsewhere(document(400, "InvalidRequest", "", region...)),
+			want: refused("InvalidRequest")},
+		{name: "301 to nowhere", handler: document(301, "PermanentRedirect", ""), want: refused("PermanentRedirect")},
+		{name: "301 to the same region", handler: document(301, "PermanentRedirect", "", "x-amz-bucket-region", "us-east-1"),
+			want: refused("PermanentRedirect")},
+		{name: "301 to another partition", handler: document(301, "PermanentRedirect", "", "x-amz-bucket-region", "cn-north-1"),
+			want: refused("PermanentRedirect")},
+		{name: "301 to what is no region", handler: document(301, "PermanentRedirect", "", "x-amz-bucket-region", "evil.example/"),
+			want: refused("PermanentRedirect")},
+		{name: "307 to another host", handler: document(307, "TemporaryRedirect", "", "Location", recorderURL+"/photos/key"),
+			want: refused("TemporaryRedirect")},
+		// Refusals.
+		{name: "400", handler: document(400, "InvalidRequest", ""), want: refused("InvalidRequest")},
+		{name: "400 without a document", handler: document(400, "", ""), want: refused("BadRequest")},
+		{name: "400 expired", handler: document(400, "ExpiredToken", ""), want: named(fetch.AccessDenied)},
+		{name: "403", handler: document(403, "AccessDenied", ""), want: named(fetch.AccessDenied)},
+		{name: "403 without a document", handler: document(403, "", ""), want: named(fetch.AccessDenied)},
+		{name: "403 for the signature", handler: document(403, "SignatureDoesNotMatch", ""), want: named(fetch.AccessDenied)},
+		{name: "403 for the key", handler: document(403, "InvalidAccessKeyId", ""), want: named(fetch.AccessDenied)},
+		{name: "403 for the state", handler: document(403, "InvalidObjectState", ""), want: refused("InvalidObjectState")},
+		{name: "404 for the key", handler: document(404, "NoSuchKey", ""), want: refused(fetch.NoSuchKey)},
+		{name: "404 for the bucket", handler: document(404, "NoSuchBucket", ""),
+			want: [2]outcome{{fetch.NoSuchBucket, fetch.NoSuchBucket}, {fetch.NoSuchBucket, fetch.NoSuchBucket}}},
+		{name: "404 without a document", handler: document(404, "", ""), want: refused("NotFound")},
+		{name: "405", handler: document(405, "MethodNotAllowed", ""), want: refused("MethodNotAllowed")},
+		{name: "501", handler: document(501, "NotImplemented", ""), want: refused("NotImplemented")},
+		// What another attempt may help.
+		{name: "500 once", handler: once(document(500, "InternalError", "")), want: [2]outcome{ok, ok}},
+		{name: "500", handler: document(500, "InternalError", ""), want: refused("InternalError")},
+		{name: "502 from a proxy", handler: document(502, "", ""), want: refused("BadGateway")},
+		{name: "503", handler: document(503, "SlowDown", ""), want: refused(fetch.SlowDown)},
+		{name: "503 without a document", handler: document(503, "", ""), want: refused("ServiceUnavailable")},
+		{name: "504", handler: document(504, "", ""), want: refused("GatewayTimeout")},
+		{name: "429", handler: document(429, "", ""), want: refused("TooManyRequests")},
+		// Connections.
+		{name: "refused", want: refused("untyped")},
+		{name: "closed without a response once", handler: once(bytesThenClose("")), want: [2]outcome{ok, ok}},
+		{name: "closed without a response", handler: bytesThenClose(""), want: refused("untyped")},
+		{name: "no such name", url: "http://nowhere.invalid", want: refused("untyped")},
+		{name: "not to be trusted", handler: good, secure: true, want: refused("untyped")},
+		{name: "refused, with all attempts", eager: true, want: refused("untyped")},
+		{name: "no such name, with all attempts", url: "http://nowhere.invalid", eager: true, want: refused("untyped")},
+		{name: "not to be trusted, with all attempts", handler: good, secure: true, eager: true, want: refused("untyped")},
+		{name: "no TLS", url: strings.Replace(recorderURL, "http:", "https:", 1), want: refused("untyped")},
+		{name: "short once", handler: once(bytesThenClose(short)), want: [2]outcome{ok, ok}},
+		{name: "short", handler: bytesThenClose(short), want: refused(fetch.ShortBody)},
+		{name: "reset in the body", handler: bytesThenClose(short + "reset"), want: refused(fetch.ShortBody)},
+		{name: "short listing", handler: bytesThenClose(listing), want: refused(fetch.ShortBody)},
+		{name: "silent", handler: stuck, want: [2]outcome{{"untyped", fetch.DeadlineNear}, {"untyped", fetch.DeadlineNear}}},
+		{name: "silent in the body", handler: func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "4000")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, want: [2]outcome{{"*", fetch.DeadlineNear}, {"*", fetch.DeadlineNear}}},
+	} {
+		limit := 20 * time.Second // far longer than any answer takes that comes
+		if strings.HasPrefix(tt.name, "silent") {
+			limit = 500 * time.Millisecond // none comes
+		}
+		attempts := "2"
+		if tt.eager {
+			attempts, limit = "", 5*time.Second
+		}
+		url := tt.url
+		if url == "" {
+			server := httptest.NewUnstartedServer(tt.handler)
+			server.Config.ErrorLog = log.New(io.Discard, "", 0) // what a fault looks like from there
+			if tt.secure {
+				server.StartTLS()
+			} else {
+				server.Start()
+			}
+			url = server.URL
+			if tt.handler == nil {
+				server.Close()
+			} else {
+				t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+			}
+		}
+		for _, client := range store.Names {
+			for listing := range 2 {
+				awsEnvironment(t, map[string]string{
+					"AWS_ENDPOINT_URL_S3": url, "AWS_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": attempts,
+					"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "secret",
+				}, "")
+				c, err := store.Open(t.Context(), client)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, use{c, client, listing, limit, tt.name, tt.want[listing]})
+			}
+		}
+	}
+	var wg sync.WaitGroup // all together: most of it is backoff
+	for _, u := range all {
+		wg.Go(func() {
+			got := outcome{u.request(t), u.invoke(t)}
+			if u.want.store == "*" {
+				u.want.store = got.store
+			}
+			if got != u.want {
+				t.Errorf("%s, %s, %s: %+v, want %+v", u.fault, u.client, [2]string{"reading", "listing"}[u.listing], got, u.want)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// use is one use of a client under a fault.
+type use struct {
+	fetch.Store
+	client  string
+	listing int // 0: an object is read
+	limit   time.Duration
+	fault   string
+	want    outcome
+}
+
+func (u use) bucket() string { return fmt.Sprint(u.client, u.listing) }
+
+func (u use) request(t *testing.T) string {
+	ctx, cancel := context.WithTimeout(t.Context(), u.limit)
+	defer cancel()
+	var err error
+	if u.listing == 1 {
+		err = u.List(ctx, u.bucket(), "", func([]fetch.Object) error { return nil })
+	} else {
+		_, err = u.Get(ctx, u.bucket(), "key", &checksum{})
+	}
+	return typeOf(err)
+}
+
+func (u use) invoke(t *testing.T) string {
+	ctx, cancel := context.WithTimeout(t.Context(), u.limit)
+	defer cancel()
+	event := `{"s3_bucket_name":"` + u.bucket() + `","keys":["key"]}`
+	if u.listing == 1 {
+		event = `{"s3_bucket_name":"` + u.bucket() + `"}`
+	}
+	h := fetch.New(fetch.Config{Client: u.client}, func(context.Context, string) (fetch.Store, error) { return u.Store, nil })
+	_, err := h.Handle(ctx, []byte(event))
+	return typeOf(err)
+}
