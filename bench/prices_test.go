@@ -47,7 +47,7 @@ func TestPricesCommand(t *testing.T) {
 	if status := run(t.Context(), args, &stdout, &stderr); status != 0 {
 		t.Fatalf("status %d: %s", status, &stderr)
 	}
-	o, err := (&priceFlags{prices: path, region: "eu-west-9", weight: 1}).options("report")
+	o, err := (&priceFlags{prices: path, region: "eu-west-9", weight: "1"}).options("report")
 	if err != nil {
 		t.Fatal(err)
 	}
