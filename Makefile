@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-X main.commit=%H -X main.date=%cd' 2>/dev/null)
-MODULES := functions infra bench
+MODULES := functions infra bench examples/contender-go
 TOOL := GOWORK=off go tool -modfile="$(CURDIR)/.ci/tools.mod"
 
 # What the caller's environment says to Go could build something else, or
@@ -78,6 +78,10 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 .PHONY: test-release
 test-release: release ## run the release's command where there is nothing else (needs qemu-user-static)
 	go test -count=1 -tags archive -run Archive ./bench
+
+.PHONY: test-python
+test-python: ## put the Python example through the contract (needs Python 3)
+	go test -count=1 -tags python -run ExamplePython ./bench
 
 .PHONY: test-page
 test-page: ## look at the report's page in Chromium (needs chromium)

@@ -92,6 +92,7 @@ func TestArchive(t *testing.T) {
 		{"run", []string{"run", "--memory", "512", "--objects", "50", "--invocations", "1", "--cold", "1", "--concurrency", "8"},
 			regexp.MustCompile(`(?m)^balanced +512 MB lean, 8 workers +[0-9]+ ms`)},
 		{"check", []string{"check"}, pass},
+		{"perf", []string{"perf", "--parts", "clients", "--memory", "1769", "--rounds", "1"}, regexp.MustCompile(`(?m)^ *1769 +baseline `)},
 		{"version", []string{"version"}, regexp.MustCompile(`(?s)^fanout +\S+\ncommit +[0-9a-f]{40}\ndate +\S+Z\ngo +go1\S+\nplatform +` +
 			runtime.GOOS + "/" + runtime.GOARCH + "\n$")},
 	} {
@@ -118,7 +119,8 @@ func TestArchiveContents(t *testing.T) {
 	root := unpack(t, runtime.GOARCH)
 	for path, want := range map[string]string{
 		"README.md": "# Fanout", "LICENSE": "MIT License", "CHANGELOG.md": "# Changelog", "SECURITY.md": "# Security",
-		"docs/install.md": "# Install", "completions/_fanout": "#compdef fanout", "completions/fanout.fish": "complete -c fanout",
+		"THIRD_PARTY_NOTICES.txt": "github.com/spf13/cobra",
+		"docs/install.md":         "# Install", "completions/_fanout": "#compdef fanout", "completions/fanout.fish": "complete -c fanout",
 		"man/man1/fanout.1": ".TH \"FANOUT\"", "man/man1/fanout-version.1": "fanout-version - Say which build",
 	} {
 		body, err := os.ReadFile(filepath.Join(root, path))

@@ -9,6 +9,7 @@ import (
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/perf"
 	"fanout/bench/internal/report/write"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -29,7 +30,7 @@ func addCompletions(root *cobra.Command) {
 			"storage-class": {string(cost.Standard), string(cost.Express)},
 			"concurrency":   {"auto", "1", "16", "64", "256"},
 			"memory":        {"128", "256", "512", "1024", "1769", "3008"},
-			"parts":         perfParts,
+			"parts":         perf.Experiments,
 		}
 		switch c.Name() {
 		case "report":

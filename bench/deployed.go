@@ -117,7 +117,7 @@ func (rf *runFlags) choose(functions []deployed.Function) ([]trial.Target, error
 // putRight takes from the functions' descriptions what a run left there that
 // was killed before it could, and says so. Where it cannot, the run goes on.
 func putRight(ctx context.Context, client deployed.Configurer, functions []deployed.Function, stderr io.Writer) {
-	control := deployed.NewControl(client)
+	control := deployed.NewControl(client, deployed.CallsPerSecond)
 	for _, f := range functions {
 		switch found, err := control.PutRight(ctx, f.ARN); {
 		case errors.Is(err, deployed.ErrLost):

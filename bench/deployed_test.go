@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,15 +18,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/lambdatest"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 )
 
 // cloud is a fanout sandbox with a CloudFormation beside it that knows one
@@ -182,7 +186,7 @@ func TestRunStackContenders(t *testing.T) {
 
 // Ctrl-C puts the configuration back, too.
 func TestRunStackInterrupted(t *testing.T) {
-	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)})
+	c := startCloud(t, map[string]string{outputs.Bucket: lab.Bucket, outputs.Prefix: corpus.DefaultPrefix, outputs.Objects: objectsOutput(t)})
 	for _, f := range c.functions {
 		c.describe(t, f, "mine")
 	}
@@ -229,6 +233,17 @@ func TestRunFunction(t *testing.T) {
 	}
 }
 
+// A bucket that has nothing under the stack's prefix is no result.
+func TestRunNothing(t *testing.T) {
+	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Prefix": "nothing/"})
+	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "2", "--out", "r")
+	out, err := cmd.CombinedOutput()
+	want := "error: no object read: bucket " + lab.Bucket + ", prefix \"nothing/\"\nhint: name a prefix that has objects"
+	if cmd.ProcessState.ExitCode() != hint.StatusFailed || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%s\nwant %s", err, out, want)
+	}
+}
+
 func TestRunDeployedRefusals(t *testing.T) {
 	c := startCloud(t, map[string]string{"Bucket": lab.Bucket, "Objects": `{"objects":-1}`})
 	arn := c.functions[0]
@@ -257,6 +272,133 @@ func TestRunDeployedRefusals(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(cmd.Dir, "results")); err == nil {
 			t.Errorf("%v: results were begun", tc.args)
+		}
+	}
+}
+
+// Killed outright at any moment, a run leaves descriptions that the next run
+// puts right.
+func TestRunStackKilled(t *testing.T) {
+	c := startCloud(t, map[string]string{outputs.Bucket: lab.Bucket, outputs.Prefix: corpus.DefaultPrefix, outputs.Objects: objectsOutput(t)})
+	before := map[string]string{c.functions[0]: "", c.functions[1]: "mine, and [of some] length: " + strings.Repeat("x", 200)}
+	for f, description := range before {
+		c.describe(t, f, description)
+	}
+	rng := rand.New(rand.NewPCG(2, 2))
+	changed := 0
+	for range 20 {
+		cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "0", "--cold", "500", "--out", "r")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(time.Duration(rng.IntN(1500))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		if err := cmd.Wait(); err == nil {
+			t.Error("it came to its end before it was killed")
+		}
+		timer.Stop()
+		for f, description := range before {
+			if got := c.description(t, f); got != description {
+				changed++
+				if !strings.HasPrefix(got, description) {
+					t.Fatalf("description %q became %q: what it was is lost", description, got)
+				}
+			}
+		}
+	}
+	if changed == 0 {
+		t.Error("no kill met a changed description")
+	}
+	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "1", "--out", "r")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for f, description := range before {
+		if got := c.description(t, f); got != description {
+			t.Errorf("description %q became %q", description, got)
+		}
+	}
+
+	// What an older version left cannot be put right, and that is said.
+	const lost = "cold start forced by fanout at 2026-11-25T18:39:31.123456789Z"
+	c.describe(t, c.functions[0], lost)
+	cmd = c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
+	out, err := cmd.CombinedOutput()
+	want := "warning: the description of " + c.functions[0] + ", \"" + lost + "\", was left by an earlier run: what it was before is not known: set it by hand\n"
+	if err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// fanout run against a Lambda that misbehaves: no line is lost, and what could
+// not be done is said, with what to do.
+func TestRunFunctionsInTrouble(t *testing.T) {
+	const arn = "arn:aws:lambda:us-east-1:123456789012:function:"
+	for _, tc := range []struct {
+		name   string
+		script func(*lambdatest.Service)
+		status int
+		said   string
+		want   map[string]int // lines by function, start and error type
+	}{
+		{"all well", func(*lambdatest.Service) {}, 0, "", map[string]int{"a warm ": 6, "a cold ": 1, "b warm ": 6, "b cold ": 1}},
+		{"trouble that passes", func(s *lambdatest.Service) {
+			s.Script(lambdatest.Invoke, "", lambdatest.Fault(500, "ServiceException"), nil, lambdatest.Drop, nil, lambdatest.HTML(502), nil,
+				lambdatest.Fault(429, "TooManyRequestsException"), nil, nil, lambdatest.BreakOff)
+			s.Script(lambdatest.Update, "", lambdatest.Fault(503, "ServiceUnavailableException"), nil, lambdatest.Drop)
+			s.Script(lambdatest.Get, "", lambdatest.Fault(500, "ServiceException"), nil, lambdatest.Drop)
+		}, 0, "", map[string]int{"a warm ": 6, "a cold ": 1, "b warm ": 6, "b cold ": 1}},
+		{"a function that fails for good", func(s *lambdatest.Service) {
+			s.Always(lambdatest.Invoke, "a", lambdatest.Fault(403, "AccessDeniedException"))
+		}, 0, "warning: arn:aws:lambda:us-east-1:123456789012:function:a was left out after 3 invocations in a row",
+			map[string]int{"a AccessDeniedException": 2 /* and the probe, which is no line */, "b warm ": 6, "b cold ": 1}},
+		{"updates that are denied", func(s *lambdatest.Service) {
+			s.Always(lambdatest.Update, "", lambdatest.Fault(403, "AccessDeniedException"))
+		}, 0, "(--cold 0 does without): force a cold start of ", map[string]int{"a warm ": 6, "b warm ": 6}},
+		{"credentials that have expired", func(s *lambdatest.Service) {
+			s.Script(lambdatest.Invoke, "", slices.Repeat([]lambdatest.Step{nil}, 5)...)
+			s.Always(lambdatest.Invoke, "", lambdatest.Fault(403, "ExpiredTokenException"))
+		}, 1, "no valid credentials", nil},
+	} {
+		s := lambdatest.Start(t)
+		for _, name := range []string{"a", "b"} {
+			s.Add(name, lambdatest.Function{MemoryMB: 512, Arch: lambda.ARM, Description: "mine"})
+		}
+		tc.script(s)
+		for name, value := range map[string]string{
+			"AWS_ENDPOINT_URL_LAMBDA": s.URL, "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_REGION": "us-east-1",
+			"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+		} {
+			t.Setenv(name, value)
+		}
+		dir := filepath.Join(t.TempDir(), "r")
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), []string{"run", "--function", arn + "a", "--function", arn + "b", "--bucket", "b",
+			"--concurrency", "8", "--out", dir}, &stdout, &stderr)
+		if status != tc.status || !strings.Contains(stderr.String(), tc.said) {
+			t.Errorf("%s: status %d, want %d and %q; said:\n%s", tc.name, status, tc.status, tc.said, &stderr)
+		}
+		f, err := trial.ReadPath(dir)
+		if err != nil || f.End.Reason == "" || len(f.Skipped) > 0 {
+			t.Fatalf("%s: end %+v, skipped %v, %v", tc.name, f.End, f.Skipped, err)
+		}
+		got := map[string]int{}
+		for _, r := range f.Results {
+			kind := r.Start + " "
+			if !r.OK {
+				kind = r.ErrorType
+			}
+			got[strings.TrimPrefix(r.Function, arn)+" "+kind]++
+		}
+		if tc.want != nil && !maps.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+		if _, err := os.Stat(filepath.Join(dir, pageName)); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		for _, name := range []string{"a", "b"} {
+			if d := s.Description(name); d != "mine" {
+				t.Errorf("%s: description of %s is %q", tc.name, name, d)
+			}
 		}
 	}
 }

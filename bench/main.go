@@ -20,9 +20,22 @@ import (
 
 func main() {
 	cgroup.ReexecInScope(os.Args)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
+	// subtle: caught, and not ignored, which the functions' processes would
+	// inherit. A write to a pipe that nobody reads then fails, as any write may.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// endings are the signals that end the command, as Ctrl-C does. A hang-up that
+// is ignored, as under nohup, stays so.
+func endings() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // run is the whole command; it gives the exit status: 0, 1 for a run that
@@ -37,6 +50,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var known *hint.Error
 	if errors.As(err, &known) {
 		err = known.Err // without what wraps it: the hint is for this one
+	} else if errors.Is(err, syscall.EPIPE) { // standard output's reader, such as head, has all it wants
+		return status
 	} else if root.Flags().NArg() > 0 && len(args) > 0 { // cobra's own: an unknown subcommand or argument
 		if c, _, findErr := root.Find(args); findErr != nil || c == root {
 			status = hint.StatusUsage

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -151,16 +153,17 @@ func until(t *testing.T, r *bufio.Reader, pattern string) []string {
 	}
 }
 
-// exports reads what fanout sandbox prints.
+// exports reads what fanout sandbox prints, of values without a quote.
 func exports(t *testing.T, lines []string) map[string]string {
 	t.Helper()
 	env := map[string]string{}
 	for _, line := range lines {
-		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		if !ok {
-			t.Fatalf("not an export: %q", line)
+		if m := regexp.MustCompile(`^export ([A-Za-z0-9_]+)='([^']*)'$`).FindStringSubmatch(line); m != nil {
+			env[m[1]] = m[2]
 		}
-		env[name] = value
+	}
+	if env["AWS_SECRET_ACCESS_KEY"] == "" {
+		t.Fatalf("no keys in %q", lines)
 	}
 	return env
 }
@@ -187,41 +190,116 @@ func interrupt(t *testing.T, cmd *exec.Cmd, stderr io.Reader) {
 	}
 }
 
+// cgroupRoot is where the kernel has its cgroups.
+const cgroupRoot = "/sys/fs/cgroup"
+
 // leftovers lists what a process of ours could have left: processes whose
-// command stands in our folders, cgroups, temporary files.
-func leftovers(t *testing.T, pid int, tmp string) []string {
+// command stands in our folders, its cgroups anywhere below root, temporary
+// files in tmp.
+func leftovers(t *testing.T, pid int, root, tmp string) []string {
 	t.Helper()
-	var left []string
+	left := processes(t)
+	group := fmt.Sprintf("fanout-%d-", pid)
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), group) {
+			left = append(left, path)
+		}
+		return nil // groups of others come and go
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := os.ReadDir(tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		left = append(left, filepath.Join(tmp, f.Name()))
+	}
+	return left
+}
+
+// processes lists those whose command stands in our folders, but the command
+// itself. One that is ending, and one that has a kill pending, is none.
+func processes(t *testing.T) []string {
+	t.Helper()
+	var all []string
 	found, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, exe := range found {
-		if target, err := os.Readlink(exe); err == nil && strings.HasPrefix(target, filepath.Join(bins, "build")) {
-			left = append(left, exe+" → "+target)
+		target, err := os.Readlink(exe)
+		if err != nil || !strings.HasPrefix(target, bins+"/") || strings.HasPrefix(target, filepath.Join(bins, "bin")) {
+			continue
+		}
+		// The kernel sends a process's signal as its parent ends; a moment later it
+		// is not there.
+		status, err := os.ReadFile(filepath.Join(filepath.Dir(exe), "status"))
+		if err == nil && !regexp.MustCompile(`State:\t[ZX]|(ShdPnd|SigPnd):\t0000000000000100`).Match(status) {
+			all = append(all, exe+" → "+target)
 		}
 	}
-	for _, pattern := range []string{
-		fmt.Sprintf("/sys/fs/cgroup/*/fanout-%d", pid), fmt.Sprintf("/sys/fs/cgroup/fanout-%d", pid), filepath.Join(tmp, "*"),
-	} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		left = append(left, found...)
-	}
-	return left
+	return all
 }
 
-// Ctrl-C in the middle of a run: the lines written so far stay, and nothing
-// else does.
+// leftovers finds what is left behind, of each kind.
+func TestLeftovers(t *testing.T) {
+	const pid = 4_000_000_000 // no process has it
+	root, tmp := t.TempDir(), t.TempDir()
+	if left := leftovers(t, pid, root, tmp); len(left) > 0 {
+		t.Fatalf("found %q where nothing is", left)
+	}
+	group := filepath.Join(root, "memory", "user.slice", fmt.Sprintf("fanout-%d-1", pid))
+	for _, dir := range []string{group, filepath.Join(root, fmt.Sprintf("fanout-%d-1", pid+1)), filepath.Join(tmp, "fanout-lab-1")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cat, err := exec.LookPath("cat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(cat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bootstrap := filepath.Join(bins, "left", "bootstrap")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(bootstrap), 0o755), os.WriteFile(bootstrap, program, 0o755)); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), bootstrap) // waits for its input
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{fmt.Sprintf("/proc/%d/exe → %s", cmd.Process.Pid, bootstrap), group, filepath.Join(tmp, "fanout-lab-1")}
+	if left := leftovers(t, pid, root, tmp); !slices.Equal(left, want) {
+		t.Errorf("found %q, want %q", left, want)
+	}
+	if err := errors.Join(stdin.Close(), cmd.Wait(), os.RemoveAll(filepath.Dir(bootstrap))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tempDir is where a command has its temporary files.
+func tempDir(cmd *exec.Cmd) string {
+	return strings.TrimPrefix(cmd.Env[len(cmd.Env)-1], "TMPDIR=")
+}
+
+// Whatever signal ends a run in its middle: the lines written so far stay, with
+// one that says so, and nothing else does.
 func TestInterrupt(t *testing.T) {
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			cmd, stdout, stderr := command(t, "run", "--memory", "512", "--concurrency", "1,64", "--invocations", "50",
-				"--sequential", "50", "--objects", "200", "--out", "r")
-			tmp := strings.TrimPrefix(cmd.Env[len(cmd.Env)-1], "TMPDIR=")
+				"--sequential", "50", "--cold", "0", "--objects", "200", "--out", "r")
 			until(t, stderr, `^\[ *2/`)
+			// Proof that what is looked for below is there while it runs.
+			during := leftovers(t, cmd.Process.Pid, cgroupRoot, tempDir(cmd))
 			if err := cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
@@ -240,47 +318,133 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("ended with %v, want exit status %d", err, hint.StatusFailed)
 			}
 			f, err := trial.ReadPath(filepath.Join(cmd.Dir, "r"))
-			if err != nil || len(f.Results) < 2 {
-				t.Errorf("%d results, %v", len(f.Results), err)
+			if err != nil || len(f.Results) < 2 || f.End.Reason != trial.Interrupted {
+				t.Errorf("%d results, end %+v, %v", len(f.Results), f.End, err)
 			}
-			if left := leftovers(t, cmd.Process.Pid, tmp); len(left) > 0 {
+			for kind, pattern := range map[string]string{"process": `^/proc/.*bootstrap$`, "folder": "/fanout-lab-", "cgroup": "^" + cgroupRoot} {
+				if kind == "cgroup" && f.Header.Limits.None() {
+					continue
+				}
+				if !slices.ContainsFunc(during, regexp.MustCompile(pattern).MatchString) {
+					t.Errorf("no %s while it ran: %q", kind, during)
+				}
+			}
+			if left := leftovers(t, cmd.Process.Pid, cgroupRoot, tempDir(cmd)); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
 		})
 	}
 }
 
-// The command killed outright: its functions end with it.
+// Killed outright at any moment, the command leaves nothing that the next run
+// does not take away: no process, cgroup, or folder.
 func TestKilledOutright(t *testing.T) {
-	cmd, _, stderr := command(t, "run", "--memory", "512", "--concurrency", "1", "--invocations", "50", "--sequential", "50", "--out", "r")
-	until(t, stderr, `^\[ *1/`)
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	// The kernel sends their signal as the command ends; a moment later none
-	// may be there: wait for each that still is.
-	found, _ := filepath.Glob("/proc/[0-9]*/exe")
-	for _, exe := range found {
-		if target, err := os.Readlink(exe); err == nil && strings.HasPrefix(target, filepath.Join(bins, "build")) {
-			t.Logf("%s is still ending", exe)
-			if status, err := os.ReadFile(filepath.Join(filepath.Dir(exe), "status")); err == nil && !bytes.Contains(status, []byte("State:\tZ")) &&
-				!bytes.Contains(status, []byte("ShdPnd:\t0000000000000100")) && !bytes.Contains(status, []byte("SigPnd:\t0000000000000100")) {
-				t.Errorf("%s has no kill pending:\n%s", exe, status)
-			}
+	build(t, "fanout", "bootstrap")
+	tmp := t.TempDir()
+	rng := rand.New(rand.NewPCG(1, 1))
+	start := func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(bins, "bin", "fanout"),
+			append([]string{"run", "--network", "none", "--objects", "5", "--memory", "128", "--concurrency", "2", "--out", "r"}, args...)...)
+		cmd.Dir = t.TempDir()
+		cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
 		}
+		return cmd
 	}
-	// The next start takes away what could not be.
-	next, out, errs := command(t, "run", "--memory", "128", "--objects", "5", "--concurrency", "2", "--invocations", "1", "--out", "r")
-	tmp := strings.TrimPrefix(next.Env[len(next.Env)-1], "TMPDIR=")
-	if _, err := io.Copy(io.Discard, io.MultiReader(out, errs)); err != nil {
-		t.Fatal(err)
+	killed := map[int]bool{}
+	for range 20 {
+		cmd := start("--invocations", "500", "--cold", "500")
+		timer := time.AfterFunc(time.Duration(rng.IntN(1000))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		if err := cmd.Wait(); err == nil {
+			t.Error("it came to its end before it was killed")
+		}
+		timer.Stop()
+		killed[cmd.Process.Pid] = true
 	}
+	next := start("--invocations", "1", "--cold", "0")
 	if err := next.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if left := append(leftovers(t, cmd.Process.Pid, tmp), leftovers(t, next.Process.Pid, tmp)...); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	killed[next.Process.Pid] = true
+	for pid := range killed {
+		if left := leftovers(t, pid, cgroupRoot, tmp); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+}
+
+// A reader that goes away, as head does, ends nothing that is under way: the
+// lines and the page are written, and the lab is taken down.
+func TestBrokenPipe(t *testing.T) {
+	build(t, "fanout", "bootstrap")
+	for _, tc := range []struct {
+		name, redirect string
+		said           string
+	}{
+		{"standard output", "", "hint: the report is in r/report.html"},
+		{"both", "2>&1", ""},
+	} {
+		dir, tmp := t.TempDir(), t.TempDir()
+		script := `"$FANOUT" run --network none --objects 5 --memory 128 --concurrency 2 --invocations 3 --cold 1 --out r ` + tc.redirect + ` | true; echo "status ${PIPESTATUS[0]}"`
+		cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "FANOUT="+filepath.Join(bins, "bin", "fanout"))
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		if stdout.String() != "status 1\n" || !strings.Contains(stderr.String(), tc.said) {
+			t.Errorf("%s: %s%s", tc.name, &stdout, &stderr)
+		}
+		f, err := trial.ReadPath(filepath.Join(dir, "r"))
+		if err != nil || len(f.Results) != 4 || f.End.Reason != trial.Complete {
+			t.Errorf("%s: %d results, end %+v, %v", tc.name, len(f.Results), f.End, err)
+		}
+		if page, err := os.ReadFile(filepath.Join(dir, "r", pageName)); err != nil || !bytes.Contains(page, []byte("</html>")) {
+			t.Errorf("%s: a page of %d bytes, %v", tc.name, len(page), err)
+		}
+		if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+			t.Errorf("%s: left behind: %v, %v", tc.name, left, err)
+		}
+	}
+}
+
+// The environment goes into a file that nobody else can read, once all is
+// served, and works from a shell that had others; the file is gone in the end.
+func TestEnvFile(t *testing.T) {
+	build(t, "local")
+	tmp := filepath.Join(t.TempDir(), `it's a "folder"`)
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", tmp)
+	cmd, stdout, stderr := command(t, "sandbox", "--memory", "128", "--objects", "5", "--env-file", "env")
+	until(t, stderr, `^serving until interrupted`)
+	path := filepath.Join(cmd.Dir, "env")
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	sh := exec.CommandContext(t.Context(), "sh", "-euc", `. ./env; exec "$LOCAL" -bucket fanout-lab -folder objects/`)
+	sh.Dir = cmd.Dir
+	sh.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LOCAL=" + filepath.Join(bins, "bin", "local"),
+		"AWS_SESSION_TOKEN=stale", "AWS_PROFILE=work", "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_CA_BUNDLE=/nowhere", "AWS_USE_FIPS_ENDPOINT=true",
+	}
+	if out, err := sh.CombinedOutput(); err != nil || !bytes.Contains(out, []byte(`"result":"5"`)) {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := io.ReadAll(stdout); err != nil || len(out) > 0 {
+		t.Errorf("standard output has %q, %v", out, err)
+	}
+	interrupt(t, cmd, stderr)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
 	}
 }
 
@@ -314,6 +478,7 @@ func TestSandboxServes(t *testing.T) {
 	for name, value := range env {
 		local.Env = append(local.Env, name+"="+value)
 	}
+	local.Stderr = os.Stderr
 	text, err := local.Output()
 	var same fetch.Response
 	if err != nil || json.Unmarshal(text, &same) != nil || same.Stats.Digest != answer.Stats.Digest {

@@ -98,8 +98,9 @@ func (r room) String() string {
 // parseRooms reads the drawing: lines like "bench: imports bench/internal/hint",
 // or "imports nothing". An indented line continues the one before.
 func parseRooms(text string) ([]room, error) {
-	_, drawing, found := strings.Cut(text, "\n"+drawingOf+"\n")
-	if drawing, _, found = strings.Cut(drawing, "\n```"); !found {
+	_, drawing, _ := strings.Cut(text, "\n"+drawingOf+"\n")
+	drawing, _, ended := strings.Cut(drawing, "\n```")
+	if !ended {
 		return nil, fmt.Errorf("no block that begins with %s", drawingOf)
 	}
 	var rooms []room
@@ -182,7 +183,10 @@ func TestWrongRooms(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tc.name, wrong, tc.want)
 		}
 	}
-	for _, text := range []string{"", "# x\n```\nbench: imports nothing\n```\n", "\n" + drawingOf + "\nbench -> infra\n```\n", "\n" + drawingOf + "\nbench: imports\n```\n"} {
+	for _, text := range []string{
+		"", "# x\n```\nbench: imports nothing\n```\n",
+		"\n" + drawingOf + "\nbench -> infra\n```\n", "\n" + drawingOf + "\nbench: imports\n```\n",
+	} {
 		if _, err := parseRooms(text); err == nil {
 			t.Errorf("%q was read", text)
 		}

@@ -5,64 +5,112 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/term"
 )
 
+// sandboxFlags is what fanout sandbox was asked for.
+type sandboxFlags struct {
+	labFlags
+
+	envFile string
+	verbose bool
+}
+
 func sandboxCommand() *cobra.Command {
-	var lf labFlags
-	var verbose bool
+	var sf sandboxFlags
 	c := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Serve Lambda and S3 on loopback until interrupted",
 		Long: `Serve the Lambda API and an S3 bucket with the corpus on loopback, until
-interrupted. It prints the environment to export; with it the AWS CLI and every
-SDK work against this machine.`,
-		Example: `  fanout sandbox >env &
+interrupted. It prints the environment for a shell to read, or writes it to a
+file that only you can read; with it the AWS CLI and every SDK work against this
+machine. Read it in a shell of its own: it unsets AWS profiles and the like.`,
+		Example: `  fanout sandbox --env-file env &
   . ./env; aws s3 ls s3://fanout-lab/objects/ | head
   aws lambda invoke --function-name fanout-go-x86_64-512 --log-type Tail \
     --cli-binary-format raw-in-base64-out \
     --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' out.json`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return serveSandbox(c.Context(), &lf, verbose, c.OutOrStdout(), c.ErrOrStderr())
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
 	c.Flags().SortFlags = false
-	lf.add(c.Flags())
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each request's fate, on standard error")
+	sf.labFlags.add(c.Flags())
+	c.Flags().StringVar(&sf.envFile, "env-file", "",
+		"write the environment to this `file`, readable by you alone, in place of standard output; it is there once all serves, and gone in the end")
+	c.Flags().BoolVarP(&sf.verbose, "verbose", "v", false, "log each request's fate, on standard error")
 	return c
 }
 
-func serveSandbox(ctx context.Context, lf *labFlags, verbose bool, stdout, stderr io.Writer) (err error) {
-	if err := lf.parse("sandbox"); err != nil {
+func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	if err := sf.parse("sandbox"); err != nil {
 		return err
 	}
-	lf.Log = newLog(stderr, verbose)
+	if sf.envFile != "" {
+		if info, err := os.Stat(filepath.Dir(sf.envFile)); err != nil || !info.IsDir() {
+			return hint.Usage("make the folder first", "env-file %s: its folder is not there", sf.envFile)
+		}
+	} else if readableByOthers(stdout) {
+		fmt.Fprintln(stderr, "warning: standard output is a file that others can read, and it gets keys: --env-file FILE makes one that they cannot")
+	}
 	show := term.NewProgress(stderr)
 	defer show.End()
-	l, err := startLab(ctx, lf.Config, show)
+	sf.Log = newLog(show, sf.verbose)
+	l, err := startLab(ctx, sf.Config, show)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	env := l.Exports()
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		fmt.Fprintf(stdout, "export %s=%s\n", name, env[name])
-	}
-	fmt.Fprintf(stderr, "bucket %s holds %d objects under %s\n", lab.Bucket, lf.Corpus.Count, lf.Corpus.Prefix)
+	fmt.Fprintf(stderr, "bucket %s holds %d objects under %s\n", lab.Bucket, sf.Corpus.Count, sf.Corpus.Prefix)
 	for _, t := range l.Targets {
 		fmt.Fprintf(stderr, "function %s\n", t.Function)
 	}
 	if limits := l.Lambda.Limits(); limits.Reason != "" {
 		fmt.Fprintf(stderr, "warning: CPU and memory are not limited: %s\n", limits.Reason)
 	}
+	if sf.envFile == "" {
+		_, err = io.WriteString(stdout, l.Shell())
+	} else {
+		err = writePrivate(sf.envFile, l.Shell())
+		defer func() { _ = os.Remove(sf.envFile) }() // its keys are worth nothing any more
+	}
+	if err != nil {
+		return hint.Failed("give another --env-file", "write the environment: %w", err)
+	}
 	fmt.Fprintln(stderr, "serving until interrupted (Ctrl-C)")
 	<-ctx.Done()
 	return nil
+}
+
+// readableByOthers says whether out is a file that other users can read.
+func readableByOthers(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0
+}
+
+// writePrivate makes a file that only its owner can read. It is there as a
+// whole, or not at all.
+func writePrivate(path, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the first error is the one to tell
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -83,6 +84,10 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	show.Begin("seeding", sf.spec.Count)
 	r, err := sf.spec.Put(ctx, client, sf.bucket, show.Count)
 	show.End()
+	var foreign *corpus.ForeignError
+	if errors.As(err, &foreign) {
+		return hint.Failed("move them, or choose another --prefix: nothing was changed", "put the corpus: %w", err)
+	}
 	if err != nil {
 		return hint.Failed("run it again: it goes on where it stopped", "put the corpus: %w", err)
 	}

@@ -65,7 +65,7 @@ func run() (err error) {
 
 // report says what went wrong and what to do about it.
 func report(w io.Writer, err error) {
-	hint := "run `npx cdk synth` in the repository's root, where cdk.json is"
+	hint := "run `npx --yes aws-cdk synth` in the repository's root, where cdk.json is"
 	var refused *stack.ContextError
 	switch {
 	case errors.As(err, &refused):

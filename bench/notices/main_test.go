@@ -29,7 +29,9 @@ func tree(t *testing.T, files map[string]string) string {
 // packageOf is a package as go list describes it.
 func packageOf(t *testing.T, root, dir, module string) listed {
 	t.Helper()
-	text, err := json.Marshal(map[string]any{"Dir": filepath.Join(root, dir), "Module": map[string]any{"Path": module, "Version": "v1.0.0", "Dir": root}})
+	text, err := json.Marshal(map[string]any{
+		"Dir": filepath.Join(root, dir), "Module": map[string]any{"Path": module, "Version": "v1.0.0", "Dir": root},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,8 @@ func TestCollect(t *testing.T) {
 func TestCollectNoLicence(t *testing.T) {
 	root := tree(t, map[string]string{"a.go": "package a"})
 	foreign := packageOf(t, root, ".", "example.com/m")
-	if err := collect(map[string]*module{}, "p", []listed{foreign}); err == nil || !strings.Contains(err.Error(), "example.com/m v1.0.0: no licence") {
+	err := collect(map[string]*module{}, "p", []listed{foreign})
+	if err == nil || !strings.Contains(err.Error(), "example.com/m v1.0.0: no licence") {
 		t.Errorf("no licence: %v", err)
 	}
 	own := packageOf(t, root, ".", "fanout/bench")
@@ -104,7 +107,8 @@ func TestCheck(t *testing.T) {
 	if err := os.WriteFile(path, []byte("older"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(t.Context(), []string{"-check", "-o", path}, os.Stderr); err == nil || !strings.Contains(err.Error(), "a dependency has changed") {
+	err := run(t.Context(), []string{"-check", "-o", path}, os.Stderr)
+	if err == nil || !strings.Contains(err.Error(), "a dependency has changed") {
 		t.Errorf("changed: %v", err)
 	}
 	text, err := os.ReadFile(path)

@@ -1,6 +1,6 @@
 // Command scorecard measures what it takes to have the fetch function in Go and
 // in Rust, and writes docs/go-and-rust.md. No figure in that page is typed in;
-// what stands under Notes there is kept.
+// what is written under Notes there is kept.
 package main
 
 import (
@@ -26,7 +26,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(os.Stderr, "error: %v\nhint: run it by make scorecard, in the repository's root; it needs cargo with rustfmt and clippy\n", err)
+		fmt.Fprintf(os.Stderr, "error: %v\n"+
+			"hint: run it by make scorecard, in the repository's root; it needs cargo with rustfmt and clippy\n", err)
 		os.Exit(1)
 	}
 }

@@ -108,51 +108,18 @@ func splitRust(text string) (program, tests string) {
 
 func (m *measurer) code(ctx context.Context, c *scorecard) error {
 	sdk, sdkTests, lean, leanTests, rust, rustTests := sources{}, sources{}, sources{}, sources{}, sources{}, sources{}
-	goFiles := func(pattern string, program, tests []sources) error {
-		paths, err := filepath.Glob(pattern)
-		if err == nil && paths == nil {
-			err = fmt.Errorf("no file %s", pattern)
-		}
-		for _, path := range paths {
-			text, readErr := os.ReadFile(path)
-			if readErr != nil {
-				return readErr
-			}
-			to := program
-			if strings.HasSuffix(path, "_test.go") {
-				to = tests
-			}
-			for _, s := range to {
-				s[strings.ReplaceAll(path, "/", "_")] = string(text)
-			}
-		}
-		return err
-	}
 	both, bothTests := []sources{sdk, lean}, []sources{sdkTests, leanTests}
 	err := errors.Join(
-		goFiles("functions/fetch/*.go", both, bothTests),
-		goFiles("functions/cmd/fetch/main.go", both, bothTests),
-		goFiles("functions/store/store*.go", both, bothTests),
-		goFiles("functions/cmd/fetch/sdk.go", []sources{sdk}, nil),
-		goFiles("functions/store/sdk/*.go", []sources{sdk}, []sources{sdkTests}),
-		goFiles("functions/store/lean/*.go", []sources{lean}, []sources{leanTests}),
+		readGo("functions/fetch/*.go", both, bothTests),
+		readGo("functions/cmd/fetch/main.go", both, bothTests),
+		readGo("functions/store/store*.go", both, bothTests),
+		readGo("functions/cmd/fetch/sdk.go", []sources{sdk}, nil),
+		readGo("functions/store/sdk/*.go", []sources{sdk}, []sources{sdkTests}),
+		readGo("functions/store/lean/*.go", []sources{lean}, []sources{leanTests}),
+		readRust("functions/rust/src/*.rs", rust, rustTests),
 	)
 	if err != nil {
 		return err
-	}
-	paths, err := filepath.Glob("functions/rust/src/*.rs")
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		name := filepath.Base(path)
-		if rust[name], rustTests[name] = splitRust(string(text)); rustTests[name] == "" {
-			delete(rustTests, name)
-		}
 	}
 	for _, count := range []struct {
 		files sources
@@ -166,6 +133,53 @@ func (m *measurer) code(ctx context.Context, c *scorecard) error {
 		}
 	}
 	return nil
+}
+
+// read gives the files of a pattern; none is an error.
+func read(pattern string) (sources, error) {
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil, err
+	}
+	if paths == nil {
+		return nil, fmt.Errorf("no file %s", pattern)
+	}
+	files := sources{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		files[strings.ReplaceAll(path, "/", "_")] = string(text)
+	}
+	return files, nil
+}
+
+// readGo adds Go files to each of programs, or of tests.
+func readGo(pattern string, programs, tests []sources) error {
+	files, err := read(pattern)
+	for name, text := range files {
+		to := programs
+		if strings.HasSuffix(name, "_test.go") {
+			to = tests
+		}
+		for _, s := range to {
+			s[name] = text
+		}
+	}
+	return err
+}
+
+// readRust adds Rust files, parted from their tests.
+func readRust(pattern string, program, tests sources) error {
+	files, err := read(pattern)
+	for name, text := range files {
+		own, test := splitRust(text)
+		if program[name] = own; test != "" {
+			tests[name] = test
+		}
+	}
+	return err
 }
 
 // scc counts.
@@ -215,7 +229,8 @@ func (m *measurer) dependencies(ctx context.Context, c *scorecard) (err error) {
 			c.rust.direct++
 		}
 	}
-	if out, err = m.exec(ctx, "functions/rust", nil, "cargo", "tree", "--locked", "-e", "normal,build", "--prefix", "none", "-f", "{p}"); err != nil {
+	out, err = m.exec(ctx, "functions/rust", nil, "cargo", "tree", "--locked", "-e", "normal,build", "--prefix", "none", "-f", "{p}")
+	if err != nil {
 		return err
 	}
 	crates := map[string]bool{}
@@ -229,7 +244,8 @@ func (m *measurer) dependencies(ctx context.Context, c *scorecard) (err error) {
 // goModules counts the modules that are in the function, and those that its own
 // packages import.
 func (m *measurer) goModules(ctx context.Context, tags string) (direct, total int, err error) {
-	out, err := m.exec(ctx, "functions", []string{"GOWORK=off"}, "go", "list", "-tags", tags, "-deps", "-json=ImportPath,Imports,Module", "./cmd/fetch")
+	out, err := m.exec(ctx, "functions", []string{"GOWORK=off"},
+		"go", "list", "-tags", tags, "-deps", "-json=ImportPath,Imports,Module", "./cmd/fetch")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -312,8 +328,8 @@ func (m *measurer) buildGo(ctx context.Context, c *scorecard) error {
 		tags string
 	}{{&c.goSDK, "lambda.norpc"}, {&c.goLean, "lambda.norpc,nosdk"}} {
 		build := func() (took, error) {
-			_, t, err := m.time(ctx, copied, env, "go", "build", "-p", fmt.Sprint(m.jobs), "-trimpath", "-tags", s.tags, "-ldflags", "-s -w",
-				"-o", filepath.Join(m.dir, "go-bootstrap"), "./cmd/fetch")
+			_, t, err := m.time(ctx, copied, env, "go", "build", "-p", fmt.Sprint(m.jobs), "-trimpath", "-tags", s.tags,
+				"-ldflags", "-s -w", "-o", filepath.Join(m.dir, "go-bootstrap"), "./cmd/fetch")
 			return t, err
 		}
 		if err := removeAll(filepath.Join(m.dir, "gocache")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -337,7 +353,8 @@ func (m *measurer) buildRust(ctx context.Context, c *scorecard) error {
 		return err
 	}
 	build := func() (took, error) {
-		_, t, err := m.time(ctx, copied, []string{"CARGO_TARGET_DIR=" + filepath.Join(m.dir, "target")}, "cargo", "build", "--release", "--locked", "-j", fmt.Sprint(m.jobs))
+		_, t, err := m.time(ctx, copied, []string{"CARGO_TARGET_DIR=" + filepath.Join(m.dir, "target")},
+			"cargo", "build", "--release", "--locked", "-j", fmt.Sprint(m.jobs))
 		return t, err
 	}
 	// What is to be downloaded is not the compiler's: go's modules are there, too.
@@ -389,7 +406,9 @@ func (m *measurer) packages(ctx context.Context, c *scorecard) error {
 		return err
 	}
 	for name, s := range map[string]*side{"fetch": &c.goSDK, "fetch-lean": &c.goLean, "rust": &c.rust} {
-		for path, size := range map[string]*int64{name + "-" + arch + ".zip": &s.zip, filepath.Join(name, arch, "bootstrap"): &s.bootstrap} {
+		for path, size := range map[string]*int64{
+			name + "-" + arch + ".zip": &s.zip, filepath.Join(name, arch, "bootstrap"): &s.bootstrap,
+		} {
 			info, err := os.Stat(filepath.Join(out, path))
 			if err != nil {
 				return err
@@ -447,7 +466,8 @@ func (m *measurer) findings(ctx context.Context, c *scorecard) error {
 
 	out, _ = m.exec(ctx, "functions/rust", nil, "cargo", "fmt", "--check") // its status says that there are some
 	c.rust.format = bytes.Count(out, []byte("Diff in "))
-	out, err = m.exec(ctx, "functions/rust", nil, "cargo", "clippy", "--locked", "--all-targets", "--message-format=json", "-j", fmt.Sprint(m.jobs))
+	out, err = m.exec(ctx, "functions/rust", nil,
+		"cargo", "clippy", "--locked", "--all-targets", "--message-format=json", "-j", fmt.Sprint(m.jobs))
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/table"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
@@ -22,7 +24,15 @@ const (
 // page is the whole of it, up to the notes.
 func (c *scorecard) page() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `# Go and Rust, measured
+	c.writeHead(&b)
+	c.writeEffort(&b)
+	c.writeMeasured(&b)
+	c.writeRatios(&b)
+	return b.String()
+}
+
+func (c *scorecard) writeHead(b *strings.Builder) {
+	fmt.Fprintf(b, `# Go and Rust, measured
 
 Written by %[1]smake scorecard%[1]s: every figure here was measured, none typed in.
 All three keep the same contract, case by case (%[1]smake check%[1]s).
@@ -36,31 +46,29 @@ The machine's load was %[7]s: on a busy one the wall times of
 builds say little, their CPU times more.
 
 `, "`", c.at, c.host, c.goVersion, c.rustVersion, plural(c.jobs, "job"), c.load)
+}
 
-	fmt.Fprintf(&b, "## What it takes\n\n")
-	three := func(what string, of func(side) string) []string {
-		return []string{what, of(c.goSDK), of(c.goLean), of(c.rust)}
+// effortRow is one thing that it takes, for each side.
+type effortRow struct {
+	what                string
+	goSDK, goLean, rust string
+}
+
+// writeEffort says what it takes to have the function.
+func (c *scorecard) writeEffort(b *strings.Builder) {
+	fmt.Fprintf(b, "## What it takes\n\n")
+	column := func(head string, of func(effortRow) string) table.Column[effortRow] {
+		return table.Column[effortRow]{
+			Label: table.Label{Head: head}, Left: head == "", Cell: func(r effortRow) table.Cell { return table.Text(of(r)) },
+		}
 	}
-	host := lambda.HostArchitecture()
-	table(&b, []string{"", "Go, SDK", "Go, lean", "Rust"}, [][]string{
-		three("handler: lines of code", func(s side) string { return fmt.Sprint(s.handler.Lines) }),
-		three("handler: complexity (scc)", func(s side) string { return fmt.Sprint(s.handler.Complexity) }),
-		three("handler: files", func(s side) string { return fmt.Sprint(s.handler.Files) }),
-		three("its tests: lines of code", func(s side) string { return fmt.Sprint(s.tests.Lines) }),
-		three("its tests: complexity", func(s side) string { return fmt.Sprint(s.tests.Complexity) }),
-		three("dependencies, direct", func(s side) string { return fmt.Sprint(s.direct) }),
-		three("dependencies, all", func(s side) string { return fmt.Sprint(s.total) }),
-		three("clean build, n=1", func(s side) string { return s.clean.String() }),
-		three(fmt.Sprintf("build after a change of the handler, n=%d, median", len(c.rust.incremental)), func(s side) string { return middle(s.incremental).String() }),
-		three("package, "+host, func(s side) string { return megabytes(s.zip) }),
-		three("bootstrap, "+host, func(s side) string { return megabytes(s.bootstrap) }),
-		three("steps to an arm64 package", func(s side) string { return fmt.Sprint(len(s.arm64)) }),
-		three("arm64 package built on this machine", func(s side) string { return yes(s.arm64Built) }),
-		three("format findings", func(s side) string { return fmt.Sprint(s.format) }),
-		three("lint findings", func(s side) string { return fmt.Sprint(s.lint) }),
-		{"time to the first local answer", c.first(c.goSDK, store.Tuned), c.first(c.goLean, store.Lean), c.first(c.rust, c.rustClient())},
-	})
-	fmt.Fprintf(&b, `
+	writeTable(b, []table.Column[effortRow]{
+		column("", func(r effortRow) string { return r.what }),
+		column("Go, SDK", func(r effortRow) string { return r.goSDK }),
+		column("Go, lean", func(r effortRow) string { return r.goLean }),
+		column("Rust", func(r effortRow) string { return r.rust }),
+	}, c.effort())
+	fmt.Fprintf(b, `
 Build times are wall (CPU), downloads left out. Rust's is the release profile,
 with link-time optimisation, both times. Dependencies are Go modules and Rust
 crates in the function, and what builds them. Lines are without comments and
@@ -76,62 +84,135 @@ The published comparison graded code, packaging, experience and speed: Go %[4]d,
 Rust %[5]d, without an arm64 package for Go ([part 3](%[6]s)).
 
 `, "`", strings.Join(c.goSDK.arm64, "`, `"), strings.Join(c.rust.arm64, "`, `"), publishedGo, publishedRust, publishedURL)
+}
 
-	fmt.Fprintf(&b, "## What it does\n\nOne interleaved run, %d objects, 64 at a time, network s3-standard: sandbox\ntimes, not AWS times. Medians; ± is the 95%% interval where n allows one.\nMemory is a process's after one invocation.\n\n", c.objects)
-	var rows [][]string
-	for _, row := range c.ordered() {
-		rows = append(rows, []string{
-			fmt.Sprint(row.MemoryMB), name(row), fmt.Sprint(row.Warm.N), figure(row.Warm), figure(row.CPUPerObject), figure(row.Init), figure(row.Cold),
-			fmt.Sprint(row.MaxMemoryMB), fmt.Sprint(row.Failed),
-		})
+func (c *scorecard) effort() []effortRow {
+	host := lambda.HostArchitecture()
+	changed := fmt.Sprintf("build after a change of the handler, n=%d, median", len(c.rust.incremental))
+	var rows []effortRow
+	for _, r := range []struct {
+		what string
+		of   func(side) string
+	}{
+		{"handler: lines of code", func(s side) string { return fmt.Sprint(s.handler.Lines) }},
+		{"handler: complexity (scc)", func(s side) string { return fmt.Sprint(s.handler.Complexity) }},
+		{"handler: files", func(s side) string { return fmt.Sprint(s.handler.Files) }},
+		{"its tests: lines of code", func(s side) string { return fmt.Sprint(s.tests.Lines) }},
+		{"its tests: complexity", func(s side) string { return fmt.Sprint(s.tests.Complexity) }},
+		{"dependencies, direct", func(s side) string { return fmt.Sprint(s.direct) }},
+		{"dependencies, all", func(s side) string { return fmt.Sprint(s.total) }},
+		{"clean build, n=1", func(s side) string { return s.clean.String() }},
+		{changed, func(s side) string { return middle(s.incremental).String() }},
+		{"package, " + host, func(s side) string { return megabytes(s.zip) }},
+		{"bootstrap, " + host, func(s side) string { return megabytes(s.bootstrap) }},
+		{"steps to an arm64 package", func(s side) string { return fmt.Sprint(len(s.arm64)) }},
+		{"arm64 package built on this machine", func(s side) string { return yes(s.arm64Built) }},
+		{"format findings", func(s side) string { return fmt.Sprint(s.format) }},
+		{"lint findings", func(s side) string { return fmt.Sprint(s.lint) }},
+	} {
+		rows = append(rows, effortRow{r.what, r.of(c.goSDK), r.of(c.goLean), r.of(c.rust)})
 	}
-	table(&b, []string{"MB", "", "n", "warm ms", "CPU µs an object", "INIT ms", "INIT + first ms", "max MB, cold", "failed"}, rows)
+	return append(rows, effortRow{
+		"time to the first local answer", c.first(c.goSDK, store.Tuned), c.first(c.goLean, store.Lean), c.first(c.rust, c.rustClient()),
+	})
+}
 
-	fmt.Fprintf(&b, "\n### Ratios\n\nRust's median over Go's: above 1, Go is ahead.\n\n")
-	rows = nil
-	ahead := map[string][]string{} // by whom, and in what
-	var whom []string
-	for _, row := range c.ordered() {
-		if row.Contender != "rust" {
+// measuredColumns are what one interleaved run says of a setting.
+var measuredColumns = []table.Column[report.Row]{
+	{Label: table.Label{Head: "MB"}, Cell: func(r report.Row) table.Cell { return table.Int(r.MemoryMB) }},
+	{Label: table.Label{}, Left: true, Cell: func(r report.Row) table.Cell { return table.Text(name(r)) }},
+	{Label: table.Label{Head: "n"}, Cell: func(r report.Row) table.Cell { return table.Int(r.Warm.N) }},
+	{Label: table.Label{Head: "warm ms"}, Cell: func(r report.Row) table.Cell { return summary(r.Warm) }},
+	{Label: table.Label{Head: "CPU µs per object"}, Cell: func(r report.Row) table.Cell { return summary(r.CPUPerObject) }},
+	{Label: table.Label{Head: "INIT ms"}, Cell: func(r report.Row) table.Cell { return summary(r.Init) }},
+	{Label: table.Label{Head: "INIT + first ms"}, Cell: func(r report.Row) table.Cell { return summary(r.Cold) }},
+	{Label: table.Label{Head: "max MB, cold"}, Cell: func(r report.Row) table.Cell { return table.Int(r.MaxMemoryMB) }},
+	{Label: table.Label{Head: "failed"}, Cell: func(r report.Row) table.Cell { return table.Int(r.Failed) }},
+}
+
+func (c *scorecard) writeMeasured(b *strings.Builder) {
+	fmt.Fprintf(b, `## What it does
+
+One interleaved run, %d objects, 64 at a time, network s3-standard: sandbox
+times, not AWS times. Medians; ± is the 95%% interval if n allows one.
+Memory is a process's after one invocation.
+
+`, c.objects)
+	writeTable(b, measuredColumns, c.ordered())
+}
+
+// ratioRow is Rust's medians over those of one of Go's clients.
+type ratioRow struct {
+	memoryMB int
+	over     string
+	ratios   []float64 // one for each of metrics; 0: not measured
+}
+
+func (c *scorecard) ratios() []ratioRow {
+	var rows []ratioRow
+	for _, rust := range c.ordered() {
+		if rust.Contender != "rust" {
 			continue
 		}
 		for _, other := range c.ordered() {
-			if other.MemoryMB != row.MemoryMB || other.Contender != "go" {
+			if other.MemoryMB != rust.MemoryMB || other.Contender != "go" {
 				continue
 			}
-			line := []string{fmt.Sprint(row.MemoryMB), name(other)}
-			for _, m := range metrics {
-				rust, own := m.of(row), m.of(other)
-				if rust == 0 || own == 0 {
-					line = append(line, "–")
-					continue
-				}
-				line = append(line, fmt.Sprintf("%.2f", rust/own))
-				if rust < own {
-					key := fmt.Sprintf("over %s in %s", name(other), m.name)
-					if ahead[key] == nil {
-						whom = append(whom, key)
-					}
-					ahead[key] = append(ahead[key], fmt.Sprint(row.MemoryMB))
+			row := ratioRow{memoryMB: rust.MemoryMB, over: name(other), ratios: make([]float64, len(metrics))}
+			for i, m := range metrics {
+				if own := m.of(other); own > 0 {
+					row.ratios[i] = m.of(rust) / own
 				}
 			}
-			rows = append(rows, line)
+			rows = append(rows, row)
 		}
 	}
-	heads := []string{"MB", "Rust over"}
-	for _, m := range metrics {
-		heads = append(heads, m.name)
+	return rows
+}
+
+func (c *scorecard) writeRatios(b *strings.Builder) {
+	fmt.Fprintf(b, "\n### Ratios\n\nRust's median over Go's: above 1, Go is ahead.\n\n")
+	columns := []table.Column[ratioRow]{
+		{Label: table.Label{Head: "MB"}, Cell: func(r ratioRow) table.Cell { return table.Int(r.memoryMB) }},
+		{Label: table.Label{Head: "Rust over"}, Left: true, Cell: func(r ratioRow) table.Cell { return table.Text(r.over) }},
 	}
-	table(&b, heads, rows)
-	slices.Sort(whom)
-	fmt.Fprintf(&b, "\nWhere Rust is ahead:\n\n")
-	for _, key := range whom {
-		fmt.Fprintf(&b, "- %s: at %s MB\n", key, strings.Join(ahead[key], ", "))
+	for i, m := range metrics {
+		columns = append(columns, table.Column[ratioRow]{Label: table.Label{Head: m.name}, Cell: func(r ratioRow) table.Cell {
+			if r.ratios[i] == 0 {
+				return table.Missing()
+			}
+			return table.Figure(r.ratios[i], fmt.Sprintf("%.2f", r.ratios[i]))
+		}})
 	}
-	if whom == nil {
-		fmt.Fprintf(&b, "- nowhere\n")
+	rows := c.ratios()
+	writeTable(b, columns, rows)
+
+	fmt.Fprintf(b, "\nRust is ahead:\n\n")
+	ahead := rustAhead(rows)
+	for _, line := range ahead {
+		fmt.Fprintf(b, "- %s\n", line)
 	}
-	return b.String()
+	if ahead == nil {
+		fmt.Fprintf(b, "- nowhere\n")
+	}
+}
+
+// rustAhead says over which client, in what, and at which memory sizes.
+func rustAhead(rows []ratioRow) []string {
+	sizes := map[string][]string{}
+	for _, r := range rows {
+		for i, m := range metrics {
+			if r.ratios[i] > 0 && r.ratios[i] < 1 {
+				key := fmt.Sprintf("over %s in %s", r.over, m.name)
+				sizes[key] = append(sizes[key], fmt.Sprint(r.memoryMB))
+			}
+		}
+	}
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(sizes)) {
+		lines = append(lines, fmt.Sprintf("%s: at %s MB", key, strings.Join(sizes[key], ", ")))
+	}
+	return lines
 }
 
 // metrics are what Go and Rust are compared by; less is better.
@@ -140,7 +221,7 @@ var metrics = []struct {
 	of   func(report.Row) float64
 }{
 	{"warm", func(r report.Row) float64 { return r.Warm.Median }},
-	{"CPU an object", func(r report.Row) float64 { return r.CPUPerObject.Median }},
+	{"CPU per object", func(r report.Row) float64 { return r.CPUPerObject.Median }},
 	{"INIT", func(r report.Row) float64 { return r.Init.Median }},
 	{"INIT + first", func(r report.Row) float64 { return r.Cold.Median }},
 	{"max memory", func(r report.Row) float64 { return float64(r.MaxMemoryMB) }},
@@ -179,14 +260,15 @@ func middle(all []took) took {
 	return sorted[len(sorted)/2]
 }
 
-func figure(s stats.Summary) string {
+// summary is a median, with its interval if there is one.
+func summary(s stats.Summary) table.Cell {
 	switch {
 	case s.N == 0:
-		return "–"
+		return table.Missing()
 	case s.HasInterval && s.Median > 0:
-		return fmt.Sprintf("%.0f ±%.0f%%", s.Median, (s.Hi-s.Lo)/2/s.Median*100)
+		return table.Figure(s.Median, fmt.Sprintf("%.0f ±%.0f%%", s.Median, (s.Hi-s.Lo)/2/s.Median*100))
 	}
-	return fmt.Sprintf("%.0f", s.Median)
+	return table.Figure(s.Median, fmt.Sprintf("%.0f", s.Median))
 }
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
@@ -205,9 +287,6 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func table(b *strings.Builder, heads []string, rows [][]string) {
-	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(heads, " | "), strings.Repeat("---|", len(heads)))
-	for _, row := range rows {
-		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
-	}
+func writeTable[R any](b *strings.Builder, columns []table.Column[R], rows []R) {
+	_ = table.Table[R]{Columns: columns, Rows: rows}.Markdown(b) // a Builder gives no error
 }

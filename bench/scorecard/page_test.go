@@ -70,7 +70,7 @@ func TestPage(t *testing.T) {
 		"the median build":                 "| 8.0 s (1.0 s) |",
 		"steps counted from the commands":  "| steps to an arm64 package | 0 | 0 | 2 |",
 		"a ratio above one":                "| 128 | go lean | 1.50 | 2.00 | 1.00 | – | 1.00 |",
-		"a ratio below one, and its place": "Where Rust is ahead:\n\n- over go tuned in warm: at 128 MB\n",
+		"a ratio below one, and its place": "Rust is ahead:\n\n- over go tuned in warm: at 128 MB\n",
 		"build and first answer":           "| 100.5 s |",
 		"what was published":               "Go 28,\nRust 28",
 	} {

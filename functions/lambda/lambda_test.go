@@ -74,6 +74,10 @@ func TestLimits(t *testing.T) {
 		{"cgroup-v2", Limits{By: CgroupV2}},
 		{"cgroup-v1; clamped to 2 vCPU", Limits{By: CgroupV1, VCPU: 2}},
 		{"cgroup-v1; clamped to 0.5 vCPU", Limits{By: CgroupV1, VCPU: 0.5}},
+		{"cgroup-v2; clamped to 256 MB", Limits{By: CgroupV2, MemoryMB: 256}},
+		{"cgroup-v2; clamped to 0.5 vCPU and 256 MB", Limits{By: CgroupV2, VCPU: 0.5, MemoryMB: 256}},
+		{"cgroup-v2; clamped to 0 vCPU and 256 MB", Limits{By: "cgroup-v2; clamped to 0 vCPU and 256 MB"}}, // not a clamp
+		{"cgroup-v2; clamped to -1 MB", Limits{By: "cgroup-v2; clamped to -1 MB"}},
 		{"none", Limits{By: Unlimited}},
 		{"none: switched off", Limits{By: Unlimited, Reason: "switched off"}},
 		{"none: mkdir /x: permission denied", Limits{By: Unlimited, Reason: "mkdir /x: permission denied"}}, // a reason with the mark in it

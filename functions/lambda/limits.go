@@ -9,12 +9,13 @@ import (
 // Limits says what held a process, or a whole run, to its CPU and memory. The
 // zero value means that nothing is known, as of functions on AWS, which Lambda
 // itself limits. Its text, in result files and in the sandbox's header
-// X-Fanout-Limits, reads "cgroup-v2", "cgroup-v1; clamped to 2 vCPU" or
-// "none: REASON".
+// X-Fanout-Limits, reads "cgroup-v2", "cgroup-v1; clamped to 2 vCPU",
+// "cgroup-v2; clamped to 0.5 vCPU and 256 MB" or "none: REASON".
 type Limits struct {
-	By     string  // CgroupV1, CgroupV2, Unlimited, or another's word; empty: not known
-	Reason string  // why nothing is limited; only with Unlimited, and may be empty
-	VCPU   float64 // what the CPU share was clamped to, below what the memory size buys; 0: not clamped
+	By       string  // CgroupV1, CgroupV2, Unlimited, or another's word; empty: not known
+	Reason   string  // why nothing is limited; only with Unlimited, and may be empty
+	VCPU     float64 // what the CPU share was clamped to, below what the memory size buys; 0: not clamped
+	MemoryMB int     // what the memory was clamped to, below the memory size; 0: not clamped
 }
 
 // What limits a process.
@@ -27,7 +28,9 @@ const (
 const (
 	reasonMark = ": "
 	clampMark  = "; clamped to "
-	clampUnit  = " vCPU"
+	clampAnd   = " and "
+	clampVCPU  = " vCPU"
+	clampMB    = " MB"
 )
 
 // None says whether it is known that nothing was limited: memory sizes then
@@ -43,8 +46,15 @@ func (l Limits) String() string {
 	if l.Reason != "" {
 		text += reasonMark + l.Reason
 	}
+	var clamps []string
 	if l.VCPU > 0 {
-		text += fmt.Sprintf("%s%g%s", clampMark, l.VCPU, clampUnit)
+		clamps = append(clamps, fmt.Sprintf("%g%s", l.VCPU, clampVCPU))
+	}
+	if l.MemoryMB > 0 {
+		clamps = append(clamps, fmt.Sprintf("%d%s", l.MemoryMB, clampMB))
+	}
+	if clamps != nil {
+		text += clampMark + strings.Join(clamps, clampAnd)
 	}
 	return text
 }
@@ -54,9 +64,9 @@ func (l Limits) String() string {
 func ParseLimits(text string) Limits {
 	var l Limits
 	if i := strings.LastIndex(text, clampMark); i >= 0 {
-		n, ok := strings.CutSuffix(text[i+len(clampMark):], clampUnit)
-		if vcpu, err := strconv.ParseFloat(n, 64); ok && err == nil && vcpu > 0 && vcpu < 1e6 {
-			l.VCPU, text = vcpu, text[:i]
+		var ok bool
+		if l.VCPU, l.MemoryMB, ok = parseClamps(text[i+len(clampMark):]); ok {
+			text = text[:i]
 		}
 	}
 	l.By = text
@@ -64,6 +74,26 @@ func ParseLimits(text string) Limits {
 		l.By, l.Reason = by, reason
 	}
 	return l
+}
+
+// parseClamps reads "2 vCPU", "256 MB" or both.
+func parseClamps(text string) (vcpu float64, memoryMB int, ok bool) {
+	for clamp := range strings.SplitSeq(text, clampAnd) {
+		var err error
+		if n, found := strings.CutSuffix(clamp, clampVCPU); found {
+			vcpu, err = strconv.ParseFloat(n, 64)
+			ok = vcpu > 0 && vcpu < 1e6
+		} else if n, found := strings.CutSuffix(clamp, clampMB); found {
+			memoryMB, err = strconv.Atoi(n)
+			ok = memoryMB > 0
+		} else {
+			ok = false
+		}
+		if err != nil || !ok {
+			return 0, 0, false
+		}
+	}
+	return vcpu, memoryMB, true
 }
 
 // MarshalText gives the text form.

@@ -4,6 +4,8 @@
 - an invocation's log tail has the platform's lines (start, report), as text or JSON as the function is configured;
 - deleting a bucket that holds objects fails, as it does on AWS: MiniStack would drop them without a word, and the
   seeder's delete would never be tested;
+- what a resource needs stays while that resource cannot be deleted: MiniStack would delete the seeder of objects that
+  it refused to delete, and a second attempt would find nobody to do it;
 - deleting a function ends its processes.
 
 Its times mean nothing: it limits neither CPU nor memory.
@@ -20,8 +22,8 @@ import threading
 import time
 
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
-from ministack.services.cloudformation import provisioners
+from ministack.services import cloudformation, lambda_svc
+from ministack.services.cloudformation import provisioners, stacks
 
 ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
 QEMU = {"x86_64": "qemu-x86_64-static", "aarch64": "qemu-aarch64-static"}
@@ -137,10 +139,31 @@ def delete_as_aws_does():
     replace_delete(delete_function, delete_function_and_processes)
 
 
+def keep_what_is_needed():
+    delete, held = stacks._delete_resource, {}  # what is needed, by stack and resource, for what
+
+    @functools.wraps(delete)
+    def delete_if_not_needed(kind, physical_id, props, stack_name, logical_id):
+        if needed_for := held.get((stack_name, logical_id)):
+            raise ValueError(f"{needed_for} needs it, and could not be deleted")
+        definitions = (cloudformation._stacks.get(stack_name) or {}).get("_template", {}).get("Resources", {})
+        needs = stacks._with_dependencies([logical_id], definitions, set(definitions)) - {logical_id}
+        try:
+            delete(kind, physical_id, props, stack_name, logical_id)
+        except Exception:
+            held.update({(stack_name, need): logical_id for need in needs})
+            raise
+        for key in [key for key, needed_for in held.items() if key[0] == stack_name and needed_for == logical_id]:
+            del held[key]
+
+    stacks._delete_resource = delete_if_not_needed
+
+
 def main():
     run_foreign_bootstraps_under_qemu()
     lambda_runtime.ProvidedWorker = Worker
     delete_as_aws_does()
+    keep_what_is_needed()
     os.environ.setdefault("LAMBDA_EXECUTOR", "local")
 
     from ministack import app

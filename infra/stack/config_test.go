@@ -380,6 +380,8 @@ func FuzzParseContext(f *testing.F) {
 	f.Add([]byte(`{"functionsOnly":true,"bucketName":"mine--use1-az4--x-s3","timeout":60,"concurrency":"64"}`))
 	f.Add([]byte(`{"express":"true","zone":"use1-az4","maxBytes":1e300,"needle":null}`))
 	f.Add([]byte(`{"":""}`)) // a key may be anything
+	f.Add([]byte(`{"vpcId":"vpc-0123abcd","subnetIds":["subnet-0123abcd"],"securityGroupIds":"sg-0123abcd","concurrency":"auto"}`))
+	f.Add([]byte(`{"bucketName":"a..b","functionsOnly":"true","prefix":"ä //","permissionsBoundary":"arn:aws:iam::aws:policy/x"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var context map[string]any
 		if json.Unmarshal(b, &context) != nil {

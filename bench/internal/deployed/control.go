@@ -38,19 +38,24 @@ type Control struct {
 	poll   time.Duration // between looks at an update under way
 	wait   func(context.Context, time.Duration) error
 
-	changed map[string]bool // functions whose description has our mark, as far as we know
+	changed map[string]bool // functions whose description may have our mark; true: it had
 	count   int             // of changes
 }
 
-// callsPerSecond keeps control-plane calls under Lambda's 15 a second
+// CallsPerSecond keeps control-plane calls under Lambda's 15 a second
 // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html), with room
-// for others in the account.
-const callsPerSecond = 10
+// for others in the account. 0 stands for no limit: it is AWS's alone.
+const CallsPerSecond = 10
 
-// NewControl makes one that has changed nothing yet.
-func NewControl(client Configurer) *Control {
+// NewControl makes one that has changed nothing yet, and makes so many calls a
+// second at most.
+func NewControl(client Configurer, callsPerSecond float64) *Control {
+	limit := rate.Limit(callsPerSecond)
+	if callsPerSecond == 0 {
+		limit = rate.Inf
+	}
 	return &Control{
-		lambda: client, pace: rate.NewLimiter(callsPerSecond, 1), poll: 250 * time.Millisecond, wait: wait, changed: map[string]bool{},
+		lambda: client, pace: rate.NewLimiter(limit, 1), poll: 250 * time.Millisecond, wait: wait, changed: map[string]bool{},
 	}
 }
 
@@ -118,21 +123,14 @@ func (c *Control) ForceCold(ctx context.Context, function string) error {
 	}
 	// subtle: the change is noted before the call, since it may be made though
 	// the answer never comes.
-	c.changed[function] = true
+	if _, ok := c.changed[function]; !ok {
+		c.changed[function] = false
+	}
 	if err := c.describe(ctx, function, text, now.RevisionId); err != nil {
-		if isDenied(err) {
-			delete(c.changed, function)
-		}
 		return fmt.Errorf("force a cold start of %s: %w", function, err)
 	}
+	c.changed[function] = true
 	return nil
-}
-
-// isDenied says whether a call was refused for want of a right: nothing was
-// changed.
-func isDenied(err error) bool {
-	var api interface{ ErrorCode() string }
-	return errors.As(err, &api) && (api.ErrorCode() == "AccessDeniedException" || api.ErrorCode() == "AccessDenied")
 }
 
 // describe sets the description of a function that still has this revision,
@@ -180,7 +178,7 @@ func (c *Control) Restore(ctx context.Context) error {
 	var errs []error
 	for _, function := range slices.Sorted(maps.Keys(c.changed)) {
 		found, err := c.PutRight(ctx, function)
-		if err == nil && !found {
+		if err == nil && !found && c.changed[function] {
 			err = fmt.Errorf("put back the description of %s: somebody else has changed it meanwhile", function)
 		}
 		if err != nil {

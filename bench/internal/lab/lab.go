@@ -29,6 +29,7 @@ import (
 	"fanout/bench/internal/sandbox"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 // Where the lab is in AWS terms: nothing of it exists there.
@@ -65,6 +66,25 @@ type Config struct {
 	Log *slog.Logger // nil: none
 }
 
+// Validate says what is wrong with c, short of looking for the contenders'
+// files.
+func (c Config) Validate() error {
+	for _, mb := range c.MemoriesMB {
+		if err := lambda.CheckMemory(mb); err != nil {
+			return err
+		}
+	}
+	for _, a := range c.Architectures {
+		if err := lambda.CheckArchitecture(a); err != nil {
+			return err
+		}
+	}
+	if c.Timeout < time.Second || c.Timeout > 15*time.Minute || c.Timeout%time.Second != 0 {
+		return fmt.Errorf("timeout %v: must be 1s to 15m, in whole seconds", c.Timeout)
+	}
+	return c.Corpus.Validate()
+}
+
 // Lab is what runs.
 type Lab struct {
 	S3      *objects.Server
@@ -80,6 +100,9 @@ type Lab struct {
 // error may have a hint; it is found before anything is started where a
 // contender's file is missing.
 func Start(cfg Config) (_ *Lab, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
 	for _, c := range cfg.Contenders {
 		for _, arch := range cfg.Architectures {
 			if c.Embedded != nil {
@@ -99,6 +122,9 @@ func Start(cfg Config) (_ *Lab, err error) {
 	}()
 	if l.Dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid())); err != nil {
 		return nil, hint.Failed("see TMPDIR", "make a temporary folder: %w", err)
+	}
+	if l.Dir, err = filepath.Abs(l.Dir); err != nil { // functions have working folders of their own
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
 	}
 	if err := l.unpack(&cfg); err != nil {
 		return nil, err
@@ -196,16 +222,6 @@ func (l *Lab) s3Env() map[string]string {
 		"AWS_CA_BUNDLE":             l.S3.CAFile(),
 		"AWS_EC2_METADATA_DISABLED": "true",
 	}
-}
-
-// Exports is the environment that a client on this machine needs to use the
-// lab.
-func (l *Lab) Exports() map[string]string {
-	env := l.s3Env()
-	env["AWS_ENDPOINT_URL_LAMBDA"] = l.Lambda.URL()
-	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = l.key.AccessKeyID, l.key.SecretAccessKey
-	env["AWS_REGION"], env["AWS_DEFAULT_REGION"] = Region, Region
-	return env
 }
 
 // Client speaks to the sandbox as it would to AWS.

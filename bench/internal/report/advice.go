@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"fanout/bench/internal/stats"
+	"fanout/functions/lambda"
 )
 
 // Goal is what a pick is best at.
@@ -15,64 +17,107 @@ type Goal string
 // Goals.
 const (
 	Cheapest Goal = "cheapest" // least cost of a warm invocation
-	Balanced Goal = "balanced" // least time^weight × cost^(1-weight)
+	Balanced Goal = "balanced" // least time^weight × settable cost^(1-weight)
 	Fastest  Goal = "fastest"  // least time of a warm invocation
 )
 
-// Advice is what to choose. Settings of which any invocation failed are never
-// advised.
+// Advice is what to choose. Settings of which any invocation failed, and those
+// whose memory size was not enforced, are never advised.
 type Advice struct {
-	Frontier   []int   `json:"frontier"`    // indexes of rows that no other beats in both time and cost, cheapest first
-	Picks      []Pick  `json:"picks"`       // balanced, fastest, cheapest; none: no setting is without failures
-	Weight     float64 `json:"weight"`      // of time in the balanced pick
-	SmallestMB int     `json:"smallest_mb"` // the least memory at which nothing failed; 0: there is none
-	S3Share    float64 `json:"s3_share"`    // S3's part of the balanced pick's cost
+	Frontier   []int      `json:"frontier"`          // indexes of rows that no other beats in both time and cost, cheapest first
+	Picks      []Pick     `json:"picks"`             // balanced, fastest, cheapest; none: Missing says why
+	Missing    string     `json:"missing,omitempty"` // why nothing is advised
+	Notes      []string   `json:"notes,omitempty"`   // what the advice leaves out
+	Weight     float64    `json:"weight"`            // of time in the balanced pick
+	SmallestMB int        `json:"smallest_mb"`       // the least memory at which nothing failed of any client; 0: there is none
+	Smallest   []Smallest `json:"smallest"`          // the same for each contender, architecture and client
+	S3Share    float64    `json:"s3_share"`          // S3's part of the balanced pick's cost
+}
+
+// Smallest is the least memory at which no invocation of a client failed.
+type Smallest struct {
+	Contender string `json:"contender"`
+	Arch      string `json:"arch"`
+	Client    string `json:"client"`
+	MemoryMB  int    `json:"memory_mb"` // 0: at each some failed
 }
 
 // Pick is the setting to choose for a goal, and how sure that is.
 type Pick struct {
 	Goal     Goal             `json:"goal"`
 	Row      int              `json:"row"`       // index into the report's rows
-	RunnerUp int              `json:"runner_up"` // index; -1: there is none
+	RunnerUp int              `json:"runner_up"` // index of the best other; -1: there is none
 	Margin   float64          `json:"margin"`    // the runner-up's figure over the pick's, less 1
 	Test     stats.Comparison `json:"test"`      // of the two, in the goal's figure
-	Ties     []int            `json:"ties"`      // rows that no difference from the pick was found of
+	Ties     []int            `json:"ties"`      // rows that no difference from the best was found of: the pick is the cheapest of them
 }
 
 // Sure says whether the pick is better than the runner-up beyond chance.
-func (p Pick) Sure() bool { return p.RunnerUp < 0 || p.Test.Relation == stats.Differs }
-
-// closeBy is how much worse than the best a tied setting may look and still be
-// picked for being better in the other figure.
-const closeBy = 0.05
+func (p Pick) Sure() bool {
+	return p.RunnerUp < 0 || len(p.Ties) == 0 && p.Test.Relation == stats.Differs
+}
 
 // candidate is a row that may be advised.
 type candidate struct {
-	row        int
-	time, cost float64 // medians
-	times      []float64
-	costs      []float64
+	row                     int
+	time, cost, settable    float64 // medians
+	times, costs, settables []float64
 }
 
-func (r *Report) candidates() []candidate {
-	var all []candidate
+// candidates are the rows to choose among, and notes on those left out that
+// never failed.
+func (r *Report) candidates() (all []candidate, notes []string) {
 	for i, row := range r.Rows {
-		if row.Warm.N == 0 || row.Failed > 0 {
+		if row.Warm.N == 0 || row.Failed > 0 || row.Limits.None() {
+			continue
+		}
+		if k := r.sameCPU(i); k >= 0 {
+			note := fmt.Sprintf("%s and %s had the same CPU, the %.3g vCPU of this machine: the larger is not advised", r.Name(r.Rows[k]), r.Name(row), row.Limits.VCPU)
+			notes = append(notes, note)
 			continue
 		}
 		c := candidate{row: i, time: row.Warm.Median, times: row.Warm.Values}
 		if r.Priced {
 			c.cost, c.costs = row.WarmCost.Median, row.WarmCost.Values
+			c.settables = row.seen.settable
+			c.settable = stats.Summarise(c.settables).Median
 		}
 		all = append(all, c)
 	}
-	return all
+	return all, notes
+}
+
+// sameCPU gives the row of less memory, and the same otherwise, that had as
+// much CPU as row i: where that was clamped to what this machine has, more
+// memory bought nothing that was measured. -1: there is none.
+func (r *Report) sameCPU(i int) int {
+	row, found := r.Rows[i], -1
+	if row.Limits.VCPU == 0 {
+		return -1
+	}
+	for k, o := range r.Rows {
+		key := o.Key
+		if key.MemoryMB = row.MemoryMB; key != row.Key || o.MemoryMB >= row.MemoryMB || o.Warm.N == 0 || o.Failed > 0 {
+			continue
+		}
+		had := lambda.VCPU(o.MemoryMB)
+		if o.Limits.VCPU > 0 {
+			had = min(had, o.Limits.VCPU)
+		}
+		if had >= row.Limits.VCPU*0.99 && (found < 0 || o.MemoryMB < r.Rows[found].MemoryMB) {
+			found = k
+		}
+	}
+	return found
 }
 
 func (r *Report) advise(weight float64) {
-	r.Advice = Advice{Weight: weight, SmallestMB: r.smallest()}
-	all := r.candidates()
+	r.Advice = Advice{Weight: weight}
+	r.smallest()
+	all, notes := r.candidates()
+	r.Advice.Notes = notes
 	if len(all) == 0 {
+		r.Advice.Missing = r.whyNothing()
 		return
 	}
 	if !r.Priced {
@@ -83,15 +128,30 @@ func (r *Report) advise(weight float64) {
 	for _, goal := range []Goal{Balanced, Fastest, Cheapest} {
 		r.Advice.Picks = append(r.Advice.Picks, r.pick(goal, all, weight))
 	}
-	r.Advice.Frontier = frontier(all)
+	r.Advice.Frontier = paretoFrontier(all)
 	if c := r.Rows[r.Advice.Picks[0].Row].Cost; c.Total() > 0 {
 		r.Advice.S3Share = c.S3() / c.Total()
 	}
 }
 
-// frontier keeps what no other setting beats: at most its time and its cost,
-// and less of one.
-func frontier(all []candidate) []int {
+// whyNothing says why there is no candidate.
+func (r *Report) whyNothing() string {
+	for _, row := range r.Rows {
+		if row.Limits.None() && row.Warm.N > 0 {
+			return "CPU and memory were not limited, so memory sizes mean nothing in this run. " + HowToLimit
+		}
+	}
+	return "none has warm invocations without a failure"
+}
+
+// HowToLimit says what to do where CPU and memory are not limited.
+const HowToLimit = "To have them limited, measure as root (sudo bin/fanout run ...) or in a scope that systemd delegates " +
+	"(systemd-run --user --scope -p Delegate=yes bin/fanout run ...)"
+
+// paretoFrontier lists the rows that no other setting beats: at most its time
+// and its cost, and less of one. Of settings with the same time and cost the
+// first row stands for all.
+func paretoFrontier(all []candidate) []int {
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.time, b.time)) })
 	var kept []int
@@ -104,8 +164,10 @@ func frontier(all []candidate) []int {
 	return kept
 }
 
-// figures gives a goal's figure for each invocation of a candidate.
-func (c candidate) figures(goal Goal, weight float64) []float64 {
+// scores gives a goal's figure for each invocation of a candidate; less is
+// better. The balanced one takes the cost that a setting changes: S3's part is
+// nearly all of the cost, and the same for all.
+func (c candidate) scores(goal Goal, weight float64) []float64 {
 	switch goal {
 	case Fastest:
 		return c.times
@@ -114,104 +176,203 @@ func (c candidate) figures(goal Goal, weight float64) []float64 {
 	}
 	scores := make([]float64, len(c.times))
 	for i := range scores {
-		scores[i] = math.Pow(c.times[i], weight) * math.Pow(c.costs[i], 1-weight)
+		scores[i] = math.Pow(c.times[i], weight) * math.Pow(c.settables[i], 1-weight)
 	}
 	return scores
 }
 
-func (r *Report) pick(goal Goal, all []candidate, weight float64) Pick {
-	type scored struct {
-		candidate
-		figures stats.Summary
+// scored is a candidate with its figure for a goal.
+type scored struct {
+	candidate
+	score stats.Summary
+}
+
+// ties says whether no difference between two was found.
+func (a scored) ties(b scored) bool {
+	switch stats.Compare(a.score.Values, b.score.Values).Relation {
+	case stats.Differs:
+		return false
+	case stats.Tie:
+		return true
 	}
+	return a.score.Lowest <= b.score.Highest && b.score.Lowest <= a.score.Highest
+}
+
+// pick chooses for a goal: of those that no difference from the best was found
+// of, the cheapest; among equally cheap ones the fastest.
+func (r *Report) pick(goal Goal, all []candidate, weight float64) Pick {
 	ranked := make([]scored, len(all))
 	for i, c := range all {
-		ranked[i] = scored{c, stats.Summarise(c.figures(goal, weight))}
+		ranked[i] = scored{c, stats.Summarise(c.scores(goal, weight))}
 	}
 	slices.SortStableFunc(ranked, func(a, b scored) int {
-		return cmp.Or(cmp.Compare(a.figures.Median, b.figures.Median), cmp.Compare(a.time, b.time), cmp.Compare(a.row, b.row))
+		return cmp.Or(cmp.Compare(a.score.Median, b.score.Median), cmp.Compare(a.time, b.time), cmp.Compare(a.row, b.row))
 	})
-	tied := func(a, b scored) bool {
-		switch stats.Compare(a.figures.Values, b.figures.Values).Relation {
-		case stats.Differs:
-			return false
-		case stats.Tie:
-			return true
-		}
-		return a.figures.Lowest <= b.figures.Highest && b.figures.Lowest <= a.figures.Highest
-	}
-	// Of those that are as good in the goal's figure, the best in the other.
 	best := 0
-	for i := 1; i < len(ranked); i++ {
-		near := ranked[i].figures.Median <= ranked[0].figures.Median*(1+closeBy) && tied(ranked[0], ranked[i])
-		switch {
-		case !near:
-		case goal == Fastest && r.Priced && ranked[i].cost < ranked[best].cost,
-			goal == Cheapest && ranked[i].time < ranked[best].time:
+	var tied []int // indexes of ranked, the best too
+	for i := range ranked {
+		if i > 0 && !ranked[0].ties(ranked[i]) {
+			continue
+		}
+		tied = append(tied, i)
+		cheaper := cmp.Or(cmp.Compare(ranked[i].settable, ranked[best].settable), cmp.Compare(ranked[i].time, ranked[best].time))
+		if goal == Cheapest { // in cost they tie: then the time decides
+			cheaper = cmp.Compare(ranked[i].time, ranked[best].time)
+		}
+		if cheaper < 0 {
 			best = i
 		}
 	}
 	chosen := ranked[best]
 	p := Pick{Goal: goal, Row: chosen.row, RunnerUp: -1}
-	for i, other := range ranked {
-		if i == best {
-			continue
+	for _, i := range tied {
+		if i != best {
+			p.Ties = append(p.Ties, ranked[i].row)
 		}
-		if p.RunnerUp < 0 {
-			p.RunnerUp = other.row
-			p.Margin = other.figures.Median/chosen.figures.Median - 1
-			p.Test = stats.Compare(chosen.figures.Values, other.figures.Values)
+	}
+	if other := slices.IndexFunc(ranked, func(s scored) bool { return s.row != chosen.row }); other >= 0 {
+		p.RunnerUp = ranked[other].row
+		if chosen.score.Median > 0 {
+			p.Margin = ranked[other].score.Median/chosen.score.Median - 1
 		}
-		if tied(chosen, other) {
-			p.Ties = append(p.Ties, other.row)
-		}
+		p.Test = stats.Compare(chosen.score.Values, ranked[other].score.Values)
 	}
 	return p
 }
 
-// smallest is the least memory at which no invocation of any setting failed.
-func (r *Report) smallest() int {
-	failed := map[int]bool{}
+// smallest finds the least memory at which no invocation failed, for each
+// client: one that fails must not hide that another does not. Memory that was
+// not limited says nothing.
+func (r *Report) smallest() {
+	failed := map[Smallest]bool{}
 	for _, row := range r.Rows {
-		failed[row.MemoryMB] = failed[row.MemoryMB] || row.Failed > 0
-	}
-	least := 0
-	for mb, bad := range failed {
-		if !bad && (least == 0 || mb < least) {
-			least = mb
+		if !row.Limits.None() {
+			key := Smallest{row.Contender, row.Arch, row.Client, row.MemoryMB}
+			failed[key] = failed[key] || row.Failed > 0
 		}
 	}
-	return least
+	least := map[Smallest]int{}
+	for key, bad := range failed {
+		mb := key.MemoryMB
+		key.MemoryMB = 0
+		if old := least[key]; !bad && (old == 0 || mb < old) {
+			least[key] = mb
+		} else {
+			least[key] = old
+		}
+	}
+	for key, mb := range least {
+		key.MemoryMB = mb
+		r.Advice.Smallest = append(r.Advice.Smallest, key)
+		if old := r.Advice.SmallestMB; mb > 0 && (old == 0 || mb < old) {
+			r.Advice.SmallestMB = mb
+		}
+	}
+	slices.SortFunc(r.Advice.Smallest, func(a, b Smallest) int {
+		return cmp.Or(cmp.Compare(a.Contender, b.Contender), cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.Client, b.Client))
+	})
 }
 
-// Certainty reads «11% ahead of X (n=6, p=0.002)», «no difference from X …»
-// or «too few runs to tell it from X …».
+// SmallestMemory reads "128 MB", or "lean 128 MB, stock 256 MB" where clients
+// differ, and "none" for one that fails at each size; empty: nothing is known.
+func (r *Report) SmallestMemory() string {
+	size := func(mb int) string {
+		if mb == 0 {
+			return "none"
+		}
+		return fmt.Sprintf("%d MB", mb)
+	}
+	var said []string
+	alike := true
+	for _, s := range r.Advice.Smallest {
+		alike = alike && s.MemoryMB == r.Advice.SmallestMB
+		row := Row{}
+		row.Contender, row.Arch, row.Client = s.Contender, s.Arch, s.Client
+		said = append(said, r.Who(row)+" "+size(s.MemoryMB))
+	}
+	switch {
+	case len(said) == 0:
+		return ""
+	case alike:
+		return size(r.Advice.SmallestMB)
+	}
+	return strings.Join(said, ", ")
+}
+
+// Certainty says how sure a pick is: "11% ahead of X (n=6, p=0.002)", "128 to
+// 1769 MB tie (n=6, p=0.59): take 128 MB, the cheapest" or "too few runs to
+// tell it from X (n=2)".
 func (r *Report) Certainty(p Pick) string {
 	if p.RunnerUp < 0 {
-		return "the only setting without failures"
+		if len(r.Rows) == 1 {
+			return "the only setting measured"
+		}
+		fine := 0
+		for _, row := range r.Rows {
+			if row.Warm.N > 0 && row.Failed == 0 {
+				fine++
+			}
+		}
+		if fine == 1 {
+			return "the only setting without failures"
+		}
+		return "the only setting to choose from"
 	}
-	other := r.Name(r.Rows[p.RunnerUp])
 	n := fmt.Sprintf("n=%d", p.Test.N1)
 	if p.Test.N1 != p.Test.N2 {
 		n += fmt.Sprintf("+%d", p.Test.N2)
 	}
-	switch p.Test.Relation {
-	case stats.Tie:
-		text := fmt.Sprintf("no difference from %s (%s)", other, p.Test)
-		switch others := len(p.Ties) - 1; {
-		case others == 1:
-			text += ", nor from another"
-		case others > 1:
-			text += fmt.Sprintf(", nor from %d others", others)
+	other := r.Name(r.Rows[p.RunnerUp])
+	switch {
+	case len(p.Ties) > 0 && p.Test.Relation == stats.TooFew:
+		return fmt.Sprintf("too few runs to tell it from %s%s (%s): %s", other, others(len(p.Ties)-1), n, p.reason())
+	case len(p.Ties) > 0:
+		if from, to, rest := r.tiedSizes(p); from < to {
+			return fmt.Sprintf("%d to %d MB tie%s (%s): take %d MB, %s", from, to, others(rest), p.Test, r.Rows[p.Row].MemoryMB, p.reason())
 		}
-		return text
-	case stats.TooFew:
+		return fmt.Sprintf("tied with %s%s (%s): %s", other, others(len(p.Ties)-1), p.Test, p.reason())
+	case p.Test.Relation == stats.TooFew:
 		return fmt.Sprintf("%s ahead of %s, but too few runs to be sure (%s)", margin(p.Margin), other, n)
 	}
 	return fmt.Sprintf("%s ahead of %s (%s)", margin(p.Margin), other, p.Test)
 }
 
-// margin reads «0.4%», «11%» or «3.1×».
+// reason says why it is this one of several that tie.
+func (p Pick) reason() string {
+	if p.Goal == Cheapest {
+		return "the fastest"
+	}
+	return "the cheapest"
+}
+
+func others(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return ", with another setting"
+	}
+	return fmt.Sprintf(", with %d other settings", n)
+}
+
+// tiedSizes gives the least and the most memory of a pick and of its ties that
+// differ in nothing else, and how many others tie.
+func (r *Report) tiedSizes(p Pick) (from, to, rest int) {
+	pick := r.Rows[p.Row]
+	from, to = pick.MemoryMB, pick.MemoryMB
+	for _, i := range p.Ties {
+		key := r.Rows[i].Key
+		mb := key.MemoryMB
+		if key.MemoryMB = pick.MemoryMB; key != pick.Key {
+			rest++
+			continue
+		}
+		from, to = min(from, mb), max(to, mb)
+	}
+	return from, to, rest
+}
+
+// margin reads "0.4%", "11%" or "3.1×".
 func margin(m float64) string {
 	switch {
 	case m >= 1:

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/stats"
@@ -52,6 +53,7 @@ func (r *Report) columns() []column {
 		column{Name: "invocations", In: inPrograms, Cell: whole(func(row Row) int { return row.Invocations })},
 		column{Name: "failed", In: inPrograms, Cell: whole(func(row Row) int { return row.Failed })},
 	)
+	add(r.limitsMark()...)
 	add(
 		column{Name: "warm_ms_n", Label: label("runs", "n"), Short: label("n", ""), Keep: 9, Cell: runsCell},
 		column{Name: "warm_ms_median", Label: label("warm", "ms"), Keep: 9, Cell: warmCell},
@@ -101,8 +103,33 @@ func (r *Report) columns() []column {
 		share("network_share", func(v Verdict) Share { return v.Network }),
 		share("memory_share", func(v Verdict) Share { return v.Memory }),
 		share("retries_share", func(v Verdict) Share { return v.Retries }),
+		column{Name: "limits", In: inPrograms, Left: true, Cell: text(func(row Row) string { return row.Limits.String() })},
+		column{Name: "run_end", In: inPrograms, Left: true, Cell: text(func(Row) string { return r.End.Reason })},
 	)
 	return all
+}
+
+// limitsMark is a column for readers, if any row's memory size was not what held
+// it.
+func (r *Report) limitsMark() []column {
+	if !slices.ContainsFunc(r.Rows, func(row Row) bool { return row.LimitsMark() != "" }) {
+		return nil
+	}
+	return []column{{Label: label("limits", ""), In: inTables, Left: true, Keep: 9, Cell: func(row Row) table.Cell {
+		return table.Text(row.LimitsMark())
+	}}}
+}
+
+// LimitsMark marks a row whose memory size did not decide on its CPU: "none" if
+// nothing was limited, "2 vCPU" if this machine has no more, else empty.
+func (row Row) LimitsMark() string {
+	switch {
+	case row.Limits.None():
+		return "none"
+	case row.Limits.VCPU > 0:
+		return fmt.Sprintf("%.3g vCPU", row.Limits.VCPU)
+	}
+	return ""
 }
 
 func label(head, unit string) table.Label { return table.Label{Head: head, Unit: unit} }

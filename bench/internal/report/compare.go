@@ -148,6 +148,9 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 		run string
 		r   *Report
 	}{{"old", old}, {"new", new}} {
+		if ending := w.r.Ending(); ending != "" {
+			c.Warnings = append(c.Warnings, w.run+": "+ending)
+		}
 		for _, text := range w.r.Warnings {
 			if strings.HasPrefix(text, "drift") {
 				c.Warnings = append(c.Warnings, w.run+": "+text)
@@ -157,12 +160,15 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 	return c
 }
 
+// leastMS is the shortest time that a REPORT line shows.
+const leastMS = 0.01
+
 func (c *Comparison) times(name, metric string, old, new stats.Summary) {
 	if old.N == 0 || new.N == 0 {
 		return // failures, if any, are a test of their own
 	}
 	c.Changes = append(c.Changes, Change{
-		Name: name, Metric: metric, Old: old, New: new, Delta: new.Median/old.Median - 1,
+		Name: name, Metric: metric, Old: old, New: new, Delta: new.Median/max(old.Median, leastMS) - 1,
 		P: stats.Compare(old.Values, new.Values).P, Outcome: Same,
 	})
 }

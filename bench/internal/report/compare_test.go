@@ -6,6 +6,7 @@ import (
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -151,6 +152,34 @@ func TestMismatch(t *testing.T) {
 		var mismatch *MismatchError
 		if errors.As(err, &mismatch) != (tc.what != "") || err != nil && !strings.Contains(err.Error(), tc.what) {
 			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
+
+// Failures are looked at both ways, and each way has half of the chance: what
+// a one-sided test would call a change is none.
+func TestFailuresTwoSided(t *testing.T) {
+	run := func(failed, n int) *Report {
+		row := Row{Setting: Setting{Key: trial.Key{Contender: "go", MemoryMB: 512, Arch: "x86_64", Client: "lean", Concurrency: 64}}, Invocations: n, Failed: failed}
+		return &Report{Header: reporttest.Header(), Rows: []Row{row}}
+	}
+	for _, tc := range []struct {
+		name     string
+		old, new [2]int // failed of how many
+		p        float64
+		outcome  Outcome
+	}{
+		// One-sided: 495/10626 = 0.047.
+		{"4 of 12 from none", [2]int{0, 12}, [2]int{4, 12}, 2 * 495. / 10626, Same},
+		{"none from 4 of 12", [2]int{4, 12}, [2]int{0, 12}, 2 * 495. / 10626, Same},
+		// One-sided: 15504/658008 = 0.024.
+		{"5 of 20 from none", [2]int{0, 20}, [2]int{5, 20}, 2 * 15504. / 658008, Worse},
+		{"none from 5 of 20", [2]int{5, 20}, [2]int{0, 20}, 2 * 15504. / 658008, Better},
+		{"as before", [2]int{3, 12}, [2]int{3, 12}, 1, Same},
+	} {
+		c := Compare(run(tc.old[0], tc.old[1]), run(tc.new[0], tc.new[1]), 0.05)
+		if len(c.Changes) != 1 || math.Abs(c.Changes[0].P-tc.p) > 1e-9 || c.Changes[0].Outcome != tc.outcome {
+			t.Errorf("%s: %+v, want p=%v", tc.name, c.Changes, tc.p)
 		}
 	}
 }

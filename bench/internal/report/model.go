@@ -14,10 +14,12 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 )
@@ -45,6 +47,7 @@ type Report struct {
 	Rows     []Row             `json:"rows"`
 	Advice   Advice            `json:"advice"`
 	Warnings []string          `json:"warnings"` // what makes the figures less sure
+	End      trial.End         `json:"end"`      // why the run ended; without a reason: the file does not say
 }
 
 // Setting is what a row is about.
@@ -84,10 +87,13 @@ type Row struct {
 	WarmCost stats.Summary `json:"warm_cost_usd"` // total of each warm invocation
 	ColdCost stats.Summary `json:"cold_cost_usd"` // total of each cold one, INIT included
 
-	Verdict Verdict `json:"verdict"`
+	Verdict Verdict       `json:"verdict"`
+	Limits  lambda.Limits `json:"limits,omitzero"` // what held its invocations, the loosest of them
 
 	Invocations int       `json:"invocations"` // all, failed ones too
 	Failed      int       `json:"failed"`
+	FailedCold  int       `json:"failed_cold"`        // of the failed ones, those in a new process
+	Untold      int       `json:"untold"`             // that went well, and may have been cold or warm: in neither sample
 	Failures    []Failure `json:"failures,omitempty"` // what failed, most often first
 
 	seen usage
@@ -103,21 +109,40 @@ type Percentile struct {
 type Failure struct {
 	Name    string `json:"name"` // OOM, timeout, or the error type
 	Example string `json:"example"`
+	Log     string `json:"log,omitempty"` // the end of what the example's function logged
 	Count   int    `json:"count"`
+}
+
+// LastLines gives the last lines, at most n, that the example's function logged,
+// each safe for a terminal.
+func (f Failure) LastLines(n int) []string {
+	var lines []string
+	for line := range strings.SplitSeq(f.Log, "\n") {
+		if line = strings.TrimRight(table.Clip(line, 160), " "); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(len(lines)-n, 0):]
 }
 
 // usage is what the warm invocations of a setting used, by their medians.
 type usage struct {
 	cpuMS, ttfbP50, ttfbP99, listMS, retries, bytes, objects, vcpu float64
 	hasCPU, hasStats                                               bool
+
+	settable []float64 // of each warm invocation's cost, what a setting changes
 }
 
 // New sums up a file. It does not fail: a figure that cannot be had is left
 // out, and a warning says why.
 func New(f trial.File, o Options) *Report {
-	r := &Report{Header: f.Header, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
+	f, impossible := possible(f)
+	r := &Report{Header: f.Header, End: f.End, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
 	if i := slices.IndexFunc(f.Results, func(res trial.Result) bool { return res.OK && res.Stats != nil }); r.Objects == 0 && i >= 0 {
 		r.Objects, r.Bytes = f.Results[i].Stats.Objects, f.Results[i].Stats.Bytes
+	}
+	if impossible > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations have impossible times and are left out", impossible, impossible+len(f.Results)))
 	}
 	if r.Region == "" {
 		r.Region = cmp.Or(f.Header.Region, DefaultRegion)
@@ -149,6 +174,9 @@ func New(f trial.File, o Options) *Report {
 	}
 	for k, results := range groups {
 		row := rowOf(k, results, r.Objects, r.Bytes)
+		if row.Limits.IsZero() {
+			row.Limits = f.Header.Limits
+		}
 		if r.Priced {
 			r.price(&row, prices, results)
 		}
@@ -166,6 +194,22 @@ func New(f trial.File, o Options) *Report {
 	}
 	r.advise(o.Weight)
 	return r
+}
+
+// possible leaves out invocations with times that no clock gives, such as
+// negative ones: nothing can be said of them.
+func possible(f trial.File) (trial.File, int) {
+	const most = 1e9 // ms: more than eleven days
+	within := func(ms float64) bool { return ms >= 0 && ms <= most }
+	n := len(f.Results)
+	f.Results = slices.DeleteFunc(slices.Clone(f.Results), func(r trial.Result) bool {
+		fine := r.MemoryMB >= 0 && r.MaxMemoryMB >= 0 && within(r.DurationMS) && within(r.InitMS) && within(r.BilledMS) && (r.ProcessMS == nil || within(*r.ProcessMS))
+		if s := r.Stats; s != nil {
+			fine = fine && within(s.CPUMS) && within(s.ListMS) && (s.TTFBP50MS == nil || within(*s.TTFBP50MS)) && (s.TTFBP99MS == nil || within(*s.TTFBP99MS))
+		}
+		return !fine
+	})
+	return f, n - len(f.Results)
 }
 
 // ClassOf gives the storage class that a run read from.
@@ -209,6 +253,7 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 	row.seen.vcpu = lambda.VCPU(k.MemoryMB)
 	for _, r := range results {
 		row.MaxMemoryMB = max(row.MaxMemoryMB, r.MaxMemoryMB)
+		row.Limits = looser(row.Limits, r.Limits)
 		if !r.OK {
 			row.fail(r)
 			continue
@@ -217,6 +262,7 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 			row.Chosen = r.Stats.Concurrency
 		}
 		if r.Start == trial.Unknown {
+			row.Untold++
 			continue // neither a cold start's figures nor a warm one's
 		}
 		if r.Start == trial.Cold {
@@ -246,9 +292,9 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 				p99 = append(p99, *s.TTFBP99MS)
 			}
 		}
-		if c := r.Limits.VCPU; c > 0 {
-			row.seen.vcpu = min(row.seen.vcpu, c)
-		}
+	}
+	if c := row.Limits.VCPU; c > 0 {
+		row.seen.vcpu = min(row.seen.vcpu, c)
 	}
 	if objects > 0 {
 		for _, ms := range cpuMS {
@@ -272,6 +318,20 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 	return row
 }
 
+// looser gives the limits that say less about a memory size: none before a
+// share that was clamped, and that before what the size buys.
+func looser(a, b lambda.Limits) lambda.Limits {
+	switch {
+	case a.None() || b.IsZero():
+		return a
+	case b.None() || a.IsZero() || a.VCPU == 0:
+		return b
+	case b.VCPU > 0 && b.VCPU < a.VCPU:
+		return b
+	}
+	return a
+}
+
 func percentile(values []float64, percent float64) Percentile {
 	v, err := stats.Percentile(values, percent)
 	if err != nil {
@@ -282,7 +342,7 @@ func percentile(values []float64, percent float64) Percentile {
 
 // price adds the costs of the invocations that went well.
 func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
-	var warm, cold, billed []float64
+	var warm, cold, billed, settable []float64
 	for _, res := range results {
 		if !res.OK || res.Start == trial.Unknown {
 			continue
@@ -295,8 +355,9 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 			cold = append(cold, bill.Total())
 			continue
 		}
-		warm, billed = append(warm, bill.Total()), append(billed, billedMS(res))
+		warm, billed, settable = append(warm, bill.Total()), append(billed, billedMS(res)), append(settable, bill.Settable())
 	}
+	row.seen.settable = settable
 	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
 	if len(billed) > 0 {
 		// Of warm invocations of one setting only the billed time differs.
@@ -332,6 +393,9 @@ func billedMS(r trial.Result) float64 {
 
 func (row *Row) fail(r trial.Result) {
 	row.Failed++
+	if r.Start == trial.Cold {
+		row.FailedCold++
+	}
 	name := r.ErrorType
 	switch {
 	case r.OutOfMemory():
@@ -345,6 +409,7 @@ func (row *Row) fail(r trial.Result) {
 		row.Failures = append(row.Failures, Failure{Name: name, Example: r.Error})
 	}
 	row.Failures[i].Count++
+	row.Failures[i].Log = cmp.Or(row.Failures[i].Log, r.Log)
 	slices.SortStableFunc(row.Failures, func(a, b Failure) int { return cmp.Compare(b.Count, a.Count) })
 }
 
@@ -359,6 +424,17 @@ func (r *Report) notes(f trial.File) {
 			counts[res.Note]++
 		}
 	}
+	untold := 0
+	for _, row := range r.Rows {
+		untold += row.Untold
+	}
+	if untold > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations may have been cold or warm, nothing says which: they are in neither figure", untold, len(f.Results)))
+	}
+	if n := len(f.Skipped); n > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s of the result file could not be read; the first is line %d: %s", counted(n, "line"), f.Skipped[0].Line, f.Skipped[0].Why))
+	}
+	r.Warnings = append(r.Warnings, f.End.Warnings...)
 	for _, note := range slices.Sorted(maps.Keys(counts)) {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations: %s", counts[note], len(f.Results), note))
 	}

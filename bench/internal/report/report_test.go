@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/report/reporttest"
 	"fanout/bench/internal/trial"
@@ -104,5 +105,138 @@ func TestDriftIsSaid(t *testing.T) {
 	}
 	if w := New(f, Options{}).Warnings; len(w) != 2 || !strings.Contains(w[0], "drift: warm runs changed by +12%") || !strings.Contains(w[1], "512 MB lean") {
 		t.Errorf("%q", w)
+	}
+}
+
+// A machine that gets faster drifts as one that gets slower does, for one
+// setting and for all together; noise and small changes do not.
+func TestDriftEitherWay(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		settings int
+		n        int     // of each
+		change   float64 // of the second half
+		want     string  // in the first warning; "": none
+	}{
+		{"one setting, slower", 1, 20, 1.12, "+12%"},
+		{"one setting, faster", 1, 20, 0.88, "-12%"},
+		{"many settings of few runs, slower", 8, 4, 1.12, "+12%"},
+		{"many settings of few runs, faster", 8, 4, 0.88, "-12%"},
+		{"by too little for a word, slower", 1, 60, 1.012, ""},
+		{"by too little for a word, faster", 1, 60, 0.988, ""},
+		{"not at all", 4, 20, 1, ""},
+	} {
+		f := trial.File{Header: reporttest.Header()}
+		for i := range tc.n {
+			for k := range tc.settings {
+				u := reporttest.Used{MemoryMB: 512 + k, Workers: 64, Client: "lean", MS: 500 + float64(i%2), CPU: 100, P50: 20, P99: 100}
+				if i >= tc.n/2 {
+					u.MS *= tc.change
+				}
+				f.Results = append(f.Results, u.Result(i*tc.settings+k))
+			}
+		}
+		w := New(f, Options{}).Warnings
+		if tc.want == "" && len(w) > 0 || tc.want != "" && (len(w) == 0 || !strings.Contains(w[0], "drift: warm runs changed by "+tc.want)) {
+			t.Errorf("%s: %q", tc.name, w)
+		}
+	}
+}
+
+// One worker is the baseline of its own contender, memory and architecture
+// only; of its own client's first.
+func TestBaseline(t *testing.T) {
+	at := func(change func(*trial.Result)) trial.Result {
+		r := reporttest.Used{MemoryMB: 512, Workers: 1, Client: "lean", MS: 1000, CPU: 100, P50: 20, P99: 100}.Result(0)
+		if change != nil {
+			change(&r)
+		}
+		return r
+	}
+	many := at(func(r *trial.Result) { r.Concurrency, r.DurationMS = 64, 100 })
+	for _, tc := range []struct {
+		name    string
+		others  []trial.Result
+		speedUp float64
+	}{
+		{"its own", []trial.Result{at(nil)}, 10},
+		{"another client's of the same contender", []trial.Result{at(func(r *trial.Result) { r.Client, r.DurationMS = "stock", 2000 })}, 20},
+		{"its own before another client's", []trial.Result{at(func(r *trial.Result) { r.Client, r.DurationMS = "aaa", 2000 }), at(nil)}, 10},
+		{"another architecture's", []trial.Result{at(func(r *trial.Result) { r.Arch = "arm64" })}, 0},
+		{"another memory size's", []trial.Result{at(func(r *trial.Result) { r.MemoryMB = 128 })}, 0},
+		{"another contender's", []trial.Result{at(func(r *trial.Result) { r.Contender = "rust" })}, 0},
+		{"one that failed", []trial.Result{at(func(r *trial.Result) { r.OK, r.ErrorType = false, "X" })}, 0},
+		{"a cold one", []trial.Result{at(func(r *trial.Result) { r.Start = trial.Cold })}, 0},
+		{"none", nil, 0},
+	} {
+		r := New(trial.File{Header: reporttest.Header(), Results: append(tc.others, many)}, Options{})
+		i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Concurrency == 64 })
+		if got := r.Rows[i].SpeedUp; got != tc.speedUp {
+			t.Errorf("%s: speed-up %v, want %v", tc.name, got, tc.speedUp)
+		}
+	}
+}
+
+// Times that no clock gives are left out, and said; the rest stands.
+func TestImpossibleTimes(t *testing.T) {
+	fine := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 100, P50: 20, P99: 100}.Result(0)
+	for name, change := range map[string]func(*trial.Result){
+		"a negative time":          func(r *trial.Result) { r.DurationMS = -500 },
+		"a negative init":          func(r *trial.Result) { r.InitMS = -1 },
+		"negative billing":         func(r *trial.Result) { r.BilledMS = -1 },
+		"not a number":             func(r *trial.Result) { r.DurationMS = math.NaN() },
+		"without end":              func(r *trial.Result) { r.DurationMS = math.Inf(1) },
+		"years":                    func(r *trial.Result) { r.DurationMS = 1e12 },
+		"negative CPU":             func(r *trial.Result) { v := -1.0; r.ProcessMS = &v },
+		"a first byte from before": func(r *trial.Result) { s := *r.Stats; v := -3.0; s.TTFBP50MS = &v; r.Stats = &s },
+		"negative memory":          func(r *trial.Result) { r.MaxMemoryMB = -1 },
+	} {
+		bad := fine
+		change(&bad)
+		r := New(trial.File{Header: reporttest.Header(), Results: []trial.Result{fine, bad}}, Options{})
+		if len(r.Rows) != 1 || r.Rows[0].Warm.N != 1 || r.Rows[0].Warm.Median != 500 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "1 of 2 invocations have impossible times") {
+			t.Errorf("%s: %+v, %q", name, r.Rows, r.Warnings)
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	zero := fine
+	zero.DurationMS, zero.BilledMS = 0, 0
+	r := New(trial.File{Header: reporttest.Header(), Results: []trial.Result{zero, zero, zero, zero}}, Options{})
+	c := Compare(r, r, 0.05)
+	for _, v := range []any{r, c} {
+		if _, err := json.Marshal(v); err != nil {
+			t.Errorf("an invocation of no time: %v", err)
+		}
+	}
+}
+
+// An invocation of which nothing says whether it was cold is in neither sample,
+// a line that could not be read is said, and so is what the run warned of.
+func TestUntoldAndSkipped(t *testing.T) {
+	at := func(start string, ms float64) trial.Result {
+		r := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: ms, CPU: 100, P50: 20, P99: 100}.Result(0)
+		r.Start = start
+		return r
+	}
+	r := New(trial.File{
+		Header:  reporttest.Header(),
+		Results: []trial.Result{at(trial.Warm, 500), at(trial.Unknown, 90_000), at(trial.Cold, 700), at(trial.Unknown, 80_000)},
+		Skipped: []trial.Skipped{{Line: 12, Why: "not a result"}, {Line: 14, Why: "too long"}},
+		End:     trial.End{Reason: trial.Complete, Warnings: []string{"function f: its description could not be put back"}},
+	}, Options{})
+	row := r.Rows[0]
+	if row.Warm.N != 1 || row.Warm.Median != 500 || row.Cold.N != 1 || row.Untold != 2 || row.Invocations != 4 || row.WarmCost.N != 1 {
+		t.Errorf("warm %+v, cold %+v, %d untold, cost %+v", row.Warm, row.Cold, row.Untold, row.WarmCost)
+	}
+	want := []string{"2 of 4 invocations may have been cold or warm", "2 lines of the result file could not be read; the first is line 12: not a result", "its description could not be put back"}
+	if len(r.Warnings) != len(want) {
+		t.Fatalf("%q", r.Warnings)
+	}
+	for i, w := range want {
+		if !strings.Contains(r.Warnings[i], w) {
+			t.Errorf("%q, want %q", r.Warnings[i], w)
+		}
 	}
 }

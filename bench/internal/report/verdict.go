@@ -35,16 +35,29 @@ const (
 	latencyDecides = 0.60
 )
 
+// leastForCPU is the shortest duration, in ms, that has a CPU share: five of
+// the 20 ms periods in which a quota is given out. In one period a process can
+// use many times its share, so that less says nothing.
+const leastForCPU = 100
+
+// ceilingHolds is how much of the bandwidth may be seen before it is no limit
+// of this run: bytes may come ahead of a rate, but not for long.
+const ceilingHolds = 1.25
+
 // Share is one resource's part, 0.97 of what there is; it may be unknown.
 type Share struct {
 	Value float64 `json:"value"`
 	Known bool    `json:"known"`
 }
 
+// percent reads "97%". A setting cannot use more than there is: what is measured
+// beyond is inexact.
+func (s Share) percent() string { return fmt.Sprintf("%.0f%%", min(s.Value, 1)*100) }
+
 // Verdict says why a setting takes the time it does.
 type Verdict struct {
 	Kind   Kind   `json:"kind"`
-	Figure string `json:"figure"` // the one that decides: «97% of its CPU share»
+	Figure string `json:"figure"` // the one that decides: "97% of its CPU share"
 	Helps  string `json:"helps"`  // what would help
 
 	CPU     Share `json:"cpu"`     // CPU time over CPU share × duration
@@ -54,7 +67,7 @@ type Verdict struct {
 	Retries Share `json:"retries"` // second and later GETs over objects
 }
 
-// Short is the verdict in a table's cell: «CPU 97%».
+// Short is the verdict in a table's cell: "CPU 97%".
 func (v Verdict) Short() string {
 	name, share := "", Share{}
 	switch v.Kind {
@@ -73,7 +86,7 @@ func (v Verdict) Short() string {
 	default:
 		return table.None
 	}
-	return fmt.Sprintf("%s %.0f%%", name, share.Value*100)
+	return name + " " + share.percent()
 }
 
 // String is the verdict in one sentence.
@@ -114,73 +127,97 @@ func (u usage) ttfbMean() float64 {
 	return u.ttfbP50 * math.Exp(sigma*sigma/2)
 }
 
+// judge gives a row's shares, and the first that decides.
 func (r *Report) judge(row Row, ttfb float64) Verdict {
-	u, duration := row.seen, row.Warm.Median
-	unlimited := r.Header.Limits.None()
-	v := Verdict{Kind: Unknown, Memory: Share{float64(row.MaxMemoryMB) / float64(max(row.MemoryMB, 1)), row.MaxMemoryMB > 0 && !unlimited}}
+	v, d := r.shares(row, ttfb)
 	for _, f := range row.Failures {
 		if f.Name == oom {
 			v.Kind, v.Memory = MemoryBound, Share{1, true}
 			v.Figure = fmt.Sprintf("killed for memory in %d of %d invocations", f.Count, row.Invocations)
-			v.Helps = "more memory, or fewer workers"
+			v.Helps = lessMemory
 			return v
 		}
 	}
-	if row.Warm.N == 0 || duration <= 0 {
+	if row.Warm.N == 0 || row.Warm.Median <= 0 {
 		return v
 	}
-	latencyMS, networkMS := 0.0, 0.0
-	v.CPU = Share{u.cpuMS / (duration * u.vcpu), u.hasCPU && !unlimited}
-	if workers := row.InFlight(); workers > 0 && u.objects > 0 && ttfb > 0 && !math.IsInf(ttfb, 0) && u.hasStats {
-		latencyMS = u.listMS + math.Ceil(u.objects/float64(workers))*ttfb
-		v.Latency = Share{min(latencyMS/duration, 1), true}
-	}
-	if r.Header.Network != string(objects.None) {
-		networkMS = u.bytes / lambda.BandwidthBytesPerS * 1000
-		v.Network = Share{networkMS / duration, true}
-	}
-	if u.hasStats && u.objects > 0 {
-		v.Retries = Share{u.retries / u.objects, true}
-	}
-
 	decided := func(s Share, least float64) bool { return s.Known && s.Value >= least }
-	percent := func(s Share) float64 { return s.Value * 100 }
 	switch {
 	case decided(v.Memory, memoryDecides):
-		v.Kind, v.Figure = MemoryBound, fmt.Sprintf("peak %d of %d MB", row.MaxMemoryMB, row.MemoryMB)
-		v.Helps = "more memory, or fewer workers"
+		v.Kind, v.Figure, v.Helps = MemoryBound, fmt.Sprintf("peak %d of %d MB", row.MaxMemoryMB, row.MemoryMB), lessMemory
 	case decided(v.Retries, retriesDecide):
-		v.Kind, v.Figure = RequestLimited, fmt.Sprintf("%.1f%% of the GETs were tried again", percent(v.Retries))
+		v.Kind, v.Figure = RequestLimited, fmt.Sprintf("%.1f%% of the GETs were tried again", v.Retries.Value*100)
 		v.Helps = "fewer workers, or objects spread over more prefixes"
 	case decided(v.CPU, cpuDecides):
-		v.Kind, v.Figure = CPUBound, fmt.Sprintf("%.0f%% of its CPU share", percent(v.CPU))
-		more := min(row.MemoryMB*2, lambda.MaxMemoryMB)
-		share := lambda.VCPU(more)
-		then := max(u.cpuMS/share, latencyMS, networkMS)
-		v.Helps = fmt.Sprintf("a client with less CPU an object; %s", forecast(more, duration/then, then*float64(more)/(duration*float64(row.MemoryMB))))
-		if then > duration*0.95 { // as fast as it gets
-			v.Helps = "a client with less CPU an object; more memory alone will not help much"
-		}
+		v.Kind, v.Figure, v.Helps = CPUBound, v.CPU.percent()+" of its CPU share", d.moreCPU(row)
 	case decided(v.Network, networkDecides):
-		v.Kind, v.Figure = NetworkBound, fmt.Sprintf("%.0f%% of %.0f Mbit/s", percent(v.Network), lambda.BandwidthBytesPerS*8/1e6)
+		v.Kind, v.Figure = NetworkBound, fmt.Sprintf("%s of %.0f Mbit/s", v.Network.percent(), lambda.BandwidthBytesPerS*8/1e6)
 		v.Helps = "reading fewer bytes, or several functions side by side"
 	case decided(v.Latency, latencyDecides):
-		v.Kind = LatencyBound
-		v.Figure = fmt.Sprintf("%.0f%% of the time %d in flight wait for first bytes of %.0f ms", percent(v.Latency), row.InFlight(), ttfb)
-		v.Helps = "more workers"
-		if float64(row.InFlight()) >= u.objects {
-			v.Helps = "storage with a faster first byte, such as S3 Express One Zone"
-		}
-		if least := leastMemory(u.cpuMS, duration, row.MemoryMB); v.CPU.Known && least < row.MemoryMB {
-			v.Helps += fmt.Sprintf("; %d MB would be as fast, and cheaper", least)
-		}
+		v.Kind, v.Helps = LatencyBound, d.lessLatency(row, v.CPU.Known)
+		v.Figure = fmt.Sprintf("%s of the time %d in flight wait for first bytes of %.0f ms", v.Latency.percent(), row.InFlight(), ttfb)
 	case v.CPU.Known || v.Latency.Known:
 		v.Kind, v.Figure = Mixed, mixture(v)
 	}
 	return v
 }
 
-// forecast reads «256 MB: about 1.9× as fast, compute +5%».
+const lessMemory = "more memory, or fewer workers"
+
+// demand is how long a setting's invocation takes of each resource, in ms, were
+// there enough of the others.
+type demand struct{ cpuMS, latencyMS, networkMS, objects float64 }
+
+// shares measures what a row used of each resource.
+func (r *Report) shares(row Row, ttfb float64) (Verdict, demand) {
+	u, duration := row.seen, row.Warm.Median
+	limited := !row.Limits.None()
+	v := Verdict{Kind: Unknown, Memory: Share{float64(row.MaxMemoryMB) / float64(max(row.MemoryMB, 1)), row.MaxMemoryMB > 0 && limited}}
+	d := demand{cpuMS: u.cpuMS, objects: u.objects}
+	if row.Warm.N == 0 || duration <= 0 {
+		return v, d
+	}
+	if duration >= leastForCPU {
+		v.CPU = Share{u.cpuMS / (duration * u.vcpu), u.hasCPU && limited}
+	}
+	if workers := row.InFlight(); workers > 0 && u.objects > 0 && ttfb > 0 && !math.IsInf(ttfb, 0) && u.hasStats {
+		d.latencyMS = u.listMS + math.Ceil(u.objects/float64(workers))*ttfb
+		v.Latency = Share{min(d.latencyMS/duration, 1), true}
+	}
+	if r.Header.Network != string(objects.None) {
+		d.networkMS = u.bytes / lambda.BandwidthBytesPerS * 1000
+		v.Network = Share{d.networkMS / duration, d.networkMS <= duration*ceilingHolds}
+	}
+	if u.hasStats && u.objects > 0 {
+		v.Retries = Share{u.retries / u.objects, true}
+	}
+	return v, d
+}
+
+// moreCPU says what helps a setting that is short of CPU.
+func (d demand) moreCPU(row Row) string {
+	const lessCPU = "a client with less CPU per object"
+	more, duration := min(row.MemoryMB*2, lambda.MaxMemoryMB), row.Warm.Median
+	then := max(d.cpuMS/lambda.VCPU(more), d.latencyMS, d.networkMS)
+	if row.Limits.VCPU > 0 || then > duration*0.95 { // no more CPU here, or as fast as it gets
+		return lessCPU + "; more memory alone will not help much"
+	}
+	return lessCPU + "; " + forecast(more, duration/then, then*float64(more)/(duration*float64(row.MemoryMB)))
+}
+
+// lessLatency says what helps a setting that waits.
+func (d demand) lessLatency(row Row, knowsCPU bool) string {
+	helps := "more workers"
+	if float64(row.InFlight()) >= d.objects {
+		helps = "storage with a faster first byte, such as S3 Express One Zone"
+	}
+	if least := leastMemory(d.cpuMS, row.Warm.Median, row.MemoryMB); knowsCPU && least < row.MemoryMB {
+		helps += fmt.Sprintf("; %d MB would be as fast, and cheaper", least)
+	}
+	return helps
+}
+
+// forecast reads "256 MB: about 1.9× as fast, compute +5%".
 func forecast(memoryMB int, faster, compute float64) string {
 	price := fmt.Sprintf("compute %+.0f%%", (compute-1)*100)
 	if math.Abs(compute-1) < 0.05 {
@@ -204,7 +241,7 @@ func mixture(v Verdict) string {
 		share Share
 	}{{"CPU", v.CPU}, {"latency", v.Latency}, {"network", v.Network}} {
 		if p.share.Known {
-			parts = append(parts, fmt.Sprintf("%s %.0f%%", p.name, p.share.Value*100))
+			parts = append(parts, p.name+" "+p.share.percent())
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -4,7 +4,9 @@ import (
 	"fanout/bench/internal/report/reporttest"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -70,5 +72,38 @@ func TestVerdictUnlimited(t *testing.T) {
 	f.Header.Limits = lambda.ParseLimits("none: no permission")
 	if v := New(f, Options{}).Rows[0].Verdict; v.CPU.Known || v.Memory.Known || v.Kind == CPUBound || v.Kind == MemoryBound {
 		t.Errorf("%+v", v)
+	}
+}
+
+// An invocation that ends before its quota does says nothing of CPU shares, and
+// bytes that come faster than the bandwidth are not held by it: no share above
+// what there is is ever shown.
+func TestVerdictShort(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		of       reporttest.Used
+		cpuKnown bool
+		short    string // must not be in it
+	}{
+		{"under a millisecond at 128 MB", reporttest.Used{MemoryMB: 128, Workers: 1, MS: 0.6, CPU: 0.73}, false, "CPU"},
+		{"one period at 128 MB", reporttest.Used{MemoryMB: 128, Workers: 1, MS: 20, CPU: 9}, false, "CPU"},
+		{"two periods at 256 MB", reporttest.Used{MemoryMB: 256, Workers: 4, MS: 41, CPU: 17}, false, "CPU"},
+		{"a whole vCPU for a moment", reporttest.Used{MemoryMB: 1769, Workers: 64, MS: 3, CPU: 9}, false, "CPU"},
+		{"long enough", reporttest.Used{MemoryMB: 128, Workers: 64, MS: 5000, CPU: 360}, true, "mixed"},
+		{"more than there is, by an inexact clock", reporttest.Used{MemoryMB: 128, Workers: 64, MS: 5000, CPU: 500}, true, "138%"},
+		{"bytes ahead of the bandwidth", reporttest.Used{MemoryMB: 1769, Workers: 64, MS: 44, CPU: 10}, false, "network"},
+	} {
+		tc.of.Client, tc.of.P50, tc.of.P99 = "lean", 0.1, 0.2
+		v := New(trial.File{Header: reporttest.Header(), Results: []trial.Result{tc.of.Result(0)}}, Options{}).Rows[0].Verdict
+		if v.CPU.Known != tc.cpuKnown || strings.Contains(v.Short(), tc.short) {
+			t.Errorf("%s: %s, %+v", tc.name, v.Short(), v)
+		}
+		for _, text := range []string{v.Short(), v.String(), v.Why()} {
+			for _, m := range regexp.MustCompile(`(\d+)%`).FindAllStringSubmatch(text, -1) {
+				if n, _ := strconv.Atoi(m[1]); n > 125 {
+					t.Errorf("%s: %s", tc.name, text)
+				}
+			}
+		}
 	}
 }

@@ -270,16 +270,12 @@ func (s *Sandbox) describe(h http.Header, out outcome) {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Amz-Executed-Version", "$LATEST")
 	h.Set("X-Fanout-Cpu-Ms", strconv.FormatFloat(lambda.Milliseconds(out.cpu), 'f', 2, 64))
-	limit, held := "none", s.limits
+	limit := "none"
 	if s.cgroups != nil {
 		limit = strconv.FormatFloat(out.vcpu, 'f', 3, 64)
-		if out.clamped {
-			held.VCPU = s.cpus
-		}
 	}
 	h.Set("X-Fanout-Cpu-Limit", limit)
-	held.Reason = "" // the header of every response has the short form
-	h.Set("X-Fanout-Limits", held.String())
+	h.Set("X-Fanout-Limits", s.held(out.report.MemoryMB).String())
 	if out.failed {
 		h.Set("X-Amz-Function-Error", "Unhandled")
 	}
@@ -376,6 +372,9 @@ func parseChange(body []byte) (in configurationChange, err error) {
 			return in, invalidParameter("%v: the sandbox changes Description, MemorySize, Timeout and Environment only", err)
 		}
 		return in, invalidContent("Could not parse request body into json: " + err.Error())
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return in, invalidContent("Could not parse request body into json: there is more after it")
 	}
 	return in, nil
 }

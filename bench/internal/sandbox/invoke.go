@@ -17,13 +17,12 @@ const returnLimit = 5 * time.Second
 
 // outcome is what an invocation came to.
 type outcome struct {
-	body    []byte
-	failed  bool
-	tail    []byte // of the log, the last 4 KB
-	report  lambda.Report
-	cpu     time.Duration
-	vcpu    float64 // the quota in force
-	clamped bool    // it is less than the memory buys
+	body   []byte
+	failed bool
+	tail   []byte // of the log, the last 4 KB
+	report lambda.Report
+	cpu    time.Duration
+	vcpu   float64 // the quota in force
 }
 
 // errGone means that a warm process ended or got stuck before it took the
@@ -62,8 +61,6 @@ func (p *process) invoke(ctx context.Context, inv *invocation, cold bool) (outco
 		} else if over {
 			return e.end(false)
 		}
-	} else if err := p.trimLog(); err != nil {
-		return outcome{}, e.abandon(fmt.Errorf("empty the log of function %s: %w", p.conf.Name, err))
 	}
 	return e.run(ctx, cold)
 }
@@ -76,6 +73,7 @@ type execution struct {
 
 	initTime time.Duration // INIT
 	duration time.Duration // from the event to the whole of the response
+	oomKills int64         // of the process before
 	initLog  []byte        // what the process wrote in INIT
 	note     []byte        // what Lambda adds to the log
 }
@@ -107,7 +105,7 @@ func (e *execution) init(ctx context.Context) (over bool, err error) {
 				}
 			}
 		}
-		if e.initLog, err = p.readLog(); err != nil {
+		if e.initLog, err = p.log.take(); err != nil {
 			return false, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 		}
 		if n := len(e.initLog); n > 0 && e.initLog[n-1] != '\n' {
@@ -141,6 +139,9 @@ func (e *execution) init(ctx context.Context) (over bool, err error) {
 func (e *execution) run(ctx context.Context, cold bool) (outcome, error) {
 	p, inv := e.p, e.inv
 	before, err := p.cpu()
+	if err == nil && !cold { // in INIT nobody was killed before
+		e.oomKills, err = p.oomKills()
+	}
 	if err != nil {
 		return outcome{}, e.abandon(err)
 	}
@@ -248,10 +249,17 @@ func (e *execution) exited() {
 	text := exitText(e.p.final.state)
 	e.fail(kind, text)
 	e.report.Status, e.report.ErrorType = "error", kind
-	if e.p.final.oom {
+	if e.outOfMemory() {
 		e.report.ErrorType = lambda.OutOfMemory
 	}
 	e.note = fmt.Appendf(e.note, "RequestId: %s Error: %s\n%s\n", e.inv.id, text, kind)
+}
+
+// outOfMemory says whether the process ended because the kernel killed it for
+// memory in this execution. A SIGKILL from elsewhere is none, nor is the end of
+// a child that it survived.
+func (e *execution) outOfMemory() bool {
+	return killed(e.p.final.state) && e.p.final.oomKills > e.oomKills
 }
 
 // timedOut words a time-out. The process is still there to be measured.
@@ -282,7 +290,6 @@ func errorType(body []byte) string {
 func (e *execution) measure(before time.Duration) error {
 	p := e.p
 	e.vcpu = p.sb.quota(p.conf.MemoryMB)
-	e.clamped = e.vcpu < float64(p.conf.MemoryMB)/lambda.VCPUMemoryMB
 	after, err := p.cpu()
 	if err != nil {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)
@@ -292,6 +299,12 @@ func (e *execution) measure(before time.Duration) error {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)
 	}
 	e.cpu = after - before
+	if p.group != nil {
+		limit := p.sb.memoryLimit(p.conf.MemoryMB)
+		if peak = min(peak, limit); e.report.ErrorType == lambda.OutOfMemory {
+			peak = limit
+		}
+	}
 	e.report.MaxMemoryMB = math.Ceil(float64(peak) / (1 << 20))
 	e.report.DurationMS, e.report.InitMS = lambda.Milliseconds(e.duration), lambda.Milliseconds(e.initTime)
 	e.report.BilledMS = lambda.BilledMS(e.duration + e.initTime)
@@ -305,7 +318,7 @@ func (e *execution) end(keep bool) (outcome, error) {
 		p.kill()
 		<-p.exited
 	}
-	lines, err := p.readLog()
+	lines, err := p.log.take()
 	if err != nil {
 		return outcome{}, e.abandon(fmt.Errorf("read the log of function %s: %w", p.conf.Name, err))
 	}

@@ -1,8 +1,9 @@
 package sandbox
 
 import (
-	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,11 +16,14 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/functions/lambda"
@@ -115,6 +119,76 @@ func TestClamped(t *testing.T) {
 	}
 	if got := r.header.Get("X-Fanout-Cpu-Limit"); got != wantLimit {
 		t.Errorf("X-Fanout-Cpu-Limit %q, want %q", got, wantLimit)
+	}
+}
+
+// A sandbox in a group that has less than its functions' memory buys, as in a
+// container.
+func TestClampedByTheGroupAbove(t *testing.T) {
+	t.Parallel()
+	f := newForker()
+	defer f.close()
+	parent, limits := cgroup.Find(f.do, 1)
+	if parent == nil {
+		t.Fatalf("this test needs cgroups: %s", limits.Reason)
+	}
+	defer func() {
+		if err := parent.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, tt := range []struct {
+		name      string
+		memoryMB  int64 // of the group above
+		vcpu      float64
+		want      string // after the kind of limits
+		cpuLimit  string
+		allocates string // errorType of a function that takes 600 of its 1,769 MB
+	}{
+		{"half a CPU and 512 MB", 512, 0.5, "; clamped to 0.5 vCPU and 512 MB", "0.500", lambda.ExitError},
+		{"a third of a CPU", 4096, 1.0 / 3, "; clamped to 0.333 vCPU", "0.333", ""},
+		{"a CPU and 300 MB", 300, 1, "; clamped to 300 MB", "1.000", lambda.ExitError},
+		{"enough of both", 4096, 1.5, "", "1.000", ""},
+	} {
+		group, err := parent.Create(tt.memoryMB<<20, tt.vcpu)
+		if err != nil {
+			t.Fatal(err)
+		}
+		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+		var out bytes.Buffer
+		helper.Env = append(os.Environ(), helperEnv+"=limits", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+t.TempDir())
+		helper.Stdout, helper.Stderr = &out, t.Output()
+		err = group.Start(helper)
+		if err == nil {
+			err = helper.Wait()
+		}
+		want := fmt.Sprintf("%s%s\n%s\n%s\n", limits.By, tt.want, tt.cpuLimit, tt.allocates)
+		if limits.By == lambda.CgroupV2 { // as root its groups are at the top, with nothing above
+			want = lambda.CgroupV2 + "\n1.000\n\n"
+		}
+		if err := errors.Join(err, group.Remove()); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v; want %q", tt.name, out.String(), err, want)
+		}
+	}
+}
+
+// A function has as many file descriptors as on Lambda, whatever this process
+// has: from its first instruction, with cgroups and without, as a script too.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "bootstrap")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nulimit -n >&2\nexec "+probe(t, lambda.X86)+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []LimitMode{LimitsAuto, LimitsNone} {
+		f := startTest(t, func(c *Config) { c.Functions[0].Bootstrap, c.Limits = script, mode })
+		r := f.invoke(`{"mode":"files"}`)
+		if want := "1024 of 1024, opened true"; r.Text != want {
+			t.Errorf("files %q: want %q", r.Text, want)
+		}
+		if !strings.HasPrefix(r.tail, "1024\n") {
+			t.Errorf("log %q: want the limit that the first instruction sees", r.tail)
+		}
 	}
 }
 
@@ -336,44 +410,113 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// A sandbox that is killed leaves no process, and the next one removes its
-// groups.
+// What a sandbox leaves that was ended outright, the next one ends and removes:
+// its groups, the processes that its functions have started, its folder.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+t.TempDir())
-	out, err := helper.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	helper.Stderr = t.Output()
-	if err := helper.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	pid, err2 := strconv.Atoi(strings.TrimSpace(line))
-	if err := errors.Join(err, err2); err != nil {
-		t.Errorf("the helper says %q: %v", line, err)
-	} else if gone(pid) {
-		t.Errorf("process %d is not there", pid)
-	}
-	if err := helper.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = helper.Wait() // killed
-	if t.Failed() {
-		return
-	}
-	wait(t, "its process ends", func() bool { return gone(pid) })
+	for _, tt := range []struct {
+		signal syscall.Signal
+		limits string
+	}{
+		{syscall.SIGKILL, "auto"},
+		{syscall.SIGKILL, "none"}, // no group holds what is left
+		{syscall.SIGHUP, "auto"},  // a lost ssh session, where main does not handle it
+		{syscall.SIGQUIT, "none"},
+	} {
+		t.Run(fmt.Sprint(tt.signal, " ", tt.limits), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+			helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), limitsEnv+"="+tt.limits, "TMPDIR="+dir)
+			out, err := helper.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := helper.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var r probeResult
+			if err := json.NewDecoder(out).Decode(&r); err != nil || gone(r.PID) || gone(r.Child) {
+				t.Errorf("the helper says %+v: %v", r, err)
+			}
+			// A sandbox that is there loses nothing to another one's start.
+			startTest(t, func(c *Config) { c.Dir = dir })
+			if gone(r.PID) || gone(r.Child) {
+				t.Error("processes of a live sandbox were ended")
+			}
+			if err := helper.Process.Signal(tt.signal); err != nil {
+				t.Fatal(err)
+			}
+			_ = helper.Wait() // by the signal
+			if t.Failed() {
+				return
+			}
+			wait(t, "its process ends", func() bool { return gone(r.PID) })
+			if gone(r.Child) {
+				t.Error("its child is gone already, so its end will prove nothing")
+			}
+			if before, err := filepath.Glob(filepath.Join(dir, dirPrefix+strconv.Itoa(helper.Process.Pid)+"-*")); err != nil || len(before) != 1 {
+				t.Errorf("folders %v, %v: want one to be removed", before, err)
+			}
 
-	f := startTest(t, nil)
-	f.needLimits()
-	left, err := cgroup.Groups(helper.Process.Pid)
-	if err != nil || len(left) != 0 {
-		t.Errorf("groups left: %v, %v", left, err)
+			f := startTest(t, func(c *Config) { c.Dir = dir })
+			f.needLimits()
+			wait(t, "its child ends", func() bool { return gone(r.Child) })
+			left, err := cgroup.Groups(helper.Process.Pid)
+			if err != nil || len(left) != 0 {
+				t.Errorf("groups left: %v, %v", left, err)
+			}
+			if folders, err := filepath.Glob(filepath.Join(dir, dirPrefix+strconv.Itoa(helper.Process.Pid)+"-*")); err != nil || len(folders) != 0 {
+				t.Errorf("folders left: %v, %v", folders, err)
+			}
+			if left := existing(f.cgroups.Dirs()); len(left) != len(f.cgroups.Dirs()) {
+				t.Errorf("of its own groups, %v are left", left)
+			}
+		})
 	}
-	if left := existing(f.cgroups.Dirs()); len(left) != len(f.cgroups.Dirs()) {
-		t.Errorf("of its own groups, %v are left", left)
+}
+
+// Without groups, what a function has started ends with it all the same.
+func TestStrays(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, func(c *Config) { c.Limits = LimitsNone })
+	r := f.invoke(`{"mode":"spawn"}`)
+	other := f.invoke(`{"mode":"env"}`)
+	if gone(r.Child) || other.report.Cold() {
+		t.Fatalf("child %d is gone, or %+v is another process", r.Child, other.report)
+	}
+	if _, err := f.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String("probe"), Description: aws.String("now cold"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "its child ends", func() bool { return gone(r.Child) })
+}
+
+// Whose a process is, by its HOME.
+func TestSandboxDir(t *testing.T) {
+	for home, want := range map[string]string{
+		"/tmp/fanout-sandbox-12-x/probe-1":             "/tmp/fanout-sandbox-12-x",
+		"/a b/fanout-lab-1-2/fanout-sandbox-12-x/fn-1": "/a b/fanout-lab-1-2/fanout-sandbox-12-x",
+		"/home/fanout-sandbox-12-x/somebody/below":     "", // not a function's
+		"/home/me":                  "",
+		"fanout-sandbox-12-x/probe": "",
+		"/tmp/fanout-sandbox-12-x":  "",
+		"":                          "",
+	} {
+		if got := sandboxDir(home); got != want {
+			t.Errorf("%q: %q, want %q", home, got, want)
+		}
+	}
+	for dir, want := range map[string]bool{
+		"/x/fanout-sandbox-" + strconv.Itoa(os.Getpid()) + "-1": false,
+		"/x/fanout-sandbox-0-1":                                 false,
+		"/x/fanout-sandbox--1":                                  false,
+		"/x/fanout-sandbox-99999999-1":                          true, // above the largest number
+	} {
+		if got := deadPID(dir); got != want {
+			t.Errorf("%s: dead %v", dir, got)
+		}
 	}
 }
 
@@ -381,26 +524,62 @@ func TestKilled(t *testing.T) {
 const (
 	helperEnv = "SANDBOX_TEST_HELPER"
 	probeEnv  = "SANDBOX_TEST_PROBE"
+	limitsEnv = "SANDBOX_TEST_LIMITS"
 )
 
 func help(kind string) error {
 	switch kind {
-	case "sandbox": // start one, print the pid of its process, stay
+	case "limits": // print what holds a function of 1,769 MB, and how one ends that takes 600
 		s, err := Start(Config{
-			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
+			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 1769, Timeout: time.Minute}},
 			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
 		})
 		if err != nil {
 			return err
 		}
+		ctx, name := context.Background(), "probe"
+		out, err := client(s, testCredentials).Invoke(ctx, &awslambda.InvokeInput{FunctionName: &name, Payload: []byte(`{"mode":"echo"}`)})
+		if err != nil {
+			return err
+		}
+		if raw, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); ok {
+			fmt.Printf("%s\n%s\n", raw.Header.Get("X-Fanout-Limits"), raw.Header.Get("X-Fanout-Cpu-Limit"))
+		}
+		out, err = client(s, testCredentials).Invoke(ctx, &awslambda.InvokeInput{FunctionName: &name,
+			Payload: []byte(`{"mode":"alloc","n":600}`)})
+		if err != nil {
+			return err
+		}
+		var e lambda.Error
+		if out.FunctionError != nil {
+			e = lambda.ParseError(out.Payload)
+		}
+		fmt.Println(e.Type)
+		if err := s.Close(); err != nil {
+			return err
+		}
+		os.Exit(0)
+	case "sandbox": // start one, have its function start a child, print both their numbers, stay
+		cfg := Config{
+			Functions: []Function{{
+				Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute,
+			}},
+			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
+		}
+		if os.Getenv(limitsEnv) == "none" {
+			cfg.Limits = LimitsNone
+		}
+		s, err := Start(cfg)
+		if err != nil {
+			return err
+		}
 		out, err := client(s, testCredentials).Invoke(context.Background(), &awslambda.InvokeInput{
-			FunctionName: aws.String("probe"), Payload: []byte(`{"mode":"echo"}`),
+			FunctionName: aws.String("probe"), Payload: []byte(`{"mode":"spawn"}`),
 		})
 		if err != nil {
 			return err
 		}
-		_, rest, _ := strings.Cut(string(out.Payload), `"pid":`)
-		fmt.Println(strings.TrimRight(rest, "}"))
+		fmt.Println(string(out.Payload))
 		select {}
 	}
 	return fmt.Errorf("no such helper: %q", kind)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"fanout/bench/internal/sandbox/cgroup"
@@ -97,6 +97,7 @@ type process struct {
 	server  *http.Server
 	home    string // its folder
 	release func() // of Config.ProcessEnv
+	log     *processLog
 	spawned time.Time
 
 	next   chan *invocation
@@ -109,17 +110,16 @@ type process struct {
 	readyAt    time.Time
 	settled    chan struct{} // of the invocation that extensions are at
 	extensions []*extension
-	log        *os.File // nil after the end
-	logSeen    int64    // how far the log has been read
-	rest       []byte   // what was not, at the end
+	logSeen    int64  // how far the log has been read
+	rest       []byte // what was not, at the end
 
-	exited chan struct{} // closed after the end; then final and rest are set
+	exited chan struct{} // closed after the end; then final is set
 	final  struct {
-		at    time.Time
-		state *os.ProcessState
-		cpu   time.Duration
-		peak  int64
-		oom   bool
+		at       time.Time
+		state    *os.ProcessState
+		cpu      time.Duration
+		peak     int64
+		oomKills int64
 	}
 }
 
@@ -149,11 +149,10 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() error { return os.RemoveAll(p.home) })
-	p.log, err = os.OpenFile(filepath.Join(p.home, "log"), os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if p.log, err = newProcessLog(); err != nil {
 		return nil, err
 	}
-	undo = append(undo, p.log.Close)
+	undo = append(undo, func() error { return errors.Join(p.log.write.Close(), p.log.close()) })
 	address, stop, err := p.serveRuntimeAPI()
 	if err != nil {
 		return nil, err
@@ -171,6 +170,14 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		return nil, err
 	}
 	s.log.Debug("process started", "function", conf.Name, "pid", p.cmd.Process.Pid)
+	if err := p.log.write.Close(); err != nil { // the process has it
+		s.log.Warn("close the log of a process", "function", conf.Name, "error", err)
+	}
+	go func() {
+		if err := p.log.follow(); err != nil {
+			s.log.Warn("read the log of a process", "function", conf.Name, "error", err)
+		}
+	}()
 	go p.supervise()
 	return p, nil
 }
@@ -195,26 +202,48 @@ func (p *process) serveRuntimeAPI() (address string, stop func() error, err erro
 }
 
 // start starts the bootstrap, in a group where there are limits.
-func (p *process) start(env []string) error {
-	s, f := p.sb, p.fn
-	p.cmd = &exec.Cmd{
-		Path: f.command[0], Args: f.command, Dir: filepath.Dir(f.code.path), Env: env,
-		Stdout: p.log, Stderr: p.log, SysProcAttr: childAttr(),
-	}
+func (p *process) start(env []string) (err error) {
+	s := p.sb
 	p.spawned = time.Now()
-	if s.cgroups == nil {
-		return s.forker.do(p.cmd.Start)
+	if s.cgroups != nil {
+		// INIT has one vCPU at least, whatever the memory.
+		p.group, err = s.cgroups.Create(s.memoryLimit(p.conf.MemoryMB), min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, p.group.Remove())
+			}
+		}()
 	}
-	// INIT has one vCPU at least, whatever the memory.
-	var err error
-	p.group, err = s.cgroups.Create(int64(p.conf.MemoryMB)<<20, min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
-	if err != nil {
+	err = p.startIn(env, held(childAttr()), true)
+	if errors.Is(err, syscall.EPERM) { // a debugger has the child already, or nobody may trace
+		err = p.startIn(env, childAttr(), false)
+	}
+	return err
+}
+
+// startIn starts the bootstrap with attr, and gives it its limit of files:
+// before it runs, if it is held.
+func (p *process) startIn(env []string, attr *syscall.SysProcAttr, held bool) error {
+	p.cmd = &exec.Cmd{
+		Path: p.fn.command[0], Args: p.fn.command, Dir: filepath.Dir(p.fn.code.path), Env: env,
+		Stdout: p.log.write, Stderr: p.log.write, SysProcAttr: attr,
+	}
+	start := func() error { return p.sb.forker.do(p.cmd.Start) }
+	if p.group != nil {
+		start = func() error { return p.group.Start(p.cmd) }
+	}
+	if err := start(); err != nil {
 		return err
 	}
-	if err := p.group.Start(p.cmd); err != nil {
-		return errors.Join(err, p.group.Remove())
+	err := p.sb.forker.do(func() error { return letGo(p.cmd.Process.Pid, held) })
+	if err != nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
 	}
-	return nil
+	return err
 }
 
 // supervise waits for the end of the process, takes down what it left, and
@@ -236,6 +265,9 @@ func (p *process) supervise() {
 	stop()
 	p.final.state = p.cmd.ProcessState
 	p.kill() // what it has started itself
+	if p.group == nil {
+		p.sb.killStrays(func(home string) bool { return home == p.home })
+	}
 
 	// An answer that it sent just before its end is still to be read.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(p.sb.ctx), time.Second)
@@ -249,16 +281,10 @@ func (p *process) supervise() {
 		var errs [3]error
 		p.final.cpu, errs[0] = p.group.CPU()
 		p.final.peak, errs[1] = p.group.Peak()
-		p.final.oom, errs[2] = p.group.OOMKilled()
+		p.final.oomKills, errs[2] = p.group.OOMKills()
 		warn("read the last figures of a cgroup", errors.Join(errs[:]...))
 	}
-	rest, err := p.readLog()
-	warn("read the log of a process", err)
-	p.mu.Lock()
-	p.rest = rest
-	warn("close the log of a process", p.log.Close())
-	p.log = nil
-	p.mu.Unlock()
+	warn("close the log of a process", p.log.close())
 	close(p.exited)
 
 	p.sb.drop(p)
@@ -293,49 +319,6 @@ func (p *process) kill() {
 	}
 }
 
-// logTail is how much of a log Lambda gives with an invocation.
-const logTail = 4 << 10
-
-// readLog gives what the process has written since it was last read; of more
-// than a log tail, the end.
-func (p *process) readLog() ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.log == nil {
-		rest := p.rest
-		p.rest = nil
-		return rest, nil
-	}
-	info, err := p.log.Stat()
-	if err != nil {
-		return nil, err
-	}
-	from := max(p.logSeen, info.Size()-logTail)
-	buf := make([]byte, info.Size()-from)
-	n, err := p.log.ReadAt(buf, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	p.logSeen = info.Size()
-	return buf[:n], nil
-}
-
-// trimLog empties the log of an idle process if all of it has been read: what
-// came since then belongs to the next invocation.
-func (p *process) trimLog() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.log == nil || p.logSeen == 0 {
-		return nil
-	}
-	info, err := p.log.Stat()
-	if err != nil || info.Size() != p.logSeen {
-		return err
-	}
-	p.logSeen = 0
-	return p.log.Truncate(0)
-}
-
 // cpu is the CPU time so far, or all of it when the process ended.
 func (p *process) cpu() (time.Duration, error) {
 	if p.group == nil {
@@ -354,31 +337,63 @@ func (p *process) cpu() (time.Duration, error) {
 	}
 }
 
+// oomKills is how many of its processes have been killed for memory so far, or
+// in all when it ended.
+func (p *process) oomKills() (int64, error) {
+	if p.group == nil {
+		return 0, nil
+	}
+	n, err := p.group.OOMKills()
+	select {
+	case <-p.exited: // and so may be the group
+		return p.final.oomKills, nil
+	default:
+		return n, err
+	}
+}
+
 // peakMemory is the most that the process and its children have had resident,
-// in bytes; the limit, when it ended for want of memory.
+// in bytes.
 func (p *process) peakMemory() (int64, error) {
 	pids := []int{p.cmd.Process.Pid}
+	var charged int64 // to the group; 0: there is none
 	if p.group != nil {
 		var err error
 		if pids, err = p.group.PIDs(); err != nil {
 			return 0, err
 		}
+		if charged, err = p.group.Peak(); err != nil {
+			charged = 0 // it has ended meanwhile
+		}
 	}
-	var sum int64
+	var peaks []int64
 	for _, pid := range pids {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err == nil {
-			sum += parseHWM(status)
+			peaks = append(peaks, parseHWM(status))
 		} // else it has ended meanwhile
 	}
-	if sum > 0 {
-		return sum, nil
+	if peak := jointPeak(peaks, charged); peak > 0 {
+		return peak, nil
 	}
 	<-p.exited // only what has ended has no memory
-	if p.final.oom {
-		return int64(p.conf.MemoryMB) << 20, nil
-	}
 	return p.final.peak, nil
+}
+
+// jointPeak bounds the peak of some processes together, of which each has its
+// own: the sum, but pages that they share are in it once for each, and their
+// peaks may have been at different times. So it is not more than what was ever
+// charged to their group, and not less than the largest; where there is no
+// group, charged is 0.
+func jointPeak(peaks []int64, charged int64) int64 {
+	var sum, largest int64
+	for _, p := range peaks {
+		sum, largest = sum+p, max(largest, p)
+	}
+	if charged > 0 {
+		sum = min(sum, charged)
+	}
+	return max(sum, largest)
 }
 
 // parseHWM reads VmHWM, in bytes, from /proc/PID/status; 0 where it has none,

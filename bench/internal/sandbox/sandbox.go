@@ -14,8 +14,9 @@
 //
 //	X-Fanout-Cpu-Ms     CPU time of the function during this invocation, without INIT
 //	X-Fanout-Cpu-Limit  vCPUs in force, such as 0.072, or none
-//	X-Fanout-Limits     "cgroup-v1", "cgroup-v2" or "none", and "; clamped to N vCPU"
-//	                    where the machine has fewer than the function's share
+//	X-Fanout-Limits     what held the process, as [lambda.Limits] has it: "cgroup-v1",
+//	                    "cgroup-v2; clamped to 2 vCPU" where the machine, or the container
+//	                    that this runs in, has less than the function's memory buys, or "none"
 package sandbox
 
 import (
@@ -25,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -85,8 +87,8 @@ type Config struct {
 	Region      string
 	AccountID   string // twelve digits, for the ARNs
 
-	// Dir holds the processes' logs and home folders, in a folder of its own
-	// that Close removes; empty means os.TempDir.
+	// Dir holds the processes' home folders, in a folder of its own that Close
+	// removes; empty means os.TempDir.
 	Dir string
 
 	// ProcessEnv, if set, is called for each new process and gives the
@@ -166,12 +168,14 @@ type Sandbox struct {
 	cfg       Config
 	log       *slog.Logger
 	dir       string
+	dirLock   *os.File
 	url       string
 	server    *http.Server
 	forker    *forker
 	cgroups   cgroup.Parent // nil: no limits
 	limits    lambda.Limits
-	cpus      float64 // what the machine has
+	cpus      float64 // what the machine and the groups above have
+	memory    int64   // the same, in bytes; 0: no limits
 	initLimit time.Duration
 
 	ctx    context.Context // ends at Close
@@ -271,19 +275,19 @@ func (s *Sandbox) addFunction(f Function) error {
 
 // makeDir makes the folder for what processes write.
 func (s *Sandbox) makeDir() error {
-	parent := s.cfg.Dir
-	if parent != "" {
-		var err error
-		if parent, err = filepath.Abs(parent); err != nil {
-			return fmt.Errorf("sandbox: folder for logs: %w", err)
-		}
+	parent, err := filepath.Abs(cmp.Or(s.cfg.Dir, os.TempDir()))
+	if err != nil {
+		return fmt.Errorf("sandbox: folder: %w", err)
 	}
-	var err error
-	if s.dir, err = os.MkdirTemp(parent, "fanout-sandbox-"); err != nil {
-		return fmt.Errorf("sandbox: make a folder for logs: %w", err)
+	s.sweep(parent)
+	if s.dir, s.dirLock, err = ownDir(parent); err != nil {
+		return fmt.Errorf("sandbox: make a folder: %w", err)
 	}
 	return nil
 }
+
+// dirPrefix begins the name of a sandbox's folder: fanout-sandbox-PID-RANDOM.
+const dirPrefix = "fanout-sandbox-"
 
 // findLimits finds what will hold the processes, and tries it with the largest
 // share.
@@ -297,6 +301,11 @@ func (s *Sandbox) findLimits() {
 		largest = max(largest, f.conf.MemoryMB)
 	}
 	s.cgroups, s.limits = cgroup.Find(s.forker.do, s.quota(largest))
+	if s.cgroups != nil {
+		var vcpu float64
+		vcpu, s.memory = s.cgroups.Ceiling()
+		s.cpus = min(s.cpus, vcpu)
+	}
 }
 
 // serveAPI serves the Lambda API on a port of loopback.
@@ -328,9 +337,29 @@ func (s *Sandbox) URL() string { return s.url }
 // Limits tells what holds the processes; it does not change.
 func (s *Sandbox) Limits() lambda.Limits { return s.limits }
 
-// quota is the vCPUs that memoryMB buys, but not more than the machine has.
+// quota is the vCPUs that memoryMB buys, but not more than there are.
 func (s *Sandbox) quota(memoryMB int) float64 {
-	return min(float64(memoryMB)/lambda.VCPUMemoryMB, s.cpus)
+	return min(lambda.VCPU(memoryMB), s.cpus)
+}
+
+// memoryLimit is how much a function of memoryMB may use, in bytes, where there
+// are limits.
+func (s *Sandbox) memoryLimit(memoryMB int) int64 { return min(int64(memoryMB)<<20, s.memory) }
+
+// held says what holds a process of a function of memoryMB: the limits in
+// force, and where they are less than the memory size.
+func (s *Sandbox) held(memoryMB int) lambda.Limits {
+	l := lambda.Limits{By: s.limits.By} // without the reason: it stands on every response
+	if s.cgroups == nil {
+		return l
+	}
+	if s.cpus < lambda.VCPU(memoryMB) {
+		l.VCPU = math.Floor(s.cpus*1000) / 1000
+	}
+	if limit := s.memoryLimit(memoryMB); limit < int64(memoryMB)<<20 {
+		l.MemoryMB = int(limit >> 20)
+	}
+	return l
 }
 
 // Close kills every process and waits for it, and removes the cgroups, ports
@@ -356,7 +385,7 @@ func (s *Sandbox) Close() error {
 			s.forker.close()
 		}
 		if s.dir != "" {
-			errs = append(errs, os.RemoveAll(s.dir))
+			errs = append(errs, os.RemoveAll(s.dir), s.dirLock.Close())
 		}
 		if err := errors.Join(errs...); err != nil {
 			s.closeErr = fmt.Errorf("close the sandbox: %w", err)

@@ -62,6 +62,49 @@ func childAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
+// maxFiles is how many file descriptors Lambda gives a function
+// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const maxFiles = 1024
+
+// held makes cmd stop before its first instruction, for letGo. A process that
+// is traced itself, or not allowed to trace, cannot start such a child.
+func held(attr *syscall.SysProcAttr) *syscall.SysProcAttr {
+	attr.Ptrace = true
+	return attr
+}
+
+// letGo gives a process that has just started its limit of files. One that is
+// held runs from then on: to be called on the thread that forked it.
+func letGo(pid int, held bool) error {
+	if held {
+		// Whichever comes first: its stop, or its end by a signal, which is for
+		// somebody else to collect.
+		err := ignoringEINTR(func() error {
+			return unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
+		})
+		if err != nil {
+			return fmt.Errorf("wait for process %d to stop: %w", pid, err)
+		}
+	}
+	limit := unix.Rlimit{Cur: maxFiles, Max: maxFiles}
+	err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil)
+	if held {
+		err = errors.Join(err, unix.PtraceDetach(pid))
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
+		return fmt.Errorf("limit the files of process %d: %w", pid, err)
+	}
+	return nil
+}
+
+func ignoringEINTR(fn func() error) error {
+	for {
+		if err := fn(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
 // killGroup kills the process group that pid leads. That there is none left is
 // no error.
 func killGroup(pid int) error {
@@ -91,6 +134,12 @@ func rusage(state *os.ProcessState) (cpu time.Duration, peak int64) {
 		peak = ru.Maxrss << 10
 	}
 	return cpu, peak
+}
+
+// killed says whether a process ended by a SIGKILL.
+func killed(state *os.ProcessState) bool {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
 // exitText is how Lambda words the end of a runtime.

@@ -21,6 +21,10 @@ func (*forker) close() {}
 
 func childAttr() *syscall.SysProcAttr { return nil }
 
+func held(attr *syscall.SysProcAttr) *syscall.SysProcAttr { return attr }
+
+func letGo(int, bool) error { return errNotLinux }
+
 func killGroup(int) error { return errNotLinux }
 
 func processCPU(int) (time.Duration, error) { return 0, errNotLinux }
@@ -29,4 +33,14 @@ func rusage(state *os.ProcessState) (time.Duration, int64) {
 	return state.UserTime() + state.SystemTime(), 0
 }
 
+func killed(*os.ProcessState) bool { return false }
+
 func exitText(state *os.ProcessState) string { return state.String() }
+
+func ownDir(string) (string, *os.File, error) {
+	return "", nil, errNotLinux
+}
+
+func (*Sandbox) sweep(string) {}
+
+func (*Sandbox) killStrays(func(string) bool) {}

@@ -181,7 +181,7 @@ func TestFigures(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
 		{Number(0.012345), "0.0123"}, {Number(44.25), "44.2"}, {Number(99.96), "100"}, {Number(1234567), "1234567"},
 		{Grouped(9999), "9999"}, {Grouped(12345), "12,345"}, {Grouped(1234567), "1,234,567"}, {Grouped(0.5), "0.5"}, {Grouped(-12345), "-1.23e+04"},
-		{Dollars(406.5), "$406.50"}, {Dollars(0.0123456), "$0.0123"}, {Share(0.034), "3%"}, {Share(0.004), "0.4%"}, {Share(0), "0%"}, {Times(14.94), "14.9×"},
+		{Dollars(406.5), "$406.50"}, {Dollars(0.0123456), "$0.0123"}, {Share(0.034), "3%"}, {Share(0.004), "0.4%"}, {Share(0), "0%"}, {Share(0.99), "99%"}, {Share(0.997), "99.7%"}, {Share(0.99999), "99.9%"}, {Share(1), "100%"}, {Times(14.94), "14.9×"},
 		{Clip("abc", 3), "abc"}, {Clip("abcd", 3), "ab…"}, {Clip("a\x1bb", 9), "a b"},
 	} {
 		if tc.got != tc.want {

@@ -89,10 +89,11 @@ func Dollars(v float64) string {
 	return "$" + strconv.FormatFloat(v, 'g', 3, 64)
 }
 
-// Share prints 0.034 as 3%, and 0.004 as 0.4%.
+// Share prints 0.034 as 3%, 0.004 as 0.4% and 0.997 as 99.7%: only all of
+// something is 100%.
 func Share(v float64) string {
-	if v < 0.00995 && v > 0 {
-		return fmt.Sprintf("%.1f%%", v*100)
+	if v < 0.00995 && v > 0 || v > 0.99 && v < 1 {
+		return fmt.Sprintf("%.1f%%", min(v*100, 99.9))
 	}
 	return fmt.Sprintf("%.0f%%", v*100)
 }

@@ -88,6 +88,7 @@ func (p *Progress) Step(s trial.Step) {
 	if ph == nil || !ph.steps {
 		ph, first = &phase{steps: true, started: p.now(), total: s.Total}, true
 		ph.timeLeft.set(p.now(), s.Left)
+		ph.timeLeft.known = s.Left > 0
 	}
 	ph.done, ph.total, ph.doing = s.Done, s.Total, describe(s)
 	if s.Last != nil {
@@ -106,7 +107,7 @@ func (p *Progress) Step(s trial.Step) {
 	}
 	if p.screen == nil && s.Last != nil {
 		fmt.Fprintf(p.out, "[%*d/%d] %s: %s", len(fmt.Sprint(s.Total)), s.Done, s.Total, Clean(describe(s)), Clean(outcome(*s.Last)))
-		if s.Done < s.Total {
+		if s.Done < s.Total && s.Left > 0 {
 			fmt.Fprintf(p.out, ", elapsed %s, left about %s", short(elapsed), short(s.Left))
 		}
 		fmt.Fprintln(p.out)
@@ -173,7 +174,9 @@ func (p *Progress) frame(columns, rows int) []string {
 		// As wide from the first to the last, so that the bar stays where it is.
 		counted = fmt.Sprintf("%*d of %d measured (warm-ups not counted)", len(fmt.Sprint(ph.total)), ph.done, ph.total)
 		times += ": " + ph.doing
-		share = float64(elapsed) / float64(max(elapsed+left, 1))
+		if ph.timeLeft.known {
+			share = float64(elapsed) / float64(max(elapsed+left, 1))
+		}
 	}
 	ph.share = min(max(ph.share, share), 1)
 	return append(lines, bar(columns-1, ph.share, counted), times)

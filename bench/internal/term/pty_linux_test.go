@@ -209,90 +209,127 @@ type testClock struct{ at time.Time }
 
 func (c *testClock) now() time.Time { return c.at }
 
-func testRun(t *testing.T, x *terminal, then int) {
-	p := NewProgress(x.terminal)
-	clock := &testClock{}
-	p.now = clock.now
-	before := "$"
-	fmt.Fprintf(p, "%s\n", before)
+// shown is a Progress on a terminal, with nothing but a prompt above it.
+type shown struct {
+	*terminal
+	*Progress
+	clock *testClock
+	done  int
+}
 
-	p.Begin("seeding", 1000)
-	p.Count(500, 0)
-	look := func(rows int) []string {
-		t.Helper()
-		p.screen.Draw()
-		p.screen.mu.Lock()
-		defer p.screen.mu.Unlock()
-		x.sync()
-		if len(x.wrapped) > 0 {
-			t.Fatalf("wrapped: %q", x.wrapped)
-		}
-		shown := x.text()
-		if len(shown) != min(rows, x.rows-1)+1 || shown[0] != before {
-			t.Fatalf("want %d rows below %q:\n%s", min(rows, x.rows-1), before, strings.Join(shown, "\n"))
-		}
-		return shown
-	}
-	shown := look(2)
-	if x.columns >= 60 && !strings.HasSuffix(shown[1], "seeding: 500 of 1000 objects") {
-		t.Errorf("%q", shown)
-	}
-	p.End()
+const prompt = "$"
 
-	var settings []trial.Setting
-	for _, contender := range []string{"go", "a-contender-of-a-very-long-name-32", "名前がとても長い参加者"} {
-		for _, memory := range []int{128, 1769} {
-			settings = append(settings, trial.Setting{Target: trial.Target{Contender: contender, MemoryMB: memory}, Client: "lean", Concurrency: 64})
-		}
+// look draws, and checks what the terminal shows: the prompt, and so many rows,
+// or as many as fit.
+func (s *shown) look(rows int) []string {
+	s.t.Helper()
+	s.screen.Draw()
+	s.screen.mu.Lock()
+	defer s.screen.mu.Unlock()
+	s.sync()
+	if len(s.wrapped) > 0 {
+		s.t.Fatalf("wrapped: %q", s.wrapped)
 	}
+	text := s.text()
+	if len(text) != min(rows, s.rows-1)+1 || text[0] != prompt {
+		s.t.Fatalf("want %d rows below %q:\n%s", min(rows, s.rows-1), prompt, strings.Join(text, "\n"))
+	}
+	return text
+}
+
+// resize changes the terminal's width between two drawings.
+func (s *shown) resize(columns int) {
+	s.screen.mu.Lock()
+	defer s.screen.mu.Unlock()
+	s.sync()
+	resize(s.t, s.control, columns, s.rows)
+	s.model.resize(columns)
+}
+
+// invoke shows one step, of a second.
+func (s *shown) invoke(setting trial.Setting, total int) {
 	results := []trial.Result{
 		{OK: true, Start: trial.Cold, InitMS: 20, DurationMS: 480},
 		{OK: true, Start: trial.Warm, DurationMS: 1000},
 		{ErrorType: "\x1b[2J\x1b]0;title\x07\x9bBad\nthing\u202e, of a name that does not fit at sixty columns, but at two hundred"},
 	}
-	done := 0
-	step := func(i int) {
-		s := trial.Step{Done: done, Total: 4 * len(settings), Left: time.Minute, Setting: settings[i], Start: trial.Warm}
-		p.Step(s)
-		clock.at = clock.at.Add(time.Second)
-		done++
-		s.Done, s.Last = done, &results[done%len(results)]
-		p.Step(s)
+	step := trial.Step{Done: s.done, Total: total, Left: time.Minute, Setting: setting, Start: trial.Warm}
+	s.Step(step)
+	s.clock.at = s.clock.at.Add(time.Second)
+	s.done++
+	step.Done, step.Last = s.done, &results[s.done%len(results)]
+	s.Step(step)
+}
+
+func testRun(t *testing.T, x *terminal, then int) {
+	s := &shown{terminal: x, Progress: NewProgress(x.terminal), clock: &testClock{}}
+	s.now = s.clock.now
+	fmt.Fprintln(s.Progress, prompt)
+	s.Begin("seeding", 1000)
+	s.Count(500, 0)
+	if text := s.look(2); x.columns >= 60 && !strings.HasSuffix(text[1], "seeding: 500 of 1000 objects") {
+		t.Errorf("%q", text)
 	}
-	for i := range settings {
-		step(i)
-		look(i + 1 + 3)
+	s.End()
+
+	var settings []trial.Setting
+	for _, contender := range []string{"go", "a-contender-of-a-very-long-name-32", "名前がとても長い参加者"} {
+		for _, memory := range []int{128, 1769} {
+			target := trial.Target{Contender: contender, MemoryMB: memory}
+			settings = append(settings, trial.Setting{Target: target, Client: "lean", Concurrency: 64})
+		}
 	}
-	if then != x.columns {
-		p.screen.mu.Lock()
-		x.sync()
-		resize(t, x.control, then, x.rows)
-		x.resize(then)
-		p.screen.mu.Unlock()
-		look(len(settings) + 3)
+	const around = 3 // head, bar, times
+	for i, setting := range settings {
+		s.invoke(setting, 24)
+		s.look(i + 1 + around)
 	}
+	s.resize(then)
+	s.look(len(settings) + around)
+	var last []string
 	for range 2 {
-		for i := range settings {
-			step(i)
-			shown = look(len(settings) + 3)
+		for _, setting := range settings {
+			s.invoke(setting, 24)
+			last = s.look(len(settings) + around)
 		}
 	}
-	table := strings.Join(shown, "\n")
-	if x.columns == 200 && strings.Contains(table, "…") {
-		t.Errorf("cut at 200 columns:\n%s", table)
-	}
-	if x.columns >= 60 && x.rows == 24 {
-		for _, want := range []string{"go 128 MB lean ×64 ", "warm ms    ±  cold ms", "18 of 24 measured (warm-ups not counted)", "elapsed 18s, left about 58s"} {
-			if !strings.Contains(table, want) {
-				t.Errorf("no %q in\n%s", want, table)
-			}
-		}
-	}
-	p.End()
-	p.End()
+	checkFrame(t, x, strings.Join(last, "\n"))
+	s.End()
+	s.End()
 	x.sync()
-	if shown := x.text(); len(shown) != 1 {
-		t.Errorf("left on the terminal: %q", shown)
+	if text := x.text(); len(text) != 1 {
+		t.Errorf("left on the terminal: %q", text)
+	}
+}
+
+// checkFrame looks for what must be readable.
+func checkFrame(t *testing.T, x *terminal, frame string) {
+	t.Helper()
+	if x.columns == 200 && strings.Contains(frame, "…") {
+		t.Errorf("cut at 200 columns:\n%s", frame)
+	}
+	if x.columns < 60 || x.rows < 24 {
+		return
+	}
+	for _, want := range []string{
+		"go 128 MB lean ×64 ", "warm ms    ±  cold ms", "18 of 24 measured (warm-ups not counted)", "elapsed 18s, left about 58s",
+	} {
+		if !strings.Contains(frame, want) {
+			t.Errorf("no %q in\n%s", want, frame)
+		}
+	}
+}
+
+// A frame of more lines than the terminal has, too long and not clean, fits.
+func TestFrameFits(t *testing.T) {
+	x := newTerminal(t, 20, 4, true)
+	s := NewScreen(x.terminal)
+	s.Show(func(int, int) []string {
+		return []string{"\x1b[2Jone\rline", strings.Repeat("x", 30), "three", "four", "five"}
+	})
+	x.sync()
+	if got := x.text(); !slices.Equal(got, []string{"one line", strings.Repeat("x", 18) + "…", "three"}) || len(x.wrapped) > 0 {
+		t.Errorf("%q", got)
 	}
 }
 

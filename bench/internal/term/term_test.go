@@ -92,7 +92,8 @@ func TestPlainLines(t *testing.T) {
 	p.Begin("seeding", 60)
 	p.Count(60, 60)
 	p.End()
-	s := trial.Step{Total: 14, Left: 75 * time.Second, Setting: trial.Setting{Target: trial.Target{Contender: "go", MemoryMB: 128}, Client: "lean"}, Start: trial.Cold}
+	setting := trial.Setting{Target: trial.Target{Contender: "go", MemoryMB: 128}, Client: "lean"}
+	s := trial.Step{Total: 14, Left: 75 * time.Second, Setting: setting, Start: trial.Cold}
 	for _, last := range []*trial.Result{nil, {OK: true, DurationMS: 12.4}, nil, {ErrorType: "\x1b[2JBad\nthing"}} {
 		if s.Last = last; last != nil {
 			s.Done++

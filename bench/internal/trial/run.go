@@ -42,7 +42,7 @@ func Expect(spec corpus.Spec, count bool) Expected {
 // and after it.
 type Step struct {
 	Done, Total int           // invocations that give a result line; warm-ups are not counted
-	Left        time.Duration // forecast from what was measured so far, warm-ups included
+	Left        time.Duration // forecast from what was measured so far, warm-ups included; 0: unknown, or none
 	Setting     Setting
 	Start       string
 	Last        *Result
@@ -83,13 +83,20 @@ const restoreWithin = 30 * time.Second
 // ErrWrongAnswer ends a run in which at least one answer was not true.
 var ErrWrongAnswer = errors.New("wrong answer")
 
+// ErrNothingRead ends a run before it begins: there is no object to measure.
+var ErrNothingRead = errors.New("no object read")
+
 // errInterrupted is that ctx ended.
 var errInterrupted = errors.New("interrupted")
 
 // prepare makes what a runner remembers.
 func (r *Runner) prepare() {
 	if r.control == nil {
-		r.control, r.warmed = deployed.NewControl(r.Lambda), map[string]map[string]int{}
+		var pace float64
+		if r.Header.Backend == AWS {
+			pace = deployed.CallsPerSecond
+		}
+		r.control, r.warmed = deployed.NewControl(r.Lambda, pace), map[string]map[string]int{}
 		r.failing, r.notCold = map[string]int{}, map[string]bool{}
 	}
 	if r.pause == nil {
@@ -113,7 +120,7 @@ const maxWarnings = 100
 // Published where there are no stats, and in Clients the contender's own client
 // where that is none of this repository's, which then is the only one to ask it
 // for. An error of the function itself leaves its contender unmarked: the run
-// will show it.
+// will show it. A function that read nothing is [ErrNothingRead].
 func (r *Runner) Probe(ctx context.Context) error {
 	r.prepare()
 	contenders := map[string][]Target{}
@@ -131,6 +138,9 @@ func (r *Runner) Probe(ctx context.Context) error {
 			if got.FromAPI {
 				continue // another of its functions may be well
 			}
+			if got.Failure == nil && r.readNothing(answer) {
+				return fmt.Errorf("%w: bucket %s, prefix %q", ErrNothingRead, r.Bucket, r.Header.Corpus.Prefix)
+			}
 			if got.Failure == nil || got.Failure.Type == WrongAnswer {
 				r.mark(contender, answer.Stats)
 			}
@@ -138,6 +148,15 @@ func (r *Runner) Probe(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readNothing says whether a right answer tells that there was no object to
+// read: by its stats, or, without them, by its count.
+func (r *Runner) readNothing(a Answer) bool {
+	if a.Stats != nil {
+		return a.Stats.Objects == 0
+	}
+	return r.Header.Plan.Count && a.Result != nil && *a.Result == "0"
 }
 
 // mark notes in a contender's targets what its answer tells.
@@ -178,6 +197,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	if endErr := writeLine(r.Out, r.end(err)); endErr != nil {
 		err = errors.Join(err, fmt.Errorf("write results: %w", endErr))
+	}
+	if err != nil && undoErr != nil {
+		return fmt.Errorf("%w; %w", err, undoErr)
 	}
 	return errors.Join(err, undoErr)
 }

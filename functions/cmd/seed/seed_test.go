@@ -449,6 +449,14 @@ func TestParseSpec(t *testing.T) {
 		{ // the whole range of the seed, which a JSON number would round
 			name: "all", correct: corpus.Spec{Count: 3, MinBytes: 20, MaxBytes: 40, Seed: 1<<64 - 1, Needle: "MyMagicString", Prefix: "objects/"},
 		},
+		{ // as templates have it, in JSON: CloudFormation keeps ASCII alone
+			name: "needle in JSON", change: []string{"NeedleJSON", `"\u65e5\u672c \u00e9"`},
+			correct: corpus.Spec{Count: 3, MinBytes: 20, MaxBytes: 40, Seed: 1<<64 - 1, Needle: "日本 é", Prefix: "objects/"},
+		},
+		{
+			name: "needle in broken JSON", change: []string{"NeedleJSON", `MyMagicString`},
+			wrong: `NeedleJSON "MyMagicString": must be text as JSON`,
+		},
 		{name: "no such number", change: []string{"MinBytes", "-1"}, wrong: `MinBytes "-1": must be a whole number`}, // would be huge unsigned
 		{name: "missing", drop: "Needle", wrong: "Needle <nil>: must be text"},                                       // not an empty one
 		{name: "too big", change: []string{"Objects", "4294967296"}, wrong: "of up to 31 bits"},                      // would wrap on 32 bits
@@ -476,6 +484,7 @@ func TestParseSpec(t *testing.T) {
 // error.
 func FuzzParseSpec(f *testing.F) {
 	f.Add([]byte(`{"Prefix":"objects/","Objects":"3","MinBytes":"20","MaxBytes":"40","Seed":"1","Needle":"MyMagicString"}`))
+	f.Add([]byte(`{"Prefix":"o/","Objects":"3","MinBytes":"20","MaxBytes":"40","Seed":"1","NeedleJSON":"\"\\u65e5\""}`))
 	f.Add([]byte(`{"Prefix":1,"Objects":["3"],"MinBytes":null,"MaxBytes":{}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var p map[string]any

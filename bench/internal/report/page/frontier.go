@@ -25,7 +25,12 @@ func (c *charts) frontier() figure {
 		return f
 	}
 	edge := slices.DeleteFunc(slices.Clone(c.Advice.Frontier), func(i int) bool { return !slices.Contains(all, i) })
-	if len(edge) == 0 {
+	switch {
+	case len(edge) > 0:
+	case c.Advice.Missing != "":
+		f.Missing = "No setting is advised."
+		return f
+	default:
 		f.Missing = "The frontier's times or costs are no figures that can be drawn."
 		return f
 	}

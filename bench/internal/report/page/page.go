@@ -35,6 +35,8 @@ type page struct {
 	Title, Heading, Place string
 	Banner                []string // what the times are not
 	Picks                 []pageStep
+	Missing               string // why there are no picks
+	Notes                 []string
 	Facts                 []fact
 	Warnings              []string
 	Figures               []figure
@@ -61,7 +63,10 @@ func Write(w io.Writer, r *report.Report) error {
 	for _, warning := range r.Warnings {
 		p.Warnings = append(p.Warnings, table.Clip(warning, 400))
 	}
-	p.Picks = c.picks()
+	p.Picks, p.Notes = c.picks(), r.Advice.Notes
+	if r.Advice.Missing != "" {
+		p.Missing = sentence(r.Advice.Missing)
+	}
 	p.Title = "Fanout: " + p.Place
 	p.Heading = "No setting to advise"
 	if len(p.Picks) > 0 {

@@ -65,12 +65,12 @@ func sureness(p report.Pick) (kind, word string) {
 	switch {
 	case p.RunnerUp < 0:
 		return "sure", "no rival"
-	case p.Test.Relation == stats.Differs:
+	case p.Test.Relation == stats.TooFew:
+		return "few", "too few runs"
+	case p.Sure():
 		return "sure", "sure"
-	case p.Test.Relation == stats.Tie:
-		return "tie", "a tie"
 	}
-	return "few", "too few runs"
+	return "tie", "a tie"
 }
 
 // sentence makes one of a phrase.
@@ -84,10 +84,8 @@ func facts(r *report.Report) []fact {
 			all = append(all, fact{"as fast as one worker", table.Times(s)})
 		}
 	}
-	if r.Advice.SmallestMB > 0 {
-		all = append(all, fact{"smallest memory that did not fail", fmt.Sprintf("%d MB", r.Advice.SmallestMB)})
-	} else if len(r.Rows) > 0 {
-		all = append(all, fact{"smallest memory that did not fail", "none"})
+	if smallest := r.SmallestMemory(); smallest != "" {
+		all = append(all, fact{"smallest memory that did not fail", smallest})
 	}
 	if r.Advice.S3Share > 0 {
 		all = append(all, fact{"of that cost is S3's", table.Share(r.Advice.S3Share)})

@@ -16,6 +16,9 @@ import (
 // columns is the width of a terminal.
 const columns = 80
 
+// logLines is how many of a failed function's last lines are shown.
+const logLines = 5
+
 // Text writes the report for a terminal of 80 columns: the advice on top, then
 // a row for each setting.
 func Text(w io.Writer, r *report.Report) error {
@@ -37,8 +40,7 @@ func Text(w io.Writer, r *report.Report) error {
 func writeAdvice(b *bytes.Buffer, r *report.Report) {
 	a := r.Advice
 	if len(a.Picks) == 0 {
-		fmt.Fprintf(b, "No setting to advise: none has warm invocations without a failure.\n\n")
-		return
+		wrap(b, "", "No setting to advise: "+a.Missing+".")
 	}
 	for i, p := range a.Picks {
 		if slices.ContainsFunc(a.Picks[:i], func(o report.Pick) bool { return o.Row == p.Row }) {
@@ -57,6 +59,9 @@ func writeAdvice(b *bytes.Buffer, r *report.Report) {
 		fmt.Fprintf(b, "%-9s %s  %s ms%s%s\n", p.Goal, r.Name(row), table.Number(row.Warm.Median), precision, price)
 		wrap(b, strings.Repeat(" ", 10), r.Certainty(p))
 	}
+	for _, note := range a.Notes {
+		wrap(b, strings.Repeat(" ", 10), "note: "+note)
+	}
 	fmt.Fprintln(b)
 	said := map[int]bool{}
 	for _, p := range a.Picks {
@@ -65,8 +70,8 @@ func writeAdvice(b *bytes.Buffer, r *report.Report) {
 			wrap(b, "  ", r.Name(r.Rows[p.Row])+": "+v.String())
 		}
 	}
-	if a.SmallestMB > 0 {
-		fmt.Fprintf(b, "Smallest memory at which nothing failed: %d MB.\n", a.SmallestMB)
+	if smallest := r.SmallestMemory(); smallest != "" {
+		wrap(b, "", "Smallest memory at which nothing failed: "+smallest+".")
 	}
 	if a.S3Share >= 0.5 {
 		wrap(b, "", fmt.Sprintf("%s of the balanced pick's cost is S3's, for requests and bytes: no setting changes that part.", table.Share(a.S3Share)))
@@ -88,6 +93,9 @@ func writeNotes(b *bytes.Buffer, r *report.Report) {
 	for _, row := range r.Rows {
 		for _, fail := range row.Failures {
 			fmt.Fprintf(b, "failed: %s: %d× %s: %s\n", r.Name(row), fail.Count, table.Clip(fail.Name, 40), table.Clip(fail.Example, 200))
+			for _, line := range fail.LastLines(logLines) {
+				fmt.Fprintf(b, "    | %s\n", line)
+			}
 		}
 	}
 }

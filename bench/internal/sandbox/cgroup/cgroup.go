@@ -15,8 +15,12 @@ type Fork func(func() error) error
 
 // Parent is a group of this process's own, in which each process gets one.
 type Parent interface {
-	// Create makes a group that is held to memory, in bytes, and vcpu.
+	// Create makes a group that is held to memory, in bytes, and vcpu, and to
+	// the ceiling.
 	Create(memory int64, vcpu float64) (Group, error)
+	// Ceiling is the most that a group gets here, whatever it is created with:
+	// what the groups above have, and this machine. No CPU limit is +Inf.
+	Ceiling() (vcpu float64, memory int64)
 	// Dirs are its folders, one in each hierarchy.
 	Dirs() []string
 	// Close removes the parent, which must have no groups.
@@ -32,8 +36,8 @@ type Group interface {
 	CPU() (time.Duration, error)
 	// Peak is the most memory charged to the group, in bytes: with page cache.
 	Peak() (int64, error)
-	// OOMKilled says whether the kernel has killed a process of it for memory.
-	OOMKilled() (bool, error)
+	// OOMKills is how many of its processes the kernel has killed for memory.
+	OOMKills() (int64, error)
 	// PIDs lists its processes; none, if it is not there any more.
 	PIDs() ([]int, error)
 	// Kill kills all of its processes; it does not wait.

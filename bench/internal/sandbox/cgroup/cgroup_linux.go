@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,8 +22,75 @@ import (
 // in microseconds. Lambda's is 20 ms.
 const cpuPeriod = 20_000
 
-// quotaMicros is the share of each period.
-func quotaMicros(vcpu float64) int64 { return int64(vcpu*cpuPeriod + 0.5) }
+// minQuota is the least that the kernel takes, in microseconds.
+const minQuota = 1_000
+
+// quotaMicros is the share of each period, not above the ceiling: a kernel with
+// cgroup v1 refuses more than the group above has.
+func quotaMicros(vcpu, ceiling float64) int64 {
+	micros := math.Floor(vcpu*cpuPeriod + 0.5)
+	if ceiling < vcpu {
+		micros = math.Floor(ceiling * cpuPeriod)
+	}
+	return max(int64(micros), minQuota)
+}
+
+// ceiling is the most that a group gets.
+type ceiling struct {
+	vcpu   float64 // +Inf: no limit
+	memory int64
+}
+
+// Ceiling gives both.
+func (c *ceiling) Ceiling() (vcpu float64, memory int64) { return c.vcpu, c.memory }
+
+// newCeiling begins with what this machine has.
+func newCeiling() (ceiling, error) {
+	c := ceiling{math.Inf(1), math.MaxInt64}
+	meminfo, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return c, fmt.Errorf("find this machine's memory: %w", err)
+	}
+	if total := parseMemTotal(meminfo); total > 0 {
+		c.memory = total
+	}
+	return c, nil
+}
+
+// parseMemTotal reads MemTotal of /proc/meminfo, in bytes; 0 where it has none.
+func parseMemTotal(meminfo []byte) int64 {
+	for line := range strings.Lines(string(meminfo)) {
+		if v, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 53)
+			if err == nil && kb > 0 {
+				return kb << 10
+			}
+		}
+	}
+	return 0
+}
+
+// above lists a group's folder and those above it, up to where the hierarchy is
+// mounted.
+func above(dir, root string) (dirs []string) {
+	for {
+		dirs = append(dirs, dir)
+		if dir == root || len(dir) <= len(root) {
+			return dirs
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// lower takes the limits of one more group.
+func (c *ceiling) lower(quota, period, memory int64) {
+	if quota > 0 && period > 0 {
+		c.vcpu = min(c.vcpu, float64(quota)/float64(period))
+	}
+	if memory > 0 {
+		c.memory = min(c.memory, memory)
+	}
+}
 
 // groupPrefix begins the name of a sandbox's own group: fanout-PID-N.
 const groupPrefix = "fanout-"
@@ -74,34 +142,20 @@ func Find(fork Fork, vcpu float64) (Parent, lambda.Limits) {
 // try makes a group as it will be needed, goes in and out where that is the
 // way, and removes it.
 func try(c Parent, vcpu float64) error {
-	g, err := c.Create(lambda.MinMemoryMB<<20, vcpu)
+	g, err := c.Create(lambda.MinMemoryMB<<20, 0)
 	if err != nil {
 		return err
 	}
-	if g, ok := g.(*group1); ok {
-		err = g.inside(func() error { return nil })
-	} // whether the kernel can fork into a v2 group (Linux 5.7) shows at the first start
-	return errors.Join(err, g.Remove())
-}
-
-// sweep removes what sandboxes that were killed have left in dir. Groups with
-// processes in them stay: the kernel does not let them go.
-func sweep(dir string) {
-	stale, _ := filepath.Glob(filepath.Join(dir, groupPrefix+"*"))
-	for _, path := range stale {
-		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), groupPrefix), "-")
-		pid, err := strconv.Atoi(number)
-		if err != nil || pid <= 0 || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-			continue
+	switch g := g.(type) {
+	case *group1:
+		err = g.fit(vcpu)
+		if err == nil {
+			err = g.inside(func() error { return nil })
 		}
-		children, _ := os.ReadDir(path)
-		for _, child := range children {
-			if child.IsDir() {
-				_ = unix.Rmdir(filepath.Join(path, child.Name()))
-			}
-		}
-		_ = unix.Rmdir(path) // best effort: it is not ours
+	default: // whether the kernel can fork into a v2 group (Linux 5.7) shows at the first start
+		err = g.SetCPU(vcpu)
 	}
+	return errors.Join(err, g.Remove())
 }
 
 // write sets a control file.

@@ -4,15 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"fanout/functions/lambda"
 )
 
 // What the test binary does when it is started as a helper.
@@ -45,8 +49,14 @@ func helper(t *testing.T, kind string) *exec.Cmd {
 	return cmd
 }
 
+var unlimited = ceiling{math.Inf(1), math.MaxInt64}
+
 // direct is a [Fork] on the calling thread.
-func direct(fn func() error) error { return fn() }
+func direct(fn func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return fn()
+}
 
 func TestParseMembership(t *testing.T) {
 	for _, tt := range []struct {
@@ -172,7 +182,7 @@ func TestGroup2Files(t *testing.T) {
 		"memory.events": "low 0\noom 2\noom_kill 1\noom_group_kill 0\n",
 		"cgroup.procs":  "12\n34\n",
 	})
-	g := &group2{dir: dir}
+	g := &group2{ceiling: &unlimited, dir: dir}
 	if err := g.SetCPU(128.0 / 1769); err != nil {
 		t.Error(err)
 	}
@@ -185,7 +195,7 @@ func TestGroup2Files(t *testing.T) {
 	if got, err := g.Peak(); err != nil || got != 40<<20 {
 		t.Errorf("peak %d, %v", got, err)
 	}
-	if got, err := g.OOMKilled(); err != nil || !got {
+	if got, err := g.OOMKills(); err != nil || got != 1 {
 		t.Errorf("oom %v, %v", got, err)
 	}
 	if got, err := g.PIDs(); err != nil || len(got) != 2 || got[1] != 34 {
@@ -199,7 +209,7 @@ func TestGroup2Files(t *testing.T) {
 		t.Errorf("peak without memory.peak %d, %v", got, err)
 	}
 
-	c := &parent2{dir: dir}
+	c := &parent2{ceiling: unlimited, dir: dir}
 	made, err := c.Create(128<<20, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -230,11 +240,11 @@ func TestGroup2Birth(t *testing.T) {
 	if scopeGroup != "" {
 		base = v2.dir(scopeGroup)
 	}
-	c, err := newParent2(direct, base, nil)
+	c, err := newParent2(direct, base, v2.point, nil)
 	if err != nil {
 		t.Fatalf("this test needs to write cgroup v2: run it as root, or with systemd-run and a user bus: %v; own group %s", err, self)
 	}
-	g := &group2{direct, filepath.Join(c.dir, "1")}
+	g := &group2{&unlimited, direct, filepath.Join(c.dir, "1")}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +276,7 @@ func TestGroup2Birth(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Error("it ended well")
 	}
-	main := &group2{direct, filepath.Join(g.dir, "main")}
+	main := &group2{&unlimited, direct, filepath.Join(g.dir, "main")}
 	if err := errors.Join(main.Remove(), g.Remove(), c.Close()); err != nil {
 		t.Error(err)
 	}
@@ -282,19 +292,84 @@ func TestSweep(t *testing.T) {
 	if err := ended.Run(); err != nil {
 		t.Fatal(err)
 	}
-	dead := filepath.Join(base, groupPrefix+strconv.Itoa(ended.Process.Pid)+"-1")
-	alive := filepath.Join(base, groupPrefix+strconv.Itoa(os.Getpid())+"-1")
-	other := filepath.Join(base, groupPrefix+"x-1")
-	for _, dir := range []string{dead, alive, other} {
-		if err := os.MkdirAll(filepath.Join(dir, "1"), 0o755); err != nil {
+	group := func(pid any, rest string) string {
+		dir := filepath.Join(base, fmt.Sprint(groupPrefix, pid, rest))
+		if err := os.MkdirAll(filepath.Join(dir, "1", "below"), 0o755); err != nil {
 			t.Fatal(err)
 		}
+		return dir
+	}
+	dead := group(ended.Process.Pid, "-1")
+	elsewhere := group(ended.Process.Pid, "-2") // of a process in another container, where this number is another's
+	alive := group(os.Getpid(), "-1")
+	other, other2 := group("x", "-1"), group("", "-1")
+	lock, err := Own(elsewhere)
+	if err != nil {
+		t.Fatal(err)
 	}
 	sweep(base)
-	for dir, want := range map[string]bool{dead: false, alive: true, other: true} {
+	for dir, want := range map[string]bool{dead: false, elsewhere: true, alive: true, other: true, other2: true} {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s: %v; want it there: %v", dir, err, want)
 		}
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sweep(base)
+	if len(existing(elsewhere)) != 0 {
+		t.Errorf("%s is left when its owner has ended", elsewhere)
+	}
+	// Somebody swept it away between its making and its lock.
+	if _, err := Own(dead); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("owned what is gone: %v", err)
+	}
+}
+
+func existing(dir string) []os.DirEntry {
+	entries, _ := os.ReadDir(filepath.Dir(dir))
+	return slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() != filepath.Base(dir) })
+}
+
+// What is in an abandoned group is killed, however deep, and the group goes.
+func TestSweepKills(t *testing.T) {
+	c, limits := Find(direct, 1)
+	if c == nil {
+		t.Fatalf("this test needs cgroups: run it as root, or on cgroup v2 with systemd-run and a user bus: %s", limits.Reason)
+	}
+	ended := helper(t, "end")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	stay := helper(t, "stay")
+	if err := stay.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, dir := range c.Dirs() {
+		dead := filepath.Join(filepath.Dir(dir), fmt.Sprint(groupPrefix, ended.Process.Pid, "-1"))
+		left = append(left, dead)
+		if err := os.MkdirAll(filepath.Join(dead, "1"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(filepath.Join(dead, "1"), "cgroup.procs", strconv.Itoa(stay.Process.Pid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(left)
+	if found, err := Groups(ended.Process.Pid); err != nil || !slices.Equal(found, left) {
+		t.Errorf("groups %v, %v: want %v", found, err, left)
+	}
+	go func() { _ = stay.Wait() }() // or it stays in its group
+	next, limits := Find(direct, 1)
+	if next == nil {
+		t.Fatal(limits.Reason)
+	}
+	if found, err := Groups(ended.Process.Pid); err != nil || len(found) != 0 {
+		t.Errorf("groups %v, %v are left", found, err)
+	}
+	if err := errors.Join(c.Close(), next.Close()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -342,4 +417,153 @@ func TestReexecNotNeeded(t *testing.T) {
 	if slices.ContainsFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, scopeEnv+"=") }) {
 		t.Errorf("%s is left in the environment", scopeEnv)
 	}
+}
+
+// What the groups above have is the most that a group gets.
+func TestCeiling(t *testing.T) {
+	const v1CPU, v1Period, v1Memory = "cpu.cfs_quota_us", "cpu.cfs_period_us", "memory.limit_in_bytes"
+	for _, tt := range []struct {
+		name   string
+		files  map[string]string // below the root of the hierarchy; this process is in a/b
+		vcpu   float64
+		memory int64 // 0: no limit but the machine's
+	}{
+		{"none, v1", map[string]string{"a/b/" + v1CPU: "-1\n", "a/b/" + v1Period: "100000\n", "a/b/" + v1Memory: "9223372036854771712\n"},
+			math.Inf(1), 0},
+		{"none, v2", map[string]string{"a/b/cpu.max": "max 100000\n", "a/b/memory.max": "max\n"}, math.Inf(1), 0},
+		{"half a CPU, v1", map[string]string{"a/b/" + v1CPU: "50000\n", "a/b/" + v1Period: "100000\n"}, 0.5, 0},
+		{"half a CPU, v2", map[string]string{"a/b/cpu.max": "50000 100000\n"}, 0.5, 0},
+		{"half a GB, v1", map[string]string{"a/b/" + v1Memory: "536870912\n"}, math.Inf(1), 512 << 20},
+		{"half a GB, v2", map[string]string{"a/b/memory.max": "536870912\n"}, math.Inf(1), 512 << 20},
+		{"the least of those above, v1", map[string]string{
+			v1CPU: "150000", v1Period: "100000", "a/" + v1CPU: "30000", "a/" + v1Period: "20000", "a/b/" + v1CPU: "-1", "a/b/" + v1Period: "100000",
+			"a/" + v1Memory: "1073741824", "a/b/" + v1Memory: "2147483648",
+		}, 1.5, 1 << 30},
+		{"the least of those above, v2", map[string]string{
+			"a/cpu.max": "150000 100000", "a/b/cpu.max": "200000 100000", "a/memory.max": "1073741824", "a/b/memory.max": "max",
+		}, 1.5, 1 << 30},
+		{"that of another group", map[string]string{"a/c/cpu.max": "1000 100000", "a/c/" + v1CPU: "1000"}, math.Inf(1), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := t.TempDir()
+			dir := filepath.Join(root, "a", "b")
+			err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(filepath.Join(root, "a", "c"), 0o755))
+			for name, text := range tt.files {
+				err = errors.Join(err, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			machine, err := newCeiling()
+			if err != nil || machine.memory <= 1<<30 || machine.memory == math.MaxInt64 || !math.IsInf(machine.vcpu, 1) {
+				t.Fatalf("this machine has %+v, %v", machine, err)
+			}
+			want := ceiling{tt.vcpu, tt.memory}
+			if tt.memory == 0 {
+				want.memory = machine.memory
+			}
+			got := machine
+			if strings.HasSuffix(tt.name, "v1") {
+				c := &parent1{ceiling: machine}
+				err = errors.Join(c.look("cpu", above(dir, root)), c.look("memory", above(dir, root)), c.look("cpuacct", above(dir, root)))
+				got = c.ceiling
+			} else {
+				for _, d := range above(dir, root) {
+					err = errors.Join(err, got.look2(d))
+				}
+			}
+			if err != nil || got != want {
+				t.Errorf("%+v, %v: want %+v", got, err, want)
+			}
+		})
+	}
+	if vcpu, memory := (&ceiling{2, 3}).Ceiling(); vcpu != 2 || memory != 3 {
+		t.Errorf("%v, %v", vcpu, memory)
+	}
+}
+
+// A quota in microseconds of each 20 ms, never above the ceiling by rounding.
+func TestQuota(t *testing.T) {
+	for _, tt := range []struct {
+		vcpu, ceiling float64
+		want          int64
+	}{
+		{128.0 / 1769, math.Inf(1), 1447},
+		{1, 2, 20000},
+		{1, 1, 20000},
+		{1, 0.33333, 6666},          // 6667 would be above it
+		{0, 1, minQuota},            // what the kernel takes at least
+		{128.0 / 1769, 0.5, 1447},   // not clamped: rounded
+		{128.0 / 1769, 0.07, 1_400}, // clamped
+	} {
+		if got := quotaMicros(tt.vcpu, tt.ceiling); got != tt.want {
+			t.Errorf("%v of %v: %d, want %d", tt.vcpu, tt.ceiling, got, tt.want)
+		}
+	}
+}
+
+// Where the group above that has the limit is out of sight, as in a container,
+// the kernel tells what it takes.
+func TestCeilingOutOfSight(t *testing.T) {
+	c, limits := Find(direct, 1)
+	if c == nil {
+		t.Fatalf("this test needs cgroups: run it as root, or on cgroup v2 with systemd-run and a user bus: %s", limits.Reason)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	p, ok := c.(*parent1)
+	if !ok {
+		return // a v2 group may have a quota above its parent's: TestCeiling
+	}
+	made, err := p.Create(lambda.MinMemoryMB<<20, 0.3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := filepath.Join(made.(*group1).cpuDir, "inner")
+	if err := os.Mkdir(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	hidden := unlimited
+	g := &group1{ceiling: &hidden, cpuDir: inner}
+	if err := errors.Join(write(inner, "cpu.cfs_period_us", strconv.Itoa(cpuPeriod)), g.fit(1)); err != nil {
+		t.Error(err)
+	}
+	if quota, err := readInt(inner, "cpu.cfs_quota_us"); err != nil || quota != 6000 || hidden.vcpu != 0.3 {
+		t.Errorf("quota %d, ceiling %v, %v: want 6000, 0.3", quota, hidden.vcpu, err)
+	}
+	if err := errors.Join(removeGroup(inner, func() error { return nil }), made.Remove()); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzControlFiles(f *testing.F) {
+	f.Add("50000 100000\n")
+	f.Add("max 100000")
+	f.Add("MemTotal:       24684092 kB\n")
+	f.Add("usage_usec 1234567\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		dir := t.TempDir()
+		for _, file := range []string{"cpu.max", "memory.max", "cpu.cfs_quota_us", "cpu.cfs_period_us", "memory.limit_in_bytes", "cgroup.procs"} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := &parent1{ceiling: unlimited}
+		_ = c.look("cpu", []string{dir}) // what is no number is an error
+		_ = c.look("memory", []string{dir})
+		if err := c.look2(dir); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if !(c.vcpu > 0) || c.ceiling.memory <= 0 || parseMemTotal([]byte(text)) < 0 {
+			t.Errorf("%q: %+v", text, c.ceiling)
+		}
+		pids, err := readPids(dir)
+		_, err2 := readKey(dir, "cgroup.procs", "usage_usec")
+		if err == nil && err2 == nil && len(pids) > 0 {
+			t.Errorf("%q: processes %v, and a key", text, pids)
+		}
+	})
 }

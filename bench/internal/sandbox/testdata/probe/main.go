@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -54,6 +56,32 @@ func main() {
 			_ = resp.Body.Close()
 		}
 		os.Exit(1)
+	case "alloc": // and end
+		alloc(number())
+		os.Exit(0)
+	case "alloc first":
+		alloc(300)
+	case "map": // the file, and stay
+		data, err := os.OpenFile(os.Getenv("PROBE_FILE"), os.O_RDWR, 0)
+		if err != nil {
+			panic(err)
+		}
+		mapped, err := syscall.Mmap(int(data.Fd()), 0, number()<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+		if err != nil {
+			panic(err)
+		}
+		for i := 0; i < len(mapped); i += 4096 {
+			mapped[i] = 1
+		}
+		fmt.Println("mapped")
+		time.Sleep(time.Hour)
+	case "panic":
+		panic("probe panics in INIT")
+	case "flood": // and end
+		flood(number())
+		os.Exit(0)
+	case "flood first":
+		flood(40)
 	case "spin":
 		spin(200 * time.Millisecond)
 	}
@@ -134,18 +162,49 @@ func handle(ctx context.Context, e event) (result, error) {
 		r.ARN, r.Request, r.Client = lc.InvokedFunctionArn, lc.AwsRequestID, lc.ClientContext.Client.AppTitle
 		r.Trace = os.Getenv("_X_AMZN_TRACE_ID")
 	case "alloc": // N MB
-		for range e.N {
-			b := make([]byte, 1<<20)
-			for i := 0; i < len(b); i += 4096 {
-				b[i] = 1
-			}
-			kept = append(kept, b)
+		alloc(e.N)
+	case "child alloc": // the same, by a child, and how it ended; then end with status N, if there is one in the text
+		cmd := child("alloc", e.N)
+		_ = cmd.Run()
+		r.Text = cmd.ProcessState.String()
+		if e.Text != "" {
+			os.Exit(1)
 		}
+	case "map": // N MB of one file, by four children that stay
+		file := filepath.Join(os.Getenv("HOME"), "mapped")
+		if err := os.WriteFile(file, make([]byte, e.N<<20), 0o600); err != nil {
+			return r, err
+		}
+		for range 4 {
+			cmd := child("map", e.N)
+			cmd.Env = append(cmd.Env, "PROBE_FILE="+file)
+			cmd.Stdout = nil
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				return r, err
+			}
+			if err := cmd.Start(); err != nil {
+				return r, err
+			}
+			lines := bufio.NewScanner(out)
+			for lines.Scan() && lines.Text() != "mapped" {
+			}
+		}
+	case "kill": // itself
+		fmt.Println("probe: about to be killed")
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case "crash": // a goroutine's panic, which no handler sees
+		go func() { panic("probe crashes") }()
+		select {}
+	case "segv":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
 	case "sleep": // until killed
 		time.Sleep(time.Hour)
 	case "spawn": // a child that leaves the process group and outlives us
 		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = []string{"PROBE_INIT=never"}
+		cmd.Env = append(os.Environ(), "PROBE_INIT=never")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := cmd.Start(); err != nil {
 			return r, err
@@ -164,10 +223,40 @@ func handle(ctx context.Context, e event) (result, error) {
 		for i := range e.N {
 			fmt.Fprintln(os.Stderr, "line "+strconv.Itoa(i)+" "+e.Text)
 		}
+	case "flood": // N MB, then a line
+		flood(e.N)
+		fmt.Fprintln(os.Stderr, e.Text)
+	case "child flood": // the same, by a child
+		if err := child("flood", e.N).Run(); err != nil {
+			return r, err
+		}
+		fmt.Fprintln(os.Stderr, e.Text)
+	case "flood and exit":
+		flood(e.N)
+		fmt.Fprintln(os.Stderr, e.Text)
+		os.Exit(1)
+	case "flood for ever":
+		for {
+			flood(1)
+		}
 	case "partial": // a line without its end
 		fmt.Print(e.Text)
 	case "big": // an answer of N bytes
 		r.Text = strings.Repeat("x", e.N)
+	case "files": // the limits of open files, and how many can be opened at once
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			return r, err
+		}
+		n := 0
+		for ; ; n++ {
+			f, err := os.Open("/dev/null")
+			if err != nil {
+				break
+			}
+			defer f.Close()
+		}
+		r.Text = fmt.Sprintf("%d of %d, opened %v", limit.Cur, limit.Max, n > 900 && n < 1024)
 	case "env":
 		r.Env = map[string]string{}
 		for _, kv := range os.Environ() {
@@ -178,6 +267,44 @@ func handle(ctx context.Context, e event) (result, error) {
 		return r, fmt.Errorf("no such mode: %q", e.Mode)
 	}
 	return r, nil
+}
+
+// flood writes n MB to standard output.
+func flood(n int) {
+	block := []byte(strings.Repeat(strings.Repeat("x", 63)+"\n", 1<<14))
+	for range n {
+		if _, err := os.Stdout.Write(block); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// alloc takes n MB.
+func alloc(n int) {
+	for range n {
+		b := make([]byte, 1<<20)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		kept = append(kept, b)
+	}
+}
+
+// child is a command that runs this program with a PROBE_INIT and a number.
+func child(init string, n int) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{"PROBE_INIT=" + init, "PROBE_N=" + strconv.Itoa(n)}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd
+}
+
+// number is the one that a child was started with.
+func number() int {
+	n, err := strconv.Atoi(os.Getenv("PROBE_N"))
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 // spin keeps one thread busy for d and gives the CPU and wall time it took, in

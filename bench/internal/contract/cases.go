@@ -1,25 +1,17 @@
-package main
+package contract
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/trial"
 	"fanout/functions/fetch"
-	"fanout/functions/lambda"
 )
 
 // contractCase is one thing that a contender must do.
@@ -88,7 +80,8 @@ var contract = []contractCase{
 			return where(err, "count")
 		}
 		last := pageObjects - 1
-		return where(k.want(ctx, event(pagesPrefix, word("page", last)), k.fixtures.expect(pagesPrefix, fmt.Sprintf("%s%04d", pagesPrefix, last))), "find on the last page")
+		want := k.fixtures.expect(pagesPrefix, fmt.Sprintf("%s%04d", pagesPrefix, last))
+		return where(k.want(ctx, event(pagesPrefix, word("page", last)), want), "find on the last page")
 	}},
 	{name: "odd keys", run: func(ctx context.Context, k *checker) error {
 		if err := k.want(ctx, event(oddPrefix, ""), k.fixtures.expect(oddPrefix, strconv.Itoa(len(oddNames)+1))); err != nil {
@@ -178,7 +171,7 @@ var contract = []contractCase{
 		return nil
 	}},
 	{name: "cold, then warm", stats: true, run: func(ctx context.Context, k *checker) error {
-		if err := k.setTimeout(ctx, int32(checkSeconds)); err != nil { // any change makes a cold start
+		if err := k.setTimeout(ctx, int32(timeoutSeconds)); err != nil { // any change makes a cold start
 			return err
 		}
 		for i, want := range []bool{true, false} {
@@ -189,7 +182,7 @@ var contract = []contractCase{
 			if err := got.is(k.fixtures.expect(orderPrefix, "40")); err != nil {
 				return err
 			}
-			if got.answer.Stats.Cold != want || got.report.Cold() != want {
+			if got.answer.Stats.Cold != want || got.Report.Cold() != want {
 				return violated("invocation %d of a process: wanted stats.cold %v, got %v", i+1, want, got.answer.Stats.Cold)
 			}
 		}
@@ -198,8 +191,8 @@ var contract = []contractCase{
 	{name: "the time limit", stats: true, run: timeLimit},
 }
 
-// checkSeconds is a function's time limit, but in the case about it.
-const checkSeconds = 120
+// timeoutSeconds is a function's time limit, but in the case about it.
+const timeoutSeconds = 120
 
 // failingNowAndThen reads while requests fail: the answer is right, or there is
 // none.
@@ -216,7 +209,7 @@ func failingNowAndThen(ctx context.Context, k *checker) error {
 			if err != nil {
 				return err
 			}
-			if got.failure != nil {
+			if got.Failure != nil {
 				err = got.fails(k, fetch.ObjectReadFailed)
 			} else {
 				err = got.is(trial.Expect(spec, count))
@@ -242,7 +235,10 @@ func failingForGood(ctx context.Context, k *checker) error {
 
 // badEvents are answered by an error, and do no harm to the next event.
 func badEvents(ctx context.Context, k *checker) error {
-	bad := []string{`[]`, `"text"`, `7`, `{}`, `{"s3_bucket_name":""}`, `{"s3_bucket_name":7}`, `{"s3_bucket_name":"` + lab.Bucket + `","find":{}}`}
+	bad := []string{
+		`[]`, `"text"`, `7`, `{}`, `{"s3_bucket_name":""}`, `{"s3_bucket_name":7}`,
+		`{"s3_bucket_name":"` + lab.Bucket + `","find":{}}`,
+	}
 	if k.stats {
 		for _, more := range []string{
 			`"buckets":1`, `"find":""`, `"find":"` + strings.Repeat("x", fetch.MaxFindBytes+1) + `"`, `"concurrency":0`, `"concurrency":1025`,
@@ -265,7 +261,7 @@ func badEvents(ctx context.Context, k *checker) error {
 		if err := got.is(k.fixtures.expect(emptyPrefix, "0")); err != nil {
 			return where(err, "after %.80s", payload)
 		}
-		if got.report.Cold() {
+		if got.Report.Cold() {
 			return violated("after %.80s: wanted the same process to go on, got a cold start", payload)
 		}
 	}
@@ -282,203 +278,11 @@ func timeLimit(ctx context.Context, k *checker) error {
 		ev.Concurrency = aws.Int(1)
 		return k.refused(ctx, ev, fetch.DeadlineNear)
 	})
-	if setErr := k.setTimeout(ctx, checkSeconds); setErr != nil {
+	if setErr := k.setTimeout(ctx, timeoutSeconds); setErr != nil {
 		return setErr
 	}
 	if err != nil {
 		return err
 	}
 	return where(k.want(ctx, event(orderPrefix, ""), k.fixtures.expect(orderPrefix, "40")), "afterwards")
-}
-
-// checker puts one contender through the cases.
-type checker struct {
-	lab             *lab.Lab
-	lambda          *awslambda.Client
-	fixtures        *fixtures
-	function, small string // at checkMemoryMB and checkSmallMB
-	limited         bool
-	stats           bool   // it answers with them
-	client          string // as it calls its own
-}
-
-// event is the published one; an empty find counts.
-func event(prefix, find string) fetch.Event {
-	ev := fetch.Event{Bucket: lab.Bucket, Folder: prefix}
-	if find != "" {
-		ev.Find = &find
-	}
-	return ev
-}
-
-// expectBodies is the right answer for these objects.
-func expectBodies(bodies map[string][]byte, result string) trial.Expected {
-	want := trial.Expected{Result: result, Objects: len(bodies)}
-	var digest fetch.Digest
-	for key, body := range bodies {
-		want.Bytes += int64(len(body))
-		digest.Add(key, fetch.BodyCRC(0, body))
-	}
-	want.Digest = digest.String()
-	return want
-}
-
-// body finds an object's, under whatever prefix.
-func (f *fixtures) body(key string) []byte {
-	for _, prefix := range slices.Sorted(maps.Keys(f.bodies)) {
-		if body, ok := f.bodies[prefix][key]; ok {
-			return body
-		}
-	}
-	return nil
-}
-
-// reply is what came back of one invocation.
-type reply struct {
-	answer struct {
-		Result *string
-		Stats  *fetch.Stats
-	}
-	payload []byte
-	failure *fetch.Error // the function's
-	report  lambda.Report
-}
-
-func (k *checker) invoke(ctx context.Context, function string, ev fetch.Event) (reply, error) {
-	payload, err := json.Marshal(ev)
-	if err != nil {
-		return reply{}, err
-	}
-	return k.send(ctx, function, payload)
-}
-
-func (k *checker) send(ctx context.Context, function string, payload []byte) (reply, error) {
-	out, err := k.lambda.Invoke(ctx, &awslambda.InvokeInput{FunctionName: &function, Payload: payload, LogType: types.LogTypeTail})
-	if err != nil {
-		return reply{}, fmt.Errorf("invoke %s: %w", function, err)
-	}
-	got := reply{payload: out.Payload}
-	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
-	if err == nil {
-		got.report, err = lambda.ParseReport(string(tail))
-	}
-	if err != nil {
-		return reply{}, fmt.Errorf("invoke %s: log tail: %w", function, err)
-	}
-	if out.FunctionError != nil {
-		var wire struct{ ErrorType, ErrorMessage string }
-		if err := json.Unmarshal(out.Payload, &wire); err != nil {
-			return reply{}, fmt.Errorf("invoke %s: error %q: %w", function, out.Payload, err)
-		}
-		got.failure = &fetch.Error{Type: wire.ErrorType, Message: wire.ErrorMessage}
-		return got, nil
-	}
-	_ = json.Unmarshal(out.Payload, &got.answer) // what is not an answer has no result, and that is told
-	return got, nil
-}
-
-// want asks for an answer, and for nothing to have failed on the way to it.
-func (k *checker) want(ctx context.Context, ev fetch.Event, want trial.Expected) error {
-	got, err := k.invoke(ctx, k.function, ev)
-	if err != nil {
-		return err
-	}
-	return got.is(want)
-}
-
-// is compares an answer with the truth: nothing may have failed.
-func (got reply) is(want trial.Expected) error {
-	if err := got.reads(want); err != nil {
-		return err
-	}
-	if s := got.answer.Stats; s != nil && s.Errors != 0 {
-		return violated("wanted stats.errors 0, got %d", s.Errors)
-	}
-	return nil
-}
-
-// reads compares what was read with the truth.
-func (got reply) reads(want trial.Expected) error {
-	switch s := got.answer.Stats; {
-	case got.failure != nil:
-		return violated("wanted result %q, got the error %s: %s", want.Result, got.failure.Type, clipText(got.failure.Message))
-	case got.answer.Result == nil:
-		return violated("wanted result %q, got %s", want.Result, clipText(string(got.payload)))
-	case *got.answer.Result != want.Result:
-		return violated("wanted result %q, got %q", want.Result, *got.answer.Result)
-	case s == nil:
-		return nil
-	case s.Objects != want.Objects || s.Bytes != want.Bytes:
-		return violated("wanted %d objects of %d bytes, got %d of %d", want.Objects, want.Bytes, s.Objects, s.Bytes)
-	case s.Digest != want.Digest:
-		return violated("wanted digest %s, got %s", want.Digest, s.Digest)
-	}
-	return nil
-}
-
-// refused asks for an error instead of an answer.
-func (k *checker) refused(ctx context.Context, ev fetch.Event, kind string) error {
-	got, err := k.invoke(ctx, k.function, ev)
-	if err != nil {
-		return err
-	}
-	return got.fails(k, kind)
-}
-
-// fails says whether got is an error that the function itself gave: of this
-// name, where it answers with stats.
-func (got reply) fails(k *checker, kind string) error {
-	switch {
-	case got.failure == nil:
-		return violated("wanted an error, got the answer %s", clipText(string(got.payload)))
-	case strings.HasPrefix(got.failure.Type, "Runtime.") || strings.HasPrefix(got.failure.Type, "Sandbox."):
-		return violated("wanted an error, got the end of the process: %s: %s", got.failure.Type, clipText(got.failure.Message))
-	case k.stats && got.failure.Type != kind:
-		return violated("wanted the error %s, got %s: %s", kind, got.failure.Type, clipText(got.failure.Message))
-	}
-	return nil
-}
-
-// withFaults has things go wrong in these shares while do runs.
-func (k *checker) withFaults(f objects.Faults, do func() error) error {
-	before := k.lab.S3.Counts().Faults
-	if err := k.lab.S3.SetFaults(f); err != nil {
-		return err
-	}
-	err := do()
-	// Also after a violation: the next case wants none.
-	if offErr := k.lab.S3.SetFaults(objects.Faults{}); offErr != nil {
-		return offErr
-	}
-	if err == nil && k.lab.S3.Counts().Faults == before {
-		return violated("wanted reads, got none: no request failed")
-	}
-	return err
-}
-
-// setTimeout changes the function's time limit; its next start is cold.
-func (k *checker) setTimeout(ctx context.Context, seconds int32) error {
-	_, err := k.lambda.UpdateFunctionConfiguration(ctx, &awslambda.UpdateFunctionConfigurationInput{FunctionName: &k.function, Timeout: &seconds})
-	if err != nil {
-		return fmt.Errorf("set the time limit of %s: %w", k.function, err)
-	}
-	return nil
-}
-
-// where says where in a case a contender was wrong.
-func where(err error, format string, args ...any) error {
-	var broken *violation
-	if errors.As(err, &broken) {
-		return violated("%s: %s", fmt.Sprintf(format, args...), broken.text)
-	}
-	return err
-}
-
-// clipText keeps what a function said to a line's length.
-func clipText(s string) string {
-	s = strconv.Quote(s)
-	if runes := []rune(s); len(runes) > 300 {
-		return string(runes[:299]) + "…"
-	}
-	return s
 }
