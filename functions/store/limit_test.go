@@ -47,7 +47,9 @@ func readLimited(client string) error {
 	if err := os.Setenv("AWS_ENDPOINT_URL_S3", os.Getenv(limitURL)); err != nil {
 		return err
 	}
-	h := fetch.New(fetch.Config{Client: client}, func(ctx context.Context, name string) (fetch.Store, error) { return store.Open(ctx, name) })
+	h := fetch.New(fetch.Config{Client: client}, func(ctx context.Context, name string) (fetch.Store, error) {
+		return store.Open(ctx, name)
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	answer, err := h.Invoke(ctx, []byte(`{"s3_bucket_name":"photos","concurrency":1024}`))

@@ -123,7 +123,8 @@ func TestLimitTwoHosts(t *testing.T) {
 	}, func(t *testing.T, b *bubble) {
 		b.pool.limit = 3
 		_, most := limited(b, 1000)
-		other := endpoint{scheme: "http", address: "10.0.0.2:80", authority: "10.0.0.2", prefix: "/bucket", region: "us-east-1", service: "s3"}
+		other := endpoint{scheme: "http", address: "10.0.0.2:80", authority: "10.0.0.2",
+			prefix: "/bucket", region: "us-east-1", service: "s3"}
 		b.move("other", other)
 		for _, together := range []bool{false, true} {
 			var wg sync.WaitGroup
