@@ -217,7 +217,7 @@ func (p *process) handleExtensionError(kind string) func(http.ResponseWriter, *h
 		text, _ := json.Marshal(map[string]string{ // strings always can
 			"errorType": kind, "errorMessage": fmt.Sprintf("Error: extension %s failed: %s", x.name, reason),
 		})
-		p.fail(text)
+		p.giveUp(text)
 		runtimeReply(w, http.StatusAccepted, `{"status":"OK"}`)
 		if p.sb.drop(p) { // it is at rest: no invocation will see to it
 			p.kill()

@@ -631,7 +631,7 @@ func TestExtensionFailsAtRest(t *testing.T) {
 	second := f.invoke(`{"mode":"echo"}`)
 	// The same while an invocation is on its way to it.
 	p = atRest()
-	p.fail([]byte(`{}`))
+	p.giveUp([]byte(`{}`))
 	third := f.invoke(`{"mode":"echo"}`)
 	if !second.report.Cold() || !third.report.Cold() || third.failed != "" {
 		t.Errorf("reports %+v, %+v", second.report, third.report)
