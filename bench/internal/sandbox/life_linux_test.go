@@ -556,6 +556,28 @@ func TestStrays(t *testing.T) {
 	wait(t, "its child ends", func() bool { return gone(r.Child) })
 }
 
+// A process with an extension is told of its end, and ends even if it does not
+// listen; another is not told.
+func TestRetire(t *testing.T) {
+	t.Parallel()
+	for extension, want := range map[string]string{"sigterm": "warned", "quick": "", "deaf": "", "": ""} {
+		file := filepath.Join(t.TempDir(), "warned")
+		f := startTest(t, func(c *Config) {
+			c.Functions[0].Env = map[string]string{"PROBE_EXTENSION": extension, "PROBE_FILE": file}
+		})
+		r := f.invoke(`{"mode":"echo"}`)
+		if _, err := f.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
+			FunctionName: aws.String("probe"), Description: aws.String("changed"),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, "it ends", func() bool { return gone(r.PID) })
+		if got, err := os.ReadFile(file); string(got) != want || want == "" && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q: %q, %v; want %q", extension, got, err, want)
+		}
+	}
+}
+
 // A process that answers and does not ask for another event is not waited for:
 // the next invocation gets a new one.
 func TestStuckAfterTheResponse(t *testing.T) {

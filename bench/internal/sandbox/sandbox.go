@@ -439,7 +439,7 @@ func (s *Sandbox) keep(p *process) {
 	}
 	s.mu.Unlock()
 	if !current {
-		p.kill()
+		p.retire()
 	}
 }
 
@@ -458,7 +458,7 @@ func (s *Sandbox) update(f *function, change func(*settings) error) (*settings, 
 	f.idle = nil
 	s.mu.Unlock()
 	for _, p := range old {
-		p.kill()
+		p.retire()
 	}
 	return &next, nil
 }

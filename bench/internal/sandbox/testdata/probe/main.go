@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -102,8 +103,15 @@ func main() {
 	switch os.Getenv("PROBE_EXTENSION") {
 	case "":
 	case "sigterm": // what aws-lambda-go registers itself, for SHUTDOWN without saying so
-		lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM())
+		lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM(func() {
+			if err := os.WriteFile(os.Getenv("PROBE_FILE"), []byte("warned"), 0o600); err != nil {
+				panic(err)
+			}
+		}))
 		return
+	case "deaf":
+		signal.Ignore(syscall.SIGTERM)
+		extend("quick")
 	default:
 		extend(os.Getenv("PROBE_EXTENSION"))
 	}
