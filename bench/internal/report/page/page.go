@@ -55,7 +55,8 @@ type fact struct{ Name, Value string }
 func Write(w io.Writer, r *report.Report) error {
 	c := newCharts(r)
 	p := page{
-		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"), // files of this repository
+		// Files of this repository, and nothing else.
+		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"),
 		Policy: policy(pageStyle, pageScript),
 		Place:  r.Subject(), Banner: r.Caveats(), Facts: facts(r), Figures: c.figures(),
 		Table: c.table(), Details: details(r), How: how(r),
@@ -87,5 +88,7 @@ func policy(style, script string) template.HTML {
 		sum := sha256.Sum256([]byte(s))
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
-	return template.HTML(fmt.Sprintf(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'">`, hash(style), hash(script))) // two hashes
+	rules := fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'",
+		hash(style), hash(script))
+	return template.HTML(`<meta http-equiv="Content-Security-Policy" content="` + rules + `">`) // two hashes
 }
