@@ -230,7 +230,7 @@ func (c *Comparison) setting(name string, o, n Row, coldPlanned bool) {
 		{WarmMS, o.Warm, n.Warm, n.Failed - n.FailedCold, true, Broken},
 		{ColdMS, o.Cold, n.Cold, n.FailedCold, coldPlanned, BrokenCold},
 	} {
-		switch none := m.old.N > 0 && m.new.N == 0 && n.Untold == 0; {
+		switch none := m.old.N > 0 && m.new.N == 0 && n.UnknownStarts == 0; {
 		case m.old.N > 0 && m.new.N > 0:
 			c.times(name, m.metric, m.old, m.new)
 		case broken: // that is said once

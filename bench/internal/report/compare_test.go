@@ -198,7 +198,7 @@ func TestGate(t *testing.T) {
 		mb                             int
 		warm, cold, failed, failedCold int // how many; failed are warm ones
 		ms                             float64
-		untold                         int
+		unknown                        int
 	}
 	run := func(settings ...setting) *Report {
 		f := trial.File{Header: reporttest.Header()}
@@ -220,7 +220,7 @@ func TestGate(t *testing.T) {
 			}
 			add(u, s.warm, trial.Warm)
 			add(u, s.cold, trial.Cold)
-			add(u, s.untold, trial.Unknown)
+			add(u, s.unknown, trial.Unknown)
 			u.Failure = "Runtime.ExitError"
 			add(u, s.failed, trial.Warm)
 			add(u, s.failedCold, trial.Cold)
@@ -251,7 +251,7 @@ func TestGate(t *testing.T) {
 			"each cold start fails now"},
 		{"each warm one crashes, cold ones do not", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, cold: 2, failed: 8}),
 			ErrWorse, "always fails now"},
-		{"what could not be told apart worked, and crashes", run(setting{mb: 128, untold: 4}), run(setting{mb: 128, failed: 4}),
+		{"what could not be told apart worked, and crashes", run(setting{mb: 128, unknown: 4}), run(setting{mb: 128, failed: 4}),
 			ErrWorse, "always fails now"},
 		{"it worked once of 8 times, and never does", run(setting{mb: 128, warm: 1, failed: 7}), run(setting{mb: 128, failed: 8}),
 			ErrUndecided, "7 of 8 failed before"},

@@ -90,11 +90,11 @@ type Row struct {
 	Verdict Verdict       `json:"verdict"`
 	Limits  lambda.Limits `json:"limits,omitzero"` // what held its invocations, the loosest of them
 
-	Invocations int       `json:"invocations"` // all, failed ones too
-	Failed      int       `json:"failed"`
-	FailedCold  int       `json:"failed_cold"`        // of the failed ones, those in a new process
-	Untold      int       `json:"untold"`             // that went well, and may have been cold or warm: in neither sample
-	Failures    []Failure `json:"failures,omitempty"` // what failed, most often first
+	Invocations   int       `json:"invocations"` // all, failed ones too
+	Failed        int       `json:"failed"`
+	FailedCold    int       `json:"failed_cold"`        // of the failed ones, those in a new process
+	UnknownStarts int       `json:"unknown_starts"`     // that went well, and may have been cold or warm: in neither sample
+	Failures      []Failure `json:"failures,omitempty"` // what failed, most often first
 
 	seen usage
 }
@@ -268,13 +268,13 @@ func (r *Report) notes(f trial.File) {
 			counts[res.Note]++
 		}
 	}
-	untold := 0
+	unknown := 0
 	for _, row := range r.Rows {
-		untold += row.Untold
+		unknown += row.UnknownStarts
 	}
-	if untold > 0 {
+	if unknown > 0 {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations may have been cold or warm, nothing says which: they are "+
-			"in neither figure", untold, len(f.Results)))
+			"in neither figure", unknown, len(f.Results)))
 	}
 	if n := len(f.Skipped); n > 0 {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%s of the result file could not be read; the first is line %d: %s",

@@ -237,8 +237,8 @@ func TestUntoldAndSkipped(t *testing.T) {
 		End:     trial.End{Reason: trial.Complete, Warnings: []string{"function f: its description could not be put back"}},
 	}, Options{})
 	row := r.Rows[0]
-	if row.Warm.N != 1 || row.Warm.Median != 500 || row.Cold.N != 1 || row.Untold != 2 || row.Invocations != 4 || row.WarmCost.N != 1 {
-		t.Errorf("warm %+v, cold %+v, %d untold, cost %+v", row.Warm, row.Cold, row.Untold, row.WarmCost)
+	if row.Warm.N != 1 || row.Warm.Median != 500 || row.Cold.N != 1 || row.UnknownStarts != 2 || row.Invocations != 4 || row.WarmCost.N != 1 {
+		t.Errorf("warm %+v, cold %+v, %d unknown, cost %+v", row.Warm, row.Cold, row.UnknownStarts, row.WarmCost)
 	}
 	want := []string{"2 of 4 invocations may have been cold or warm",
 		"2 lines of the result file could not be read; the first is line 12: not a result", "its description could not be put back"}

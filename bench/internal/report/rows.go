@@ -78,7 +78,7 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 		}
 		switch r.Start {
 		case trial.Unknown:
-			row.Untold++ // neither a cold start's figures nor a warm one's
+			row.UnknownStarts++ // neither a cold start's figures nor a warm one's
 		case trial.Cold:
 			s.addCold(r)
 		default:

@@ -96,7 +96,7 @@ func (c *charts) frontierSummary(edge []int, all, shown int) string {
 }
 
 func (c *charts) drawFrontier(edge, shown []int, width, height float64, attributes ...string) template.HTML {
-	costs, times := nowhere, nowhere
+	costs, times := noExtent, noExtent
 	for _, i := range shown {
 		costs, times = costs.with(c.million(i)), times.with(c.Rows[i].Warm.Median)
 	}

@@ -34,7 +34,7 @@ func (c *charts) memory() figure {
 	if left > 0 {
 		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "number of workers is", "numbers of workers are"))
 	}
-	times := nowhere
+	times := noExtent
 	for _, i := range rows {
 		w := c.Rows[i].Warm
 		if times = times.with(w.Median); w.HasInterval && drawable(w.Lo) && drawable(w.Hi) {

@@ -32,17 +32,17 @@ var pageLayout = template.Must(template.New("page").Parse(pageTemplate))
 type page struct {
 	Policy, Style, Script template.HTML
 
-	Title, Heading, Place string
-	Banner                []string // what the times are not
-	Picks                 []pageStep
-	Missing               string // why there are no picks
-	Notes                 []string
-	Facts                 []fact
-	Warnings              []string
-	Figures               []figure
-	Table                 pageTable
-	Details               []fact
-	How                   []string
+	Title, Heading, Subject string
+	Banner                  []string // what the times are not
+	Picks                   []pageStep
+	Missing                 string // why there are no picks
+	Notes                   []string
+	Facts                   []fact
+	Warnings                []string
+	Figures                 []figure
+	Table                   pageTable
+	Details                 []fact
+	How                     []string
 }
 
 // fact is a term and what is said of it.
@@ -57,8 +57,8 @@ func Write(w io.Writer, r *report.Report) error {
 	p := page{
 		// Files of this repository, and nothing else.
 		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"),
-		Policy: policy(pageStyle, pageScript),
-		Place:  r.Subject(), Banner: r.Caveats(), Facts: facts(r), Figures: c.figures(),
+		Policy:  policy(pageStyle, pageScript),
+		Subject: r.Subject(), Banner: r.Caveats(), Facts: facts(r), Figures: c.figures(),
 		Table: c.table(), Details: details(r), How: how(r),
 	}
 	for _, warning := range r.Warnings {
@@ -68,7 +68,7 @@ func Write(w io.Writer, r *report.Report) error {
 	if r.Advice.Missing != "" {
 		p.Missing = sentence(r.Advice.Missing)
 	}
-	p.Title = "Fanout: " + p.Place
+	p.Title = "Fanout: " + p.Subject
 	p.Heading = "No setting to advise"
 	if len(p.Picks) > 0 {
 		p.Heading = "Choose " + c.name(r.Rows[r.Advice.Picks[0].Row])

@@ -53,7 +53,7 @@ func (c *charts) runs() figure {
 		f.Summary += fmt.Sprintf(" Where there are more than %d runs, that many are drawn, evenly by rank.", maxMarks)
 	}
 	rows = f.few(rows)
-	shown := nowhere
+	shown := noExtent
 	for _, i := range rows {
 		shown = shown.with(values(c.Rows[i].Warm)...).with(values(c.Rows[i].Cold)...)
 	}

@@ -24,13 +24,13 @@ type pageColumn struct {
 }
 
 type pageRow struct {
-	Edge   bool // on the frontier
-	Size   string
-	Who    string
-	Memory string
-	Kind   string
-	Work   string
-	Cells  []pageCell
+	Frontier bool // on the frontier
+	Size     string
+	Who      string
+	Memory   string
+	Kind     string
+	Work     string
+	Cells    []pageCell
 }
 
 // pageCell is a figure; Sort is what it sorts by, empty where there is none.
@@ -58,7 +58,7 @@ func (c *charts) table() pageTable {
 			cells = append(cells, pageCell{Text: cell.Text, Sort: rows.Labels()[k].Sort(cell), Small: cell.Note})
 		}
 		t.Rows = append(t.Rows, pageRow{
-			Edge: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB",
+			Frontier: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB",
 				row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
 			Kind: string(row.Verdict.Kind), Work: row.Key.Workers(), Cells: cells,
 		})
