@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -113,12 +114,15 @@ type Failure struct {
 	Count   int    `json:"count"`
 }
 
+// platformLine is a line of a log that Lambda writes, not the function.
+var platformLine = regexp.MustCompile(`^(START|END|REPORT) RequestId: `)
+
 // LastLines gives the last lines, at most n, that the example's function logged,
 // each safe for a terminal.
 func (f Failure) LastLines(n int) []string {
 	var lines []string
 	for line := range strings.SplitSeq(f.Log, "\n") {
-		if line = strings.TrimRight(table.Clip(line, 160), " "); line != "" {
+		if line = strings.TrimRight(table.Clip(line, 160), " "); line != "" && !platformLine.MatchString(line) {
 			lines = append(lines, line)
 		}
 	}

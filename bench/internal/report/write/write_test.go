@@ -127,7 +127,7 @@ func TestFailedLog(t *testing.T) {
 	f := reporttest.Example()
 	for i := range f.Results {
 		if f.Results[i].ErrorType == "Runtime.ExitError" {
-			f.Results[i].Log = "START\nline 1\nline 2\nline 3\npanic: <b>oh</b>\x1b[2J no\n\ngoroutine 1 [running]:\n\r\nexit status 2\n"
+			f.Results[i].Log = "START RequestId: 1 Version: $LATEST\nline 1\nline 2\nline 3\npanic: <b>oh</b>\x1b[2J no\n\ngoroutine 1 [running]:\n\r\nexit status 2\nEND RequestId: 1\nREPORT RequestId: 1 Duration: 5.00 ms\n"
 		}
 	}
 	r := report.New(f, report.Options{})
@@ -243,7 +243,7 @@ func TestCompareFormats(t *testing.T) {
 		if err := f.Write(&b, c); err != nil {
 			t.Fatal(err)
 		}
-		reporttest.Golden(t, "compare."+map[string]string{"text": "txt", "markdown": "md"}[f.Name], b.Bytes())
+		reporttest.Golden(t, "compare."+map[string]string{"text": "txt", "markdown": "md", "json": "json"}[f.Name], b.Bytes())
 	}
 }
 
