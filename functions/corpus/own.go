@@ -19,11 +19,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// markName is the metadata of a seed object, x-amz-meta-fanout-md5: that it is
+// MarkName is the metadata of a seed object, x-amz-meta-fanout-md5: that it is
 // one, and the MD5 of its bytes, since not every bucket's ETags tell (SSE-KMS,
 // directory buckets). Objects that were put before there was such a mark are
 // known by their bytes.
-const markName = "fanout-md5"
+const MarkName = "fanout-md5"
 
 // ForeignError says that a bucket holds objects that are not seed objects
 // where only those may be. Nothing was sent or deleted.
@@ -109,7 +109,7 @@ func (w owner) owns(ctx context.Context, o object) (own bool, sum string, err er
 		return false, "", fmt.Errorf("look at s3://%s/%s: %w", w.bucket, o.key, err)
 	}
 	// The mark of what was listed, not of what took its place meanwhile.
-	if sum := head.Metadata[markName]; len(sum) == hex.EncodedLen(md5.Size) && plainETag(head.ETag) == o.etag {
+	if sum := head.Metadata[MarkName]; len(sum) == hex.EncodedLen(md5.Size) && plainETag(head.ETag) == o.etag {
 		return true, sum, nil
 	}
 	return slices.ContainsFunc(w.specs, func(s Spec) bool { return s.made(o) }), "", nil

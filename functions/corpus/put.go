@@ -173,7 +173,7 @@ func (p *putter) send(ctx context.Context, i int, body io.ReadSeeker) error {
 	_, err := p.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &p.bucket, Key: aws.String(p.spec.Key(i)), Body: body, ContentLength: aws.Int64(p.spec.Size(i)),
 		ContentType: aws.String("application/octet-stream"),
-		Metadata:    map[string]string{markName: p.spec.sum(i)},
+		Metadata:    map[string]string{MarkName: p.spec.sum(i)},
 		// The same whatever the client's configuration, for a GET answers with
 		// it. Over TLS it follows the body, so that the body is read once.
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,

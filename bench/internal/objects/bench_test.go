@@ -6,10 +6,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"fanout/bench/internal/sigv4"
+	"fanout/functions/corpus"
 )
 
 const benchBytes = 26_000 // the mean object of the published set
@@ -50,7 +54,8 @@ func benchServer(b *testing.B) (*Server, *http.Request) {
 		b.Fatal(err)
 	}
 	r.Header.Set("X-Amz-Content-Sha256", sigv4.EmptySHA256)
-	if err := v4.NewSigner().SignHTTP(context.Background(), aws.Credentials{AccessKeyID: "AKIDBENCH", SecretAccessKey: "secret"}, r, sigv4.EmptySHA256, "s3", "us-east-1", time.Now(), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }); err != nil {
+	if err := v4.NewSigner().SignHTTP(context.Background(), aws.Credentials{AccessKeyID: "AKIDBENCH", SecretAccessKey: "secret"}, r,
+		sigv4.EmptySHA256, "s3", "us-east-1", time.Now(), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }); err != nil {
 		b.Fatal(err)
 	}
 	return s, r
@@ -125,13 +130,89 @@ func BenchmarkGetHandler(b *testing.B) {
 	}
 }
 
+// BenchmarkGetGenerated is BenchmarkGetHandler of an object that is made for
+// each GET, of the same size; 64 KB of it at a time.
+func BenchmarkGetGenerated(b *testing.B) {
+	s, r := benchServer(b)
+	spec := corpus.Spec{Count: 1_000_000, MinBytes: benchBytes, MaxBytes: benchBytes, Seed: 1, Needle: "needle", Prefix: "objects/"}
+	if err := s.store.edit("corpus", func(bucket *bucket) *apiError {
+		bucket.objects.Clear()
+		bucket.generated = []*generated{newGenerated(spec)}
+		return nil
+	}); err != nil {
+		b.Fatal(err.message)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w := &sink{header: make(http.Header)}
+		s.ServeHTTP(w, r)
+		if w.n != benchBytes {
+			b.Fatal(w.n)
+		}
+	}
+}
+
+// BenchmarkListGenerated is a page of 1,000 keys in the middle of a million.
+func BenchmarkListGenerated(b *testing.B) {
+	s, _ := benchServer(b)
+	spec := corpus.Spec{Count: 1_000_000, MinBytes: 1000, MaxBytes: 50_000, Seed: 1, Needle: "needle", Prefix: "generated/"}
+	if err := s.Generate(b.Context(), "corpus", spec, nil); err != nil {
+		b.Fatal(err)
+	}
+	q := url.Values{"list-type": {"2"}, "prefix": {spec.Prefix}, "start-after": {spec.Key(500_000)}}
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.URL()+"/corpus", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w := &sink{header: make(http.Header)}
+		if refusal := s.answer(&call{w: w, r: r, bucket: "corpus", query: q, caller: &caller{}}); refusal != nil {
+			b.Fatal(refusal.message)
+		}
+		if w.n < 100_000 {
+			b.Fatal(w.n)
+		}
+	}
+}
+
+// BenchmarkGenerate is the start of a bucket of that many objects, and the
+// memory that it takes: a row each for the default set, 100,000 and a million.
+func BenchmarkGenerate(b *testing.B) {
+	for _, count := range []int{1000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			spec := corpus.Default()
+			spec.Count = count
+			var before, after runtime.MemStats
+			for b.Loop() {
+				s, err := Start(Config{Dir: b.TempDir()})
+				if err != nil {
+					b.Fatal(err)
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				if err := errors.Join(s.CreateBucket("corpus"), s.Generate(b.Context(), "corpus", spec, nil)); err != nil {
+					b.Fatal(err)
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/1e6, "MB")
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkList is a page of 1,000 keys.
 func BenchmarkList(b *testing.B) {
 	s, _ := benchServer(b)
 	c := s.Client("AKIDBENCH", "secret")
 	for i := range 1000 {
 		key := fmt.Sprintf("objects/list-%06d", i)
-		if _, err := c.PutObject(b.Context(), &s3.PutObjectInput{Bucket: aws.String("corpus"), Key: aws.String(key), Body: bytes.NewReader(nil)}); err != nil {
+		if _, err := c.PutObject(b.Context(), &s3.PutObjectInput{Bucket: aws.String("corpus"), Key: aws.String(key),
+			Body: bytes.NewReader(nil)}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -142,7 +223,9 @@ func BenchmarkList(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w := &sink{header: make(http.Header)}
-		s.delegate(w, r, "/corpus")
+		if refusal := s.answer(&call{w: w, r: r, bucket: "corpus", query: r.URL.Query(), caller: &caller{}}); refusal != nil {
+			b.Fatal(refusal.message)
+		}
 		if w.n < 100_000 {
 			b.Fatal(w.n)
 		}

@@ -71,8 +71,8 @@ func (c *callers) verify(r *http.Request, now time.Time) (*caller, sigv4.Signatu
 
 // signatureError is S3's answer to a request whose signature is refused.
 func signatureError(refusal *sigv4.Refusal) *apiError {
-	forbidden := func(code string) *apiError { return &apiError{http.StatusForbidden, code, refusal.Text} }
-	bad := func(code string) *apiError { return &apiError{http.StatusBadRequest, code, refusal.Text} }
+	forbidden := func(code string) *apiError { return newError(http.StatusForbidden, code, refusal.Text) }
+	bad := func(code string) *apiError { return newError(http.StatusBadRequest, code, refusal.Text) }
 	switch refusal.Reason {
 	case sigv4.Anonymous:
 		return errAnonymous
@@ -80,8 +80,13 @@ func signatureError(refusal *sigv4.Refusal) *apiError {
 		return bad("InvalidRequest")
 	case sigv4.TwoMechanisms:
 		return bad("InvalidArgument")
-	case sigv4.Malformed, sigv4.WrongScope:
+	case sigv4.Malformed:
 		return bad("AuthorizationHeaderMalformed")
+	case sigv4.WrongScope:
+		if refusal.Region == "" {
+			return bad("AuthorizationHeaderMalformed")
+		}
+		return bad("AuthorizationHeaderMalformed").with("Region", refusal.Region)
 	case sigv4.MalformedQuery:
 		return bad("AuthorizationQueryParametersError")
 	case sigv4.UnknownKey:

@@ -238,7 +238,8 @@ func TestEmptyVersions(t *testing.T) {
 	if _, err := s.Put(t.Context(), c, testBucket, nil); err != nil { // null versions
 		t.Fatal(err)
 	}
-	_, err := c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: aws.String(testBucket), VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
+	_, err := c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: aws.String(testBucket),
+		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,8 +328,10 @@ func TestEmptyErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &refuser{RoundTripper: client(t, srv, nil).Transport, code: row.code, keys: row.keys, times: row.times}
-			n, err := corpus.Empty(t.Context(), s3.New(c.Options(), func(o *s3.Options) { o.HTTPClient = &http.Client{Transport: r} }), testBucket, "", nil)
-			if n != row.deleted || r.calls.Load() != row.calls || (err == nil) != (row.want == "") || err != nil && !strings.Contains(err.Error(), row.want) {
+			n, err := corpus.Empty(t.Context(), s3.New(c.Options(), func(o *s3.Options) { o.HTTPClient = &http.Client{Transport: r} }),
+				testBucket, "", nil)
+			if n != row.deleted || r.calls.Load() != row.calls || (err == nil) != (row.want == "") || err != nil &&
+				!strings.Contains(err.Error(), row.want) {
 				t.Errorf("%d deleted, %d calls, %v", n, r.calls.Load(), err)
 			}
 		})

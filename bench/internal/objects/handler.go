@@ -1,22 +1,17 @@
 package objects
 
 import (
-	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
-	"maps"
 	"net/http"
-	"os"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	xml "github.com/minio/xxml"
-	"github.com/rclone/gofakes3"
 	"golang.org/x/time/rate"
+
+	"fanout/bench/internal/sigv4"
 )
 
 // Counts says what a [Server] has done since it started.
@@ -46,8 +41,28 @@ func (s *Server) Counts() Counts {
 	}
 }
 
+// call is one request that was let in.
+type call struct {
+	w           http.ResponseWriter
+	r           *http.Request
+	arrived     time.Time
+	caller      *caller
+	signature   sigv4.Signature // none where everybody may read
+	bucket, key string          // "": not named
+	query       url.Values      // nil: none that matters
+	sub         string          // the subresource, one of subresources
+}
+
+// param gives a parameter of the query.
+func (c *call) param(name string) string {
+	if c.query == nil {
+		return ""
+	}
+	return c.query.Get(name)
+}
+
 // ServeHTTP answers one request: it checks the signature, delays and limits
-// what reads, serves plain GETs itself and leaves the rest to gofakes3.
+// what reads, and hands on to the operation.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// subtle: Close waits for the write lock, so that no request puts a file
 	// into a folder that is being removed.
@@ -56,122 +71,159 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.closed {
 		panic(http.ErrAbortHandler)
 	}
-
-	arrived := time.Now()
+	c := &call{w: w, r: r, arrived: time.Now()}
 	id := s.requestID()
 	h := w.Header()
 	h["X-Amz-Request-Id"] = []string{id}
 	h["X-Amz-Id-2"] = []string{id}
 	h["Server"] = []string{"AmazonS3"}
+	if refusal := s.serve(c); refusal != nil {
+		writeError(w, r, refusal)
+	}
+}
 
-	caller, _, refusal := s.callers.verify(r, arrived)
+// serve answers c, but for an error, which it returns.
+func (s *Server) serve(c *call) (refusal *apiError) {
+	r := c.r
+	c.caller, c.signature, refusal = s.callers.verify(r, c.arrived)
 	if refusal == errAnonymous && s.public != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		caller, refusal = s.public, nil
+		c.caller, refusal = s.public, nil
 	}
 	if refusal != nil {
 		s.counts.refused.Add(1)
-		writeError(w, r, refusal)
-		return
+		return refusal
 	}
-	path, ok := bucketPath(r)
-	if !ok {
-		writeError(w, r, errNotThisHost)
-		return
+	var ok bool
+	if c.bucket, c.key, ok = resource(r); !ok {
+		return errNotThisHost
 	}
-	bucketName, key, _ := strings.Cut(path[1:], "/")
-
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		if key == "" {
-			if isList(r, bucketName) {
-				s.counts.lists.Add(1)
+	// x-id is the SDK's, which names the operation to those who log it.
+	if q := r.URL.RawQuery; q != "" && (!strings.HasPrefix(q, "x-id=") || strings.Contains(q, "&")) {
+		c.query = r.URL.Query()
+		for _, name := range subresources {
+			if c.query.Has(name) {
+				c.sub = name
+				break
 			}
-			if wait(r.Context(), arrived, s.latencies.draw()) == nil {
-				s.delegate(&answer{ResponseWriter: w, ctx: r.Context(), bandwidth: caller.bandwidth}, r, path)
-			}
-			return
 		}
-		s.read(w, r, caller, path, bucketName, key, arrived)
-		return
+	}
+	return s.answer(c)
+}
+
+// answer finds the operation and lets it answer.
+func (s *Server) answer(c *call) *apiError {
+	op := operations[operation{c.r.Method, c.level(), c.sub}]
+	switch c.r.Method {
+	case http.MethodGet, http.MethodHead:
+		if op == nil && c.sub != "" && notConfigured[c.sub] != nil && c.key == "" {
+			op = (*Server).getNotConfigured
+		}
+		if c.key != "" && c.sub == "" {
+			return s.read(c)
+		}
+		if op != nil && c.level() == levelBucket && (c.sub == "" || c.sub == "versions") && c.r.Method == http.MethodGet {
+			s.counts.lists.Add(1)
+		}
+		if wait(c.r.Context(), c.arrived, s.latencies.draw()) != nil {
+			return nil // the caller has gone
+		}
+		c.w = &answer{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth}
 	case http.MethodPut:
-		if key != "" {
+		if c.key != "" {
 			s.counts.puts.Add(1)
 		}
 	case http.MethodDelete:
 		s.counts.deletes.Add(1)
 	case http.MethodPost:
-		if key == "" && r.URL.RawQuery != "" && r.URL.Query().Has("delete") {
+		if c.sub == "delete" {
 			s.counts.deletes.Add(1)
-			s.deleteObjects(w, r, bucketName)
-			return
 		}
 	}
-	s.delegate(w, r, path)
+	if op == nil {
+		if c.sub != "" {
+			return errNotImplement.saying("%s ?%s is not implemented here", c.r.Method, c.sub)
+		}
+		return errMethod.with("Method", c.r.Method)
+	}
+	if c.query == nil {
+		c.query = url.Values{}
+	}
+	return op(s, c)
 }
 
-// isList tells a listing of objects or versions from a bucket's other GETs.
-func isList(r *http.Request, bucketName string) bool {
-	if r.Method != http.MethodGet || bucketName == "" {
-		return false
+// What a request is about.
+const (
+	levelService = "service"
+	levelBucket  = "bucket"
+	levelObject  = "object"
+)
+
+func (c *call) level() string {
+	switch {
+	case c.bucket == "":
+		return levelService
+	case c.key == "":
+		return levelBucket
 	}
-	q := r.URL.Query()
-	return len(q) == 0 || q.Has("list-type") || q.Has("versions") || q.Has("prefix") || q.Has("marker") || q.Has("max-keys")
+	return levelObject
 }
 
-// requestID gives 16 digits, different for each request of a server.
-func (s *Server) requestID() string {
-	n := s.requests.Add(1)
-	var b, text [8 * 2]byte
-	for i := range 8 {
-		b[i] = byte(n >> (56 - 8*i))
-	}
-	hex.Encode(text[:], b[:8])
-	return string(text[:])
+// operation is a method on a level, with a subresource.
+type operation struct{ method, level, sub string }
+
+var operations = map[operation]func(*Server, *call) *apiError{
+	{http.MethodGet, levelService, ""}: (*Server).listBuckets,
+
+	{http.MethodPut, levelBucket, ""}:           (*Server).createBucket,
+	{http.MethodHead, levelBucket, ""}:          (*Server).headBucket,
+	{http.MethodDelete, levelBucket, ""}:        (*Server).deleteBucket,
+	{http.MethodGet, levelBucket, ""}:           (*Server).listObjects,
+	{http.MethodGet, levelBucket, "versions"}:   (*Server).listVersions,
+	{http.MethodGet, levelBucket, "uploads"}:    (*Server).listUploads,
+	{http.MethodGet, levelBucket, "location"}:   (*Server).bucketLocation,
+	{http.MethodGet, levelBucket, "versioning"}: (*Server).getVersioning,
+	{http.MethodPut, levelBucket, "versioning"}: (*Server).putVersioning,
+	{http.MethodGet, levelBucket, "acl"}:        (*Server).getACL,
+	{http.MethodPost, levelBucket, "delete"}:    (*Server).deleteObjects,
+
+	// GET and HEAD of an object are answered before.
+	{http.MethodGet, levelObject, "attributes"}:  (*Server).attributes,
+	{http.MethodGet, levelObject, "acl"}:         (*Server).getACL,
+	{http.MethodPut, levelObject, ""}:            (*Server).putObject,
+	{http.MethodDelete, levelObject, ""}:         (*Server).deleteObject,
+	{http.MethodGet, levelObject, "tagging"}:     (*Server).getTagging,
+	{http.MethodPut, levelObject, "tagging"}:     (*Server).putTagging,
+	{http.MethodDelete, levelObject, "tagging"}:  (*Server).deleteTagging,
+	{http.MethodPost, levelObject, "uploads"}:    (*Server).createUpload,
+	{http.MethodPut, levelObject, "uploadId"}:    (*Server).putPart,
+	{http.MethodPost, levelObject, "uploadId"}:   (*Server).completeUpload,
+	{http.MethodDelete, levelObject, "uploadId"}: (*Server).abortUpload,
+	{http.MethodGet, levelObject, "uploadId"}:    (*Server).listParts,
 }
 
-// bucketPath gives the path in path style, whatever the request's style. ok is
-// false where the host is a subdomain of localhost without a name.
-func bucketPath(r *http.Request) (path string, ok bool) {
-	path = r.URL.Path
-	if path == "" || path[0] != '/' {
-		path = "/" + path
-	}
+// subresources are the parameters that make another operation of a request.
+// Those without one here must not be taken for the plain operation: a PUT of
+// an ACL would replace the object.
+var subresources = []string{
+	"accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering", "inventory", "legal-hold",
+	"lifecycle", "location", "logging", "metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock",
+	"ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore",
+	"retention", "select", "session", "tagging", "torrent", "uploadId", "uploads", "versioning", "versions", "website",
+}
+
+// resource says what r is about, whatever its style. ok is false where the host
+// is a subdomain of localhost without a name.
+func resource(r *http.Request) (bucketName, key string, ok bool) {
+	path := strings.TrimPrefix(r.URL.Path, "/")
 	host := r.Host
 	if i := strings.LastIndexByte(host, ':'); i >= 0 {
 		host = host[:i]
 	}
-	bucketName, virtual := strings.CutSuffix(host, ".localhost")
-	if !virtual {
-		return path, true
+	if name, virtual := strings.CutSuffix(host, ".localhost"); virtual {
+		return name, path, name != ""
 	}
-	return "/" + bucketName + path, bucketName != ""
-}
-
-// delegate hands a request on to gofakes3, in path style.
-func (s *Server) delegate(w http.ResponseWriter, r *http.Request, path string) {
-	ctx := r.Context()
-	algorithm := r.Header.Get("X-Amz-Sdk-Checksum-Algorithm")
-	if trailer, ok := strings.CutPrefix(r.Header.Get("X-Amz-Trailer"), "x-amz-checksum-"); ok {
-		algorithm = trailer
-	}
-	if algorithm != "" {
-		ctx = context.WithValue(ctx, checksumAlgorithmKey{}, strings.ToUpper(algorithm))
-	}
-	if id := r.URL.Query().Get("versionId"); id != "" && r.Method == http.MethodHead {
-		ctx = context.WithValue(ctx, headVersionKey{}, id) // gofakes3 asks for the newest
-	}
-	r = r.WithContext(ctx)
-	u := *r.URL
-	u.Path, u.RawPath = path, ""
-	if strings.Contains(u.RawQuery, "versionId="+nullVersion) {
-		q := u.Query()
-		if q.Get("versionId") == nullVersion {
-			q.Set("versionId", nullAlias)
-			u.RawQuery = q.Encode()
-		}
-	}
-	r.URL = &u
-	s.rest.ServeHTTP(w, r)
+	bucketName, key, _ = strings.Cut(path, "/")
+	return bucketName, key, true
 }
 
 // wait returns d after arrived, or with an error when ctx ends first.
@@ -189,13 +241,13 @@ func wait(ctx context.Context, arrived time.Time, d time.Duration) error {
 	}
 }
 
-// limit gives the bucket of requests that path's prefix draws on, or nil where
+// limit gives the requests that a key's prefix may still answer, or nil where
 // the network has no limit.
-func (s *Server) limit(path string) *rate.Limiter {
+func (s *Server) limit(bucketName, key string) *rate.Limiter {
 	if s.model.GetLimit == 0 {
 		return nil
 	}
-	prefix := path[:strings.LastIndexByte(path, '/')+1]
+	prefix := bucketName + "/" + key[:strings.LastIndexByte(key, '/')+1]
 	if l, ok := s.limits.Load(prefix); ok {
 		return l.(*rate.Limiter)
 	}
@@ -203,118 +255,16 @@ func (s *Server) limit(path string) *rate.Limiter {
 	return l.(*rate.Limiter)
 }
 
-// read answers a GET or HEAD of an object.
-func (s *Server) read(w http.ResponseWriter, r *http.Request, c *caller, path, bucketName, key string, arrived time.Time) {
-	var delay time.Duration
-	f := noFault
-	if r.Method == http.MethodGet {
-		s.counts.gets.Add(1)
-		delay, f = s.drawGet()
-	} else {
-		s.counts.heads.Add(1)
-		delay = s.latencies.draw()
-	}
-	limited := false
-	if l := s.limit(path); l != nil && !l.AllowN(arrived, 1) {
-		s.counts.slowDowns.Add(1)
-		limited = true
-	}
-	if wait(r.Context(), arrived, delay) != nil {
-		return // the caller has gone
-	}
-	if limited || f == slowDownFault {
-		writeError(w, r, errSlowDown)
-		return
-	}
-	if f == resetFault {
-		reset(w)
-		return
-	}
-	a := &answer{ResponseWriter: w, ctx: r.Context(), bandwidth: c.bandwidth, half: f == shortFault}
-	if !plain(r) {
-		s.delegate(a, r, path)
-		return
-	}
-	v, body, versioned, refusal := s.current(bucketName, key)
-	switch {
-	case refusal != nil:
-		writeError(w, r, refusal)
-		return
-	case versioned:
-		closeBody(body)
-		s.delegate(a, r, path)
-		return
-	}
-	defer closeBody(body)
-	h := w.Header()
-	maps.Copy(h, v.header)
-	if r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" {
-		maps.Copy(h, v.checksum)
-	}
-	a.left = v.size / 2
-	if r.Method == http.MethodHead {
-		return
-	}
-	// An error here is the caller's having gone, or the fault asked for: the
-	// status line has been sent, so that only closing the connection can tell.
-	if body != nil {
-		_, _ = io.Copy(a, body)
-	} else {
-		_, _ = a.Write(v.mem)
-	}
-}
-
-// plain tells whether r asks for a whole object without conditions.
-func plain(r *http.Request) bool {
-	if q := r.URL.RawQuery; q != "" && (!strings.HasPrefix(q, "x-id=") || strings.Contains(q, "&")) {
-		return false
-	}
-	for _, name := range []string{"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
-		if _, ok := r.Header[name]; ok {
-			return false
-		}
-	}
-	return true
-}
-
-// current finds the object a plain GET reads and opens its body, where that is
-// in a file.
-func (s *Server) current(bucketName, key string) (v *version, body *os.File, versioned bool, refusal *apiError) {
-	for {
-		v, versioned, refusal = s.store.current(bucketName, key)
-		if refusal != nil || v.file == "" {
-			return v, nil, versioned, refusal
-		}
-		body, err := os.Open(v.file)
-		if errors.Is(err, os.ErrNotExist) {
-			if again, _, _ := s.store.current(bucketName, key); again != v {
-				continue // replaced between the look-up and the opening
-			}
-		}
-		if err != nil {
-			s.log.Error("objects: open a spilled body", "file", v.file, "error", err)
-			return nil, nil, false, errInternal
-		}
-		return v, body, versioned, nil
-	}
-}
-
-func closeBody(f *os.File) {
-	if f != nil {
-		_ = f.Close() // opened for reading
-	}
-}
-
 var errShort = errors.New("cut short, as asked for")
 
 // answer is a ResponseWriter that sends no faster than its caller's bandwidth
-// and, if half is set, only half of what it has promised.
+// and, if half is set, no more than left.
 type answer struct {
 	http.ResponseWriter
 	ctx       context.Context
 	bandwidth *rate.Limiter
 	half      bool
-	left      int64 // with half: what may still be sent
+	left      int64
 }
 
 // chunkBytes is what is sent between two looks at the bandwidth, burstBytes
@@ -323,15 +273,6 @@ const (
 	chunkBytes = 64 << 10
 	burstBytes = 256 << 10
 )
-
-func (a *answer) WriteHeader(status int) {
-	if a.half && a.left == 0 {
-		var n int64
-		_, _ = fmt.Sscan(a.Header().Get("Content-Length"), &n) // absent: nothing at all
-		a.left = n / 2
-	}
-	a.ResponseWriter.WriteHeader(status)
-}
 
 func (a *answer) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
@@ -357,79 +298,4 @@ func (a *answer) Write(p []byte) (n int, err error) {
 		p = p[len(chunk):]
 	}
 	return n, nil
-}
-
-func writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
-	h := w.Header()
-	var b bytes.Buffer
-	b.WriteString(xml.Header + "<Error><Code>" + e.code + "</Code><Message>")
-	_ = xml.EscapeText(&b, []byte(e.message)) // a buffer takes everything
-	b.WriteString("</Message><Resource>")
-	_ = xml.EscapeText(&b, []byte(r.URL.Path))
-	b.WriteString("</Resource><RequestId>" + h.Get("X-Amz-Request-Id") + "</RequestId></Error>")
-	h.Set("Content-Type", "application/xml")
-	h.Set("Content-Length", fmt.Sprint(b.Len()))
-	w.WriteHeader(e.status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(b.Bytes()) // the caller has gone, at worst
-	}
-}
-
-// deleteResult is the answer to DeleteObjects.
-type deleteResult struct {
-	XMLName xml.Name        `xml:"DeleteResult"`
-	Xmlns   string          `xml:"xmlns,attr"`
-	Deleted []deletedObject `xml:"Deleted"`
-}
-
-type deletedObject struct {
-	Key                   string `xml:"Key"`
-	VersionID             string `xml:"VersionId,omitempty"`
-	DeleteMarker          bool   `xml:"DeleteMarker,omitempty"`
-	DeleteMarkerVersionID string `xml:"DeleteMarkerVersionId,omitempty"`
-}
-
-// deleteObjects answers DeleteObjects. gofakes3 drops the versions that such a
-// request names, and so leaves a delete marker for each.
-func (s *Server) deleteObjects(w http.ResponseWriter, r *http.Request, bucketName string) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, gofakes3.MaxXMLBodySize))
-	if err != nil {
-		writeError(w, r, errBadXML)
-		return
-	}
-	var request gofakes3.DeleteRequest
-	if err := xml.Unmarshal(body, &request); err != nil || len(request.Objects) == 0 || len(request.Objects) > gofakes3.MaxDeleteObjects {
-		writeError(w, r, errBadXML)
-		return
-	}
-	ds := make([]deletion, len(request.Objects))
-	for i, o := range request.Objects {
-		ds[i] = deletion{key: o.Key, version: o.VersionID}
-	}
-	if e := s.store.deleteAll(bucketName, ds); e != nil {
-		writeError(w, r, e)
-		return
-	}
-	result := deleteResult{Xmlns: "http://s3.amazonaws.com/doc/2006-03-01/"}
-	for _, d := range ds {
-		if request.Quiet {
-			break
-		}
-		o := deletedObject{Key: d.key, VersionID: d.version}
-		switch {
-		case d.marker != nil:
-			o.DeleteMarker, o.DeleteMarkerVersionID = true, d.marker.id
-		case d.removed != nil && d.removed.marker:
-			o.DeleteMarker, o.DeleteMarkerVersionID = true, d.removed.id
-		}
-		result.Deleted = append(result.Deleted, o)
-	}
-	answer, err := xml.Marshal(result)
-	if err != nil {
-		s.log.Error("objects: answer to DeleteObjects", "error", err)
-		writeError(w, r, errInternal)
-		return
-	}
-	w.Header().Set("Content-Type", "application/xml")
-	_, _ = w.Write(append([]byte(xml.Header), answer...)) // the caller has gone, at worst
 }

@@ -135,19 +135,19 @@ func TestGetLimit(t *testing.T) {
 	}()
 	s.model.GetLimit = 1e-6 // one at once, and no other while the test runs
 	for _, row := range []struct {
-		path string
-		want bool
+		bucket, key string
+		want        bool
 	}{
-		{"/bucket/a/k1", true},
-		{"/bucket/a/k2", false}, // the same prefix
-		{"/bucket/b/k1", true},  // another
-		{"/bucket2/a/k1", true}, // another bucket
-		{"/bucket/k", true},     // no prefix at all
-		{"/bucket/k2", false},   // that has a limit too
-		{"/bucket/a/a/k", true}, // the prefix reaches to the last slash
+		{"bucket", "a/k1", true},
+		{"bucket", "a/k2", false}, // the same prefix
+		{"bucket", "b/k1", true},  // another
+		{"bucket2", "a/k1", true}, // another bucket
+		{"bucket", "k", true},     // no prefix at all
+		{"bucket", "k2", false},   // that has a limit too
+		{"bucket", "a/a/k", true}, // the prefix reaches to the last slash
 	} {
-		if got := s.limit(row.path).Allow(); got != row.want {
-			t.Errorf("%s: %t, want %t", row.path, got, row.want)
+		if got := s.limit(row.bucket, row.key).Allow(); got != row.want {
+			t.Errorf("%s/%s: %t, want %t", row.bucket, row.key, got, row.want)
 		}
 	}
 	s.AddKey("AKID", "secret")

@@ -5,8 +5,8 @@
 // late, bandwidth and request rates have S3's limits, and things go wrong in
 // the shares that [Faults] asks for.
 //
-// gofakes3 brings the breadth of the API. What is measured, plain GETs, and
-// what it gets wrong, versions, this package does itself.
+// It answers what readers, seeders and everyday clients (the AWS CLI, boto3)
+// ask for, and refuses the rest by name; TestConformance says what.
 package objects
 
 import (
@@ -28,7 +28,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/rclone/gofakes3"
 	"golang.org/x/time/rate"
 
 	"fanout/bench/internal/sigv4"
@@ -72,7 +71,6 @@ type Server struct {
 	latencies *latencySampler
 	faults    *faultSampler
 	limits    sync.Map // "/bucket/prefix/" to *rate.Limiter
-	rest      http.Handler
 	server    *http.Server
 	clients   *http.Transport
 	served    chan error
@@ -149,8 +147,6 @@ func newServer(cfg Config, dir string) *Server {
 	if cfg.PublicRead {
 		s.public = s.newCaller("", "")
 	}
-	// This package has checked signature and skew before.
-	s.rest = gofakes3.New(s.store, gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(debugLog{cfg.Log})).Server()
 	return s
 }
 
@@ -187,19 +183,6 @@ func (s *Server) listen(certificate tls.Certificate) error {
 	return nil
 }
 
-// debugLog takes gofakes3's log to the debug level, errors apart.
-type debugLog struct{ log *slog.Logger }
-
-func (l debugLog) Print(level gofakes3.LogLevel, v ...any) {
-	at := slog.LevelDebug
-	if level == gofakes3.LogErr {
-		at = slog.LevelError
-	}
-	if ctx := context.Background(); l.log.Enabled(ctx, at) {
-		l.log.Log(ctx, at, "objects: "+fmt.Sprint(v...))
-	}
-}
-
 // URL is where the server answers: https://127.0.0.1:PORT.
 func (s *Server) URL() string { return s.url }
 
@@ -228,11 +211,11 @@ func (s *Server) RemoveKey(id string) {
 
 // CreateBucket makes an empty bucket without versioning.
 func (s *Server) CreateBucket(name string) error {
-	if err := gofakes3.ValidateBucketName(name); err != nil {
-		return fmt.Errorf("create bucket %q: %w", name, err)
+	if !validBucketName(name) {
+		return fmt.Errorf("create bucket %q: a name has 3 to 63 lower-case letters, digits, hyphens and single dots", name)
 	}
-	if err := s.store.CreateBucket(context.Background(), name); err != nil {
-		return fmt.Errorf("create bucket %q: %w", name, err)
+	if refusal := s.store.createBucket(name); refusal != nil {
+		return fmt.Errorf("create bucket %q: it exists", name)
 	}
 	return nil
 }

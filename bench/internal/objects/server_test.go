@@ -59,7 +59,8 @@ func once(o *s3.Options) { o.Retryer = aws.NopRetryer{} }
 
 func put(t testing.TB, c *s3.Client, key string, body string) *s3.PutObjectOutput {
 	t.Helper()
-	out, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(testBucket), Key: aws.String(key), Body: strings.NewReader(body)}, once)
+	out, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(testBucket), Key: aws.String(key),
+		Body: strings.NewReader(body)}, once)
 	if err != nil {
 		t.Fatalf("put %q: %v", key, err)
 	}
@@ -131,12 +132,14 @@ func TestOddKeys(t *testing.T) {
 				if key == "ctl\x01" && encoding == "" {
 					continue // encoding/xml cannot read it, whoever writes it
 				}
-				out, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), Prefix: aws.String(key), EncodingType: encoding}, once)
+				out, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), Prefix: aws.String(key),
+					EncodingType: encoding}, once)
 				if err != nil || len(out.Contents) != 1 {
 					t.Errorf("list by prefix, encoding %q: %+v, %v", encoding, out, err)
 				}
 			}
-			out, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), StartAfter: aws.String(key), EncodingType: types.EncodingTypeUrl}, once)
+			out, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), StartAfter: aws.String(key),
+				EncodingType: types.EncodingTypeUrl}, once)
 			if err != nil {
 				t.Errorf("list after: %v", err)
 			} else if sorted := slices.Sorted(slices.Values(oddKeys)); len(out.Contents) != len(sorted)-1-slices.Index(sorted, key) {
@@ -146,7 +149,8 @@ func TestOddKeys(t *testing.T) {
 	}
 	// pages of one: the continuation token holds each key
 	var seen int
-	pages := s3.NewListObjectsV2Paginator(c, &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), MaxKeys: aws.Int32(1), EncodingType: types.EncodingTypeUrl})
+	pages := s3.NewListObjectsV2Paginator(c, &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), MaxKeys: aws.Int32(1),
+		EncodingType: types.EncodingTypeUrl})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {
@@ -158,7 +162,8 @@ func TestOddKeys(t *testing.T) {
 		t.Errorf("%d keys in pages of one, want %d", seen, len(oddKeys))
 	}
 	for _, key := range oddKeys {
-		out, err := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: aws.String(testBucket), Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String(key)}}}}, once)
+		out, err := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: aws.String(testBucket),
+			Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String(key)}}}}, once)
 		if err != nil && key != "ctl\x01" || err == nil && len(out.Errors) > 0 {
 			t.Errorf("delete %q: %v", key, err)
 		}
@@ -198,8 +203,10 @@ func TestAuthentication(t *testing.T) {
 			bucket, key := aws.String(testBucket), aws.String("k")
 			_, getErr := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: key}, options...)
 			_, listErr := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket}, options...)
-			_, putErr := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: aws.String("k2"), Body: strings.NewReader("x")}, options...)
-			_, deleteErr := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: bucket, Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("k2")}}}}, options...)
+			_, putErr := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: aws.String("k2"), Body: strings.NewReader("x")},
+				options...)
+			_, deleteErr := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: bucket,
+				Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("k2")}}}}, options...)
 			for op, err := range map[string]error{"get": getErr, "list": listErr, "put": putErr, "delete": deleteErr} {
 				if row.want == "" && err == nil {
 					continue
@@ -220,10 +227,10 @@ func TestAuthentication(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if body, res := fetchURL(t, client(t, s, nil), r.URL, ""); res.StatusCode != 200 || body != "body" {
+			if body, res := fetchURL(t, client(t, s, nil), r.URL); res.StatusCode != 200 || body != "body" {
 				t.Errorf("%q: %s %s", key, res.Status, body)
 			}
-			if _, res := fetchURL(t, client(t, s, nil), r.URL+"0", ""); res.StatusCode != 403 {
+			if _, res := fetchURL(t, client(t, s, nil), r.URL+"0"); res.StatusCode != 403 {
 				t.Errorf("%q, signature changed: %s", key, res.Status)
 			}
 		}
@@ -253,14 +260,11 @@ func client(t testing.TB, s *objects.Server, transport *http.Transport) *http.Cl
 	return &http.Client{Transport: transport}
 }
 
-func fetchURL(t testing.TB, c *http.Client, url, host string) (string, *http.Response) {
+func fetchURL(t testing.TB, c *http.Client, url string) (string, *http.Response) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if host != "" {
-		r.Host = host
 	}
 	res, err := c.Do(r)
 	if err != nil {
@@ -287,7 +291,8 @@ func TestVirtualHosted(t *testing.T) {
 			t.Errorf("get %q: %q, %v", key, body, err)
 		}
 	}
-	if body, _, err := get(t.Context(), v, &s3.GetObjectInput{Key: aws.String("a/b c"), Range: aws.String("bytes=1-2")}); err != nil || body != "od" {
+	if body, _, err := get(t.Context(), v, &s3.GetObjectInput{Key: aws.String("a/b c"), Range: aws.String("bytes=1-2")}); err != nil ||
+		body != "od" {
 		t.Errorf("get a range: %q, %v", body, err)
 	}
 	out, err := v.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(testBucket)})
@@ -365,7 +370,8 @@ func TestObject(t *testing.T) {
 	if err != nil || len(list.CommonPrefixes) != 1 || aws.ToString(list.CommonPrefixes[0].Prefix) != "dir/" || len(list.Contents) != 0 {
 		t.Errorf("folders: %+v, %v", list, err)
 	}
-	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(testBucket), Key: aws.String("dir/k"), Body: strings.NewReader("x"), IfNoneMatch: aws.String("*")}, once)
+	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(testBucket), Key: aws.String("dir/k"),
+		Body: strings.NewReader("x"), IfNoneMatch: aws.String("*")}, once)
 	if code(err) != "PreconditionFailed" {
 		t.Errorf("put over an object that must not be there: %v", err)
 	}
@@ -374,7 +380,8 @@ func TestObject(t *testing.T) {
 // An object sent without a checksum has the CRC-64 that S3 makes of it.
 func TestDefaultChecksum(t *testing.T) {
 	_, c := start(t, objects.Config{})
-	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(testBucket), Key: aws.String("k"), Body: strings.NewReader("123456789")},
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(testBucket), Key: aws.String("k"),
+		Body: strings.NewReader("123456789")},
 		once, func(o *s3.Options) { o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired })
 	if err != nil {
 		t.Fatal(err)
@@ -411,7 +418,8 @@ func TestVersions(t *testing.T) {
 	_, c := start(t, objects.Config{})
 	bucket := aws.String(testBucket)
 	put(t, c, "a", "1") // before there was versioning: the null version
-	_, err := c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
+	_, err := c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: bucket,
+		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -435,11 +443,13 @@ func TestVersions(t *testing.T) {
 		t.Errorf("get behind a marker: %v", err)
 	}
 	for id, want := range map[string]string{"null": "1", *third.VersionId: "333"} {
-		if body, out, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("a"), VersionId: aws.String(id)}); err != nil || body != want || aws.ToString(out.VersionId) != id {
+		if body, out, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("a"), VersionId: aws.String(id)}); err != nil ||
+			body != want || aws.ToString(out.VersionId) != id {
 			t.Errorf("version %s: %q, %v", id, body, err)
 		}
 	}
-	if body, out, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("a")}); err != nil || body != "333" || aws.ToString(out.VersionId) != *third.VersionId {
+	if body, out, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("a")}); err != nil || body != "333" ||
+		aws.ToString(out.VersionId) != *third.VersionId {
 		t.Errorf("newest: %q, %v", body, err)
 	}
 	list, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket})
@@ -447,13 +457,15 @@ func TestVersions(t *testing.T) {
 		t.Errorf("list shows what is deleted: %+v, %v", list, err)
 	}
 	// the newest version gone, the one before is the newest
-	if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String("a"), VersionId: third.VersionId}); err != nil {
+	if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String("a"),
+		VersionId: third.VersionId}); err != nil {
 		t.Fatal(err)
 	}
 	if body, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("a")}); err != nil || body != "22" {
 		t.Errorf("after the newest went: %q, %v", body, err)
 	}
-	if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String("a"), VersionId: aws.String("null")}); err != nil {
+	if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: aws.String("a"),
+		VersionId: aws.String("null")}); err != nil {
 		t.Fatal(err)
 	}
 	_, ids := versions(t, c, 1000)
@@ -463,7 +475,8 @@ func TestVersions(t *testing.T) {
 	if _, err := c.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: bucket}, once); code(err) != "BucketNotEmpty" {
 		t.Errorf("delete a bucket of old versions: %v", err)
 	}
-	if out, err := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: bucket, Delete: &types.Delete{Objects: ids}}); err != nil || len(out.Errors) > 0 || len(out.Deleted) != 3 {
+	if out, err := c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: bucket, Delete: &types.Delete{Objects: ids}}); err != nil ||
+		len(out.Errors) > 0 || len(out.Deleted) != 3 {
 		t.Errorf("%+v, %v", out, err)
 	}
 	if left, _ := versions(t, c, 1000); len(left) > 0 {
@@ -496,7 +509,8 @@ func TestSpill(t *testing.T) {
 		if body, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String(key)}); err != nil || body != want {
 			t.Errorf("%s: %d bytes, %v", key, len(body), err)
 		}
-		if body, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String(key), Range: aws.String("bytes=1-50")}); err != nil || body != want[1:51] {
+		if body, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String(key), Range: aws.String("bytes=1-50")}); err != nil ||
+			body != want[1:51] {
 			t.Errorf("range of %s: %q, %v", key, body, err)
 		}
 	}
@@ -573,8 +587,9 @@ func TestConnections(t *testing.T) {
 	h := client(t, s, &http.Transport{ForceAttemptHTTP2: true})
 	h.Transport.(*http.Transport).TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	for i := range 2 {
-		body, res := fetchURL(t, h, s.URL()+"/corpus/k", "")
-		if res.ProtoMajor != 1 || res.StatusCode != 403 || !strings.Contains(body, "<Code>AccessDenied</Code>") || res.Header.Get("X-Amz-Request-Id") == "" {
+		body, res := fetchURL(t, h, s.URL()+"/corpus/k")
+		if res.ProtoMajor != 1 || res.StatusCode != 403 || !strings.Contains(body, "<Code>AccessDenied</Code>") ||
+			res.Header.Get("X-Amz-Request-Id") == "" {
 			t.Errorf("%s %s %q", res.Proto, res.Status, body)
 		}
 		if resumed := res.TLS.DidResume; resumed != (i == 1) {

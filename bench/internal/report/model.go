@@ -13,11 +13,14 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
+	"strings"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 )
@@ -45,6 +48,7 @@ type Report struct {
 	Rows     []Row             `json:"rows"`
 	Advice   Advice            `json:"advice"`
 	Warnings []string          `json:"warnings"` // what makes the figures less sure
+	End      trial.End         `json:"end"`      // why the run ended; without a reason: the file does not say
 }
 
 // Setting is what a row is about.
@@ -89,6 +93,8 @@ type Row struct {
 
 	Invocations int       `json:"invocations"` // all, failed ones too
 	Failed      int       `json:"failed"`
+	FailedCold  int       `json:"failed_cold"`        // of the failed ones, those in a new process
+	Untold      int       `json:"untold"`             // that went well, and may have been cold or warm: in neither sample
 	Failures    []Failure `json:"failures,omitempty"` // what failed, most often first
 
 	seen usage
@@ -104,7 +110,23 @@ type Percentile struct {
 type Failure struct {
 	Name    string `json:"name"` // OOM, timeout, or the error type
 	Example string `json:"example"`
+	Log     string `json:"log,omitempty"` // the end of what the example's function logged
 	Count   int    `json:"count"`
+}
+
+// platformLine is a line of a log that Lambda writes, not the function.
+var platformLine = regexp.MustCompile(`^(START|END|REPORT) RequestId: `)
+
+// LastLines gives the last lines, at most n, that the example's function logged,
+// each safe for a terminal.
+func (f Failure) LastLines(n int) []string {
+	var lines []string
+	for line := range strings.SplitSeq(f.Log, "\n") {
+		if line = strings.TrimRight(table.Clip(line, 160), " "); line != "" && !platformLine.MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(len(lines)-n, 0):]
 }
 
 // usage is what the warm invocations of a setting used, by their medians.
@@ -119,7 +141,7 @@ type usage struct {
 // out, and a warning says why.
 func New(f trial.File, o Options) *Report {
 	f, impossible := possible(f)
-	r := &Report{Header: f.Header, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
+	r := &Report{Header: f.Header, End: f.End, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
 	if i := slices.IndexFunc(f.Results, func(res trial.Result) bool { return res.OK && res.Stats != nil }); r.Objects == 0 && i >= 0 {
 		r.Objects, r.Bytes = f.Results[i].Stats.Objects, f.Results[i].Stats.Bytes
 	}
@@ -244,6 +266,7 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 			row.Chosen = r.Stats.Concurrency
 		}
 		if r.Start == trial.Unknown {
+			row.Untold++
 			continue // neither a cold start's figures nor a warm one's
 		}
 		if r.Start == trial.Cold {
@@ -374,6 +397,9 @@ func billedMS(r trial.Result) float64 {
 
 func (row *Row) fail(r trial.Result) {
 	row.Failed++
+	if r.Start == trial.Cold {
+		row.FailedCold++
+	}
 	name := r.ErrorType
 	switch {
 	case r.OutOfMemory():
@@ -387,6 +413,7 @@ func (row *Row) fail(r trial.Result) {
 		row.Failures = append(row.Failures, Failure{Name: name, Example: r.Error})
 	}
 	row.Failures[i].Count++
+	row.Failures[i].Log = cmp.Or(row.Failures[i].Log, r.Log)
 	slices.SortStableFunc(row.Failures, func(a, b Failure) int { return cmp.Compare(b.Count, a.Count) })
 }
 
@@ -401,6 +428,17 @@ func (r *Report) notes(f trial.File) {
 			counts[res.Note]++
 		}
 	}
+	untold := 0
+	for _, row := range r.Rows {
+		untold += row.Untold
+	}
+	if untold > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations may have been cold or warm, nothing says which: they are in neither figure", untold, len(f.Results)))
+	}
+	if n := len(f.Skipped); n > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s of the result file could not be read; the first is line %d: %s", counted(n, "line"), f.Skipped[0].Line, f.Skipped[0].Why))
+	}
+	r.Warnings = append(r.Warnings, f.End.Warnings...)
 	for _, note := range slices.Sorted(maps.Keys(counts)) {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations: %s", counts[note], len(f.Results), note))
 	}

@@ -211,3 +211,32 @@ func TestImpossibleTimes(t *testing.T) {
 		}
 	}
 }
+
+// An invocation of which nothing says whether it was cold is in neither sample,
+// a line that could not be read is said, and so is what the run warned of.
+func TestUntoldAndSkipped(t *testing.T) {
+	at := func(start string, ms float64) trial.Result {
+		r := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: ms, CPU: 100, P50: 20, P99: 100}.Result(0)
+		r.Start = start
+		return r
+	}
+	r := New(trial.File{
+		Header:  reporttest.Header(),
+		Results: []trial.Result{at(trial.Warm, 500), at(trial.Unknown, 90_000), at(trial.Cold, 700), at(trial.Unknown, 80_000)},
+		Skipped: []trial.Skipped{{Line: 12, Why: "not a result"}, {Line: 14, Why: "too long"}},
+		End:     trial.End{Reason: trial.Complete, Warnings: []string{"function f: its description could not be put back"}},
+	}, Options{})
+	row := r.Rows[0]
+	if row.Warm.N != 1 || row.Warm.Median != 500 || row.Cold.N != 1 || row.Untold != 2 || row.Invocations != 4 || row.WarmCost.N != 1 {
+		t.Errorf("warm %+v, cold %+v, %d untold, cost %+v", row.Warm, row.Cold, row.Untold, row.WarmCost)
+	}
+	want := []string{"2 of 4 invocations may have been cold or warm", "2 lines of the result file could not be read; the first is line 12: not a result", "its description could not be put back"}
+	if len(r.Warnings) != len(want) {
+		t.Fatalf("%q", r.Warnings)
+	}
+	for i, w := range want {
+		if !strings.Contains(r.Warnings[i], w) {
+			t.Errorf("%q, want %q", r.Warnings[i], w)
+		}
+	}
+}

@@ -279,15 +279,15 @@ type authorization struct {
 
 // parseHeader takes an Authorization header apart.
 func parseHeader(header string) (a authorization, refusal *Refusal) {
-	malformed := func(text string) (authorization, *Refusal) {
-		return authorization{}, refuse(Malformed, "The authorization header is malformed; %s", text)
+	malformed := func(text string) *Refusal {
+		return refuse(Malformed, "The authorization header is malformed; %s", text)
 	}
 	scheme, rest, _ := strings.Cut(header, " ")
 	if scheme == "AWS" {
 		return authorization{}, refuseVersion2()
 	}
 	if scheme != Algorithm {
-		return malformed("it does not begin with " + Algorithm + ".")
+		return authorization{}, malformed("it does not begin with " + Algorithm + ".")
 	}
 	var credential string
 	for field := range strings.SplitSeq(rest, ",") {
@@ -302,15 +302,15 @@ func parseHeader(header string) (a authorization, refusal *Refusal) {
 			to = &a.signature
 		}
 		if to == nil || *to != "" || value == "" {
-			return malformed("it must have Credential, SignedHeaders and Signature, once each.")
+			return authorization{}, malformed("it must have Credential, SignedHeaders and Signature, once each.")
 		}
 		*to = value
 	}
 	if !a.setCredential(credential) {
-		return malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
+		return authorization{}, malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
 	}
 	if a.signature == "" || !ascending(a.signedHeaders) {
-		return malformed("it must have a Signature, and SignedHeaders in lower case and in order, each once.")
+		return authorization{}, malformed("it must have a Signature, and SignedHeaders in lower case and in order, each once.")
 	}
 	return a, nil
 }

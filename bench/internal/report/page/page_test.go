@@ -95,7 +95,7 @@ func TestHTMLHostile(t *testing.T) {
 		page := pageOf(t, file)
 		root := parse(t, page)
 		allowed := strings.Fields(`html head meta title link style body a header p nav button main section h1 h2 h3 div article span strong b dl dt dd ul li
-			figure figcaption details summary table thead tbody tr th td small form label input select option output code script svg g path text`)
+			figure figcaption details summary table thead tbody tr th td small form label input select option output code pre script svg g path text`)
 		for n := range root.Descendants() {
 			if n.Type != html.ElementNode {
 				continue

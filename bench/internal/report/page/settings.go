@@ -14,7 +14,7 @@ type pageTable struct {
 	Head    []pageColumn
 	Rows    []pageRow
 	Filters []pageFilter
-	Failed  []fact
+	Failed  []pageFailure
 	Notes   []string
 }
 
@@ -35,6 +35,9 @@ type pageRow struct {
 
 // pageCell is a figure; Sort is what it sorts by, empty where there is none.
 type pageCell struct{ Text, Sort, Small string }
+
+// pageFailure is one kind of failure of a setting.
+type pageFailure struct{ Name, Error, Log string }
 
 // pageFilter offers a column's values.
 type pageFilter struct {
@@ -59,7 +62,10 @@ func (c *charts) table() pageTable {
 			Kind: string(row.Verdict.Kind), Work: row.Key.Workers(), Cells: cells,
 		})
 		for _, f := range row.Failures {
-			t.Failed = append(t.Failed, fact{fmt.Sprintf("%s: %d× %s", c.name(row), f.Count, table.Clip(f.Name, 60)), table.Clip(f.Example, 300)})
+			t.Failed = append(t.Failed, pageFailure{
+				Name:  fmt.Sprintf("%s: %d× %s", c.name(row), f.Count, table.Clip(f.Name, 60)),
+				Error: table.Clip(f.Example, 300), Log: strings.Join(f.LastLines(20), "\n"),
+			})
 		}
 	}
 	t.Filters = filters(t.Rows)

@@ -24,7 +24,7 @@ func Benchfmt(w io.Writer, r *report.Report) error {
 	out := benchfmt.NewWriter(w)
 	config := [][2]string{
 		{"backend", r.Header.Backend}, {"region", r.Header.Region}, {"host", r.Header.Host}, {"network", r.Header.Network},
-		{"objects", strconv.Itoa(r.Objects)}, {"bytes", strconv.FormatInt(r.Bytes, 10)},
+		{"run-end", r.End.Reason}, {"objects", strconv.Itoa(r.Objects)}, {"bytes", strconv.FormatInt(r.Bytes, 10)},
 	}
 	write := func(row report.Row, start string, i int, ms, usd stats.Summary) error {
 		res := benchfmt.Result{

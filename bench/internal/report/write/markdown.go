@@ -38,6 +38,15 @@ func Markdown(w io.Writer, r *report.Report) error {
 	if err := r.Table().Markdown(&b); err != nil {
 		return err
 	}
+	for _, row := range r.Rows {
+		for _, fail := range row.Failures {
+			fmt.Fprintf(&b, "\n- failed: %s: %d× %s: %s", escape(r.Name(row)), fail.Count, escape(fail.Name), escape(fail.Example))
+			for _, line := range fail.LastLines(logLines) {
+				fmt.Fprintf(&b, "\n  - log: %s", escape(line))
+			}
+		}
+	}
+	b.WriteByte('\n')
 	if r.Priced {
 		fmt.Fprintf(&b, "\nprices: %s.\n", escape(r.PricesUsed()))
 	}

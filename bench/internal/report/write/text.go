@@ -16,6 +16,9 @@ import (
 // columns is the width of a terminal.
 const columns = 80
 
+// logLines is how many of a failed function's last lines are shown.
+const logLines = 5
+
 // Text writes the report for a terminal of 80 columns: the advice on top, then
 // a row for each setting.
 func Text(w io.Writer, r *report.Report) error {
@@ -90,6 +93,9 @@ func writeNotes(b *bytes.Buffer, r *report.Report) {
 	for _, row := range r.Rows {
 		for _, fail := range row.Failures {
 			fmt.Fprintf(b, "failed: %s: %d× %s: %s\n", r.Name(row), fail.Count, table.Clip(fail.Name, 40), table.Clip(fail.Example, 200))
+			for _, line := range fail.LastLines(logLines) {
+				fmt.Fprintf(b, "    | %s\n", line)
+			}
 		}
 	}
 }
