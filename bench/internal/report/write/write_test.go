@@ -130,7 +130,7 @@ func TestCutRunInEveryFormat(t *testing.T) {
 func TestFailedLog(t *testing.T) {
 	f := reporttest.Example()
 	for i := range f.Results {
-		if f.Results[i].ErrorType == "Runtime.ExitError" {
+		if f.Results[i].ErrorType == lambda.OutOfMemory {
 			f.Results[i].Log = "START RequestId: 1 Version: $LATEST\nline 1\nline 2\nline 3\npanic: <b>oh</b>\x1b[2J no\n\ngoroutine " +
 				"1 [running]:\n\r\nexit status 2\nEND RequestId: 1\nREPORT RequestId: 1 Duration: 5.00 ms\n"
 		}
