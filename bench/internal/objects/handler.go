@@ -97,17 +97,24 @@ func (s *Server) serve(c *call) (refusal *apiError) {
 	if c.bucket, c.key, ok = resource(r); !ok {
 		return errNotThisHost
 	}
-	// x-id is the SDK's, which names the operation to those who log it.
-	if q := r.URL.RawQuery; q != "" && (!strings.HasPrefix(q, "x-id=") || strings.Contains(q, "&")) {
-		c.query = r.URL.Query()
-		for _, name := range subresources {
-			if c.query.Has(name) {
-				c.sub = name
-				break
-			}
+	c.readQuery()
+	return s.answer(c)
+}
+
+// readQuery reads the query, where there is one that matters: x-id is the
+// SDK's, which names the operation to those who log it.
+func (c *call) readQuery() {
+	q := c.r.URL.RawQuery
+	if q == "" || strings.HasPrefix(q, "x-id=") && !strings.Contains(q, "&") {
+		return
+	}
+	c.query = c.r.URL.Query()
+	for _, name := range subresources {
+		if c.query.Has(name) {
+			c.sub = name
+			return
 		}
 	}
-	return s.answer(c)
 }
 
 // answer finds the operation and lets it answer.
