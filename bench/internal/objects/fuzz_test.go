@@ -134,7 +134,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		c.readQuery()
-		if refusal := s.answer(c); refusal != nil {
+		if refusal := s.dispatch(c); refusal != nil {
 			if refusal.status < 300 || refusal.status >= 500 && refusal.code != "NotImplemented" || refusal.code == "" || refusal.message == "" {
 				t.Errorf("refused with %+v", refusal)
 			}

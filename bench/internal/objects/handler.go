@@ -98,7 +98,7 @@ func (s *Server) serve(c *call) (refusal *apiError) {
 		return errNotThisHost
 	}
 	c.readQuery()
-	return s.answer(c)
+	return s.dispatch(c)
 }
 
 // readQuery reads the query, where there is one that matters: x-id is the
@@ -117,8 +117,8 @@ func (c *call) readQuery() {
 	}
 }
 
-// answer finds the operation and lets it answer.
-func (s *Server) answer(c *call) *apiError {
+// dispatch finds the operation and lets it answer.
+func (s *Server) dispatch(c *call) *apiError {
 	op := operations[operation{c.r.Method, c.level(), c.sub}]
 	switch c.r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -134,7 +134,7 @@ func (s *Server) answer(c *call) *apiError {
 		if wait(c.r.Context(), c.arrived, s.latencies.draw()) != nil {
 			return nil // the caller has gone
 		}
-		c.w = &answer{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth}
+		c.w = &throttledWriter{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth}
 	case http.MethodPut:
 		if c.key != "" {
 			s.counts.puts.Add(1)
@@ -264,9 +264,9 @@ func (s *Server) limit(bucketName, key string) *rate.Limiter {
 
 var errShort = errors.New("cut short, as asked for")
 
-// answer is a ResponseWriter that sends no faster than its caller's bandwidth
+// throttledWriter is a ResponseWriter that sends no faster than its caller's bandwidth
 // and, if half is set, no more than left.
-type answer struct {
+type throttledWriter struct {
 	http.ResponseWriter
 	ctx       context.Context
 	bandwidth *rate.Limiter
@@ -281,7 +281,7 @@ const (
 	burstBytes = 256 << 10
 )
 
-func (a *answer) Write(p []byte) (n int, err error) {
+func (a *throttledWriter) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
 		chunk := p[:min(len(p), chunkBytes)]
 		if a.half {
