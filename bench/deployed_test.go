@@ -55,10 +55,12 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 	formation := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("Action") != "DescribeStacks" || r.FormValue("StackName") != "Fanout" {
 			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack does not exist</Message></Error></ErrorResponse>`)
+			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>`+
+				`<Message>Stack does not exist</Message></Error></ErrorResponse>`)
 			return
 		}
-		fmt.Fprint(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>Fanout</StackName><StackStatus>CREATE_COMPLETE</StackStatus>`+
+		fmt.Fprint(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>Fanout</StackName>`+
+			`<StackStatus>CREATE_COMPLETE</StackStatus>`+
 			`<CreationTime>2026-01-01T00:00:00Z</CreationTime><Outputs>`)
 		for _, key := range slices.Sorted(maps.Keys(outputs)) {
 			fmt.Fprintf(w, `<member><OutputKey>%s</OutputKey><OutputValue>`, key)
@@ -163,7 +165,8 @@ func TestRunStackContenders(t *testing.T) {
 	build(t, "foreign")
 	outputs := map[string]string{"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
 	for _, mb := range []string{"256", "512"} {
-		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", lab.Region, lab.Account, lambda.HostArchitecture(), mb)
+		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s",
+			lab.Region, lab.Account, lambda.HostArchitecture(), mb)
 	}
 	c := startCloud(t, outputs, "--contender", "other="+filepath.Join(bins, "foreign"))
 	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
@@ -208,7 +211,8 @@ func TestRunStackInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != hint.StatusFailed || !bytes.Contains(rest, []byte("error: interrupted")) {
+	err = cmd.Wait()
+	if !errors.As(err, &exit) || exit.ExitCode() != hint.StatusFailed || !bytes.Contains(rest, []byte("error: interrupted")) {
 		t.Errorf("ended with %v, said %s", err, rest)
 	}
 	for _, f := range c.functions {
@@ -267,7 +271,8 @@ func TestRunDeployedRefusals(t *testing.T) {
 		cmd := c.fanout(t, append([]string{"run"}, tc.args...)...)
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != tc.status || !strings.Contains(string(out), tc.message) || !strings.Contains(string(out), "\nhint: ") {
+		if !errors.As(err, &exit) || exit.ExitCode() != tc.status || !strings.Contains(string(out), tc.message) ||
+			!strings.Contains(string(out), "\nhint: ") {
 			t.Errorf("%v: %v, want %d and %q; said:\n%s", tc.args, err, tc.status, tc.message, out)
 		}
 		if _, err := os.Stat(filepath.Join(cmd.Dir, "results")); err == nil {
@@ -323,7 +328,8 @@ func TestRunStackKilled(t *testing.T) {
 	c.describe(t, c.functions[0], lost)
 	cmd = c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
 	out, err := cmd.CombinedOutput()
-	want := "warning: the description of " + c.functions[0] + ", \"" + lost + "\", was left by an earlier run: what it was before is not known: set it by hand\n"
+	want := "warning: the description of " + c.functions[0] + ", \"" + lost +
+		"\", was left by an earlier run: what it was before is not known: set it by hand\n"
 	if err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -104,8 +104,8 @@ func (pf *perfFlags) parse() error {
 	pf.Header = trial.Header{Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), At: now.UTC()}
 	pf.Own = ownContender()
 	baseline := lab.Contender{
-		Name: "baseline", Help: "make perf builds it", Embedded: bootstrap.Embedded("baseline"),
-		Path: func(string) string { return bootstrap.Path("baseline") },
+		Name: "baseline", Help: "make perf builds it",
+		Embedded: bootstrap.Embedded("baseline"), Path: func(string) string { return bootstrap.Path("baseline") },
 	}
 	others, err := parseContenders(pf.contenders)
 	if err != nil {

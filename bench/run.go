@@ -111,27 +111,29 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if err := confirm(ctx, runner.Header.Backend, rf.bounds.yes, stdin, stderr); err != nil {
 		return err
 	}
-	runner.Guard = guard
-	runErr := measure(ctx, &runner, path)
+	file, err := createResults(path)
+	if err != nil {
+		return err
+	}
+	runner.Guard, runner.Out = guard, file
+	runErr := runner.Run(ctx)
 	show.End()
+	if err := file.Close(); err != nil {
+		return hint.Failed("see the disk's free space", "write results: %w", err)
+	}
 	return rf.show(ctx, stdout, stderr, path, options, runErr)
 }
 
-// measure runs the runner into a new file.
-func measure(ctx context.Context, runner *trial.Runner, path string) error {
+// createResults makes a new result file, and its folder.
+func createResults(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return hint.Failed("give another --out", "make the results' folder: %w", err)
+		return nil, hint.Failed("give another --out", "make the results' folder: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		return hint.Failed("give another --out", "write results: %w", err)
+		return nil, hint.Failed("give another --out", "write results: %w", err)
 	}
-	runner.Out = file
-	err = runner.Run(ctx)
-	if closeErr := file.Close(); closeErr != nil {
-		err = errors.Join(err, hint.Failed("see the disk's free space", "write results: %w", closeErr))
-	}
-	return err
+	return file, nil
 }
 
 // show prints what the file says was measured, and how the run ended, and
@@ -150,7 +152,8 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed(help, "%w", runErr)
 	}
 	if errors.Is(runErr, trial.ErrNothingRead) {
-		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/", "%w", runErr)
+		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/",
+			"%w", runErr)
 	}
 	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
 		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)

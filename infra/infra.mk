@@ -34,9 +34,10 @@ destroy: node_modules/.package-lock.json ## take the deployed stack away again, 
 
 .PHONY: infra-test
 infra-test: ## test the CDK app and the seeder (needs Node)
-	go test -race ./infra/... ./functions/cmd/seed
+	$(GOTEST) -race ./infra/... ./functions/cmd/seed
 
-ci: template-lint e2e
+CI_TOGETHER += template-lint
+CI_ALONE += e2e
 
 # First, before Rust or the CDK are built.
 .PHONY: e2e-tools

@@ -342,10 +342,15 @@ class Test:
                 raise Failure(f"{name}: is {expected}, log {log}")
         check(all(len(values) == 1 for values in seen.values()), f"all 12 functions read the same {seen['bytes']} bytes, digest and needle")
 
-    def refuse_foreign_buckets(self):
+    def make_foreign_bucket(self):
+        if "foreign" in self.buckets():
+            return
         self.client.s3.create_bucket(Bucket="foreign", CreateBucketConfiguration={"LocationConstraint": REGION})
         for key in "objects/a", "objects/b", "private/c":
             self.client.s3.put_object(Bucket="foreign", Key=key, Body=b"nothing of ours")
+
+    def refuse_foreign_buckets(self):
+        self.make_foreign_bucket()
         arn = self.arns["Fetch128X86Arn"]
         answer, error, _ = self.client.invoke(arn, "foreign")
         refused = error and answer["errorType"] == "AccessDenied"
@@ -472,6 +477,7 @@ class Test:
 
     def bring_a_bucket(self):
         """A second stack beside the first, on a bucket that is not its own, encrypted with a key that is neither."""
+        self.make_foreign_bucket()
         key = self.client.kms.create_key(Description="e2e")["KeyMetadata"]["Arn"]
         bucket = {"Bucket": "foreign"}
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}, "BucketKeyEnabled": True}
@@ -479,9 +485,11 @@ class Test:
         self.client.s3.put_object(**bucket, Key="data/encrypted", Body=b"by a key of somebody's")
         before = self.client.keys("foreign")
         only = f"-c stackName=Second -c functionsOnly=true -c bucketName=foreign -c memories=512 -c architectures={tools.architecture()}"
+        self.deploy(only, stack="Second")
+        function = next(arn for name, arn in self.outputs_of("Second").items() if name.endswith("Arn"))
+        answer, error, _ = self.client.invoke(function, "foreign", folder="")
+        check(error and "kms:Decrypt" in answer["errorMessage"], f"without bucketKey it is refused the key: {answer.get('errorMessage')}")
         self.deploy(f"{only} -c bucketKey={key}", stack="Second")
-        outputs = self.outputs_of("Second")
-        function = next(arn for name, arn in outputs.items() if name.endswith("Arn"))
         answer, error, _ = self.client.invoke(function, "foreign", folder="")
         right = not error and answer["result"] == str(len(before))
         check(right, f"a second stack reads all {len(before)} objects of the bucket that was brought along")

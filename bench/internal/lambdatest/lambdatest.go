@@ -210,7 +210,9 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	if i := strings.LastIndex(name, ":"); i >= 0 {
 		name = name[i+1:]
 	}
-	operation := map[string]string{"POST invocations": Invoke, "GET configuration": Get, "PUT configuration": Update}[r.Method+" "+parts[len(parts)-1]]
+	operation := map[string]string{
+		"POST invocations": Invoke, "GET configuration": Get, "PUT configuration": Update,
+	}[r.Method+" "+parts[len(parts)-1]]
 	if step := s.next(operation, name); step != nil && step(w, r) {
 		return
 	}

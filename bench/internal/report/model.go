@@ -10,6 +10,7 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -103,6 +104,18 @@ type Row struct {
 type Percentile struct {
 	Value float64 `json:"value"`
 	Why   string  `json:"why,omitempty"` // not empty: there is no value, n is too small
+}
+
+// MarshalJSON gives null where there is no value.
+func (p Percentile) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Value *float64 `json:"value"`
+		Why   string   `json:"why,omitempty"`
+	}{&p.Value, p.Why}
+	if p.Why != "" {
+		out.Value = nil
+	}
+	return json.Marshal(out)
 }
 
 // Failure is one kind of failure and how often it happened.

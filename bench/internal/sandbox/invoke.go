@@ -148,7 +148,7 @@ func (e *execution) run(ctx context.Context, cold bool) (outcome, error) {
 	if !cold && len(p.failed) > 0 { // an extension did, at rest
 		return outcome{}, e.abandon(errGone)
 	}
-	back := time.NewTimer(returnLimit)
+	back := time.NewTimer(p.sb.backLimit)
 	defer back.Stop()
 	select {
 	case p.next <- inv:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -493,6 +494,119 @@ func TestStrays(t *testing.T) {
 	wait(t, "its child ends", func() bool { return gone(r.Child) })
 }
 
+// A process that answers and does not ask for another event is not waited for:
+// the next invocation gets a new one.
+func TestStuckAfterTheResponse(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, func(c *Config) { c.Functions[0].Env = map[string]string{"PROBE_INIT": "once"} })
+	f.backLimit = 200 * time.Millisecond
+	first := f.invoke(`{}`)
+	second := f.invoke(`{}`)
+	if second.PID == first.PID || !second.report.Cold() || second.failed != "" {
+		t.Errorf("pids %d and %d, report %+v", first.PID, second.PID, second.report)
+	}
+	wait(t, "the first one ends", func() bool { return gone(first.PID) })
+}
+
+// A process that was busy when the configuration changed does not take another
+// event with the old one.
+func TestBusyProcessOfOldSettings(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, nil)
+	first := f.invoke(`{"mode":"echo"}`)
+	busy := make(chan reply)
+	go func() {
+		r, err := f.try(t.Context(), `{"mode":"spin","n":300}`)
+		if err != nil {
+			t.Error(err)
+		}
+		busy <- r
+	}()
+	wait(t, "it is busy", func() bool { return f.idle() == 0 })
+	if _, err := f.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String("probe"), Description: aws.String("changed"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-busy; r.PID != first.PID || r.failed != "" {
+		t.Errorf("the invocation under way: %+v", r)
+	}
+	if next := f.invoke(`{"mode":"echo"}`); next.PID == first.PID || !next.report.Cold() {
+		t.Errorf("pid %d again, report %+v", next.PID, next.report)
+	}
+}
+
+// An extension that fails between invocations costs its process, and no
+// invocation.
+func TestExtensionFailsAtRest(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, func(c *Config) { c.Functions[0].Env = map[string]string{"PROBE_EXTENSION": "quick"} })
+	atRest := func() *process {
+		wait(t, "it is at rest", func() bool { return f.idle() == 1 })
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.functions["probe"].idle[0]
+	}
+	r := f.invoke(`{"mode":"env"}`)
+	p := atRest()
+	req, err := http.NewRequestWithContext(t.Context(), "POST",
+		"http://"+r.Env["AWS_LAMBDA_RUNTIME_API"]+"/2020-01-01/extension/exit/error", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	req.Header.Set(extensionIDHeader, p.extensions[0].id)
+	p.mu.Unlock()
+	req.Header.Set(extensionErrorHeader, "Test.AtRest")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Errorf("%s, %v", resp.Status, err)
+	}
+	<-p.exited
+	second := f.invoke(`{"mode":"echo"}`)
+	// The same while an invocation is on its way to it.
+	p = atRest()
+	p.fail([]byte(`{}`))
+	third := f.invoke(`{"mode":"echo"}`)
+	if !second.report.Cold() || !third.report.Cold() || third.failed != "" {
+		t.Errorf("reports %+v, %+v", second.report, third.report)
+	}
+}
+
+// A stray of another container is left to whoever can see its sandbox.
+func TestStraysElsewhere(t *testing.T) {
+	t.Parallel()
+	home := filepath.Join(t.TempDir(), dirPrefix+"99999999-1", "probe-1") // of a sandbox that is not there
+	start := func(attr *syscall.SysProcAttr) *exec.Cmd {
+		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+		helper.Env = []string{helperEnv + "=stay", "HOME=" + home}
+		helper.SysProcAttr = attr
+		if err := helper.Start(); err != nil {
+			t.Fatalf("start a process in namespaces of its own: %v", err)
+		}
+		return helper
+	}
+	apart := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	if os.Geteuid() != 0 {
+		apart.Cloneflags |= syscall.CLONE_NEWUSER
+	}
+	elsewhere, here := start(apart), start(nil)
+	startTest(t, nil)
+	if err := here.Wait(); err == nil {
+		t.Error("the stray ended well")
+	}
+	if err := syscall.Kill(elsewhere.Process.Pid, 0); err != nil {
+		t.Errorf("the other one: %v", err)
+	}
+	if err := elsewhere.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = elsewhere.Wait()
+}
+
 // Whose a process is, by its HOME.
 func TestSandboxDir(t *testing.T) {
 	for home, want := range map[string]string{
@@ -529,6 +643,8 @@ const (
 
 func help(kind string) error {
 	switch kind {
+	case "stay": // until it is killed
+		return syscall.Pause()
 	case "limits": // print what holds a function of 1,769 MB, and how one ends that takes 600
 		s, err := Start(Config{
 			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 1769, Timeout: time.Minute}},

@@ -174,9 +174,10 @@ type Sandbox struct {
 	forker    *forker
 	cgroups   cgroup.Parent // nil: no limits
 	limits    lambda.Limits
-	cpus      float64 // what the machine and the groups above have
-	memory    int64   // the same, in bytes; 0: no limits
-	initLimit time.Duration
+	cpus      float64       // what the machine and the groups above have
+	memory    int64         // the same, in bytes; 0: no limits
+	initLimit time.Duration // of INIT
+	backLimit time.Duration // from a response to the next request for an event
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -226,7 +227,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 		return nil, hint.Failed("run it on Linux, or measure on AWS", "sandbox: Lambda's binaries run on Linux only")
 	}
 	s := &Sandbox{
-		cfg: cfg, log: cfg.Log, initLimit: initLimit,
+		cfg: cfg, log: cfg.Log, initLimit: initLimit, backLimit: returnLimit,
 		cpus:      float64(runtime.NumCPU()),
 		functions: map[string]*function{},
 	}

@@ -405,6 +405,9 @@ func TestEnds(t *testing.T) {
 				t.Errorf("duration %v ms: want the time-out", r.report.DurationMS)
 			}
 			if tt.env != "" {
+				if got := r.header.Get("X-Fanout-Cpu-Ms"); got != "0.00" {
+					t.Errorf("CPU of an invocation that ended in INIT: %s ms", got)
+				}
 				return
 			}
 			// The next one works, in a process of its own where the first ended.

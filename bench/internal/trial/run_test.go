@@ -99,12 +99,14 @@ func TestRunThroughTrouble(t *testing.T) {
 		{"an update under way", at(third, lambdatest.Fault(409, "ResourceConflictException")), retried(1), "", Complete},
 		{"trouble in the probe", func(s *lambdatest.Service) { s.Script(lambdatest.Invoke, "b", fault(500)) }, well, "", Complete},
 		{"500 for good", always("a", fault(500)), without("Code500 after 5"), "", Complete},
-		{"throttled for good", always("a", lambdatest.Fault(429, "TooManyRequestsException")), without("TooManyRequestsException after 7"), "", Complete},
+		{"throttled for good", always("a", lambdatest.Fault(429, "TooManyRequestsException")),
+			without("TooManyRequestsException after 7"), "", Complete},
 		{"not allowed", always("a", lambdatest.Fault(403, "AccessDeniedException")), without("AccessDeniedException"), "", Complete},
 		{"gone", always("a", lambdatest.Fault(404, "ResourceNotFoundException")), without("ResourceNotFoundException"), "", Complete},
 		{"no connection", always("a", lambdatest.Drop), without(InvokeFailed + " after 5"), "", Complete},
 		{"the largest is not well, and is the one to probe", always("b", fault(500)),
-			[]string{"a warm ok", "a warm ok", "b warm Code500 after 5", "b warm Code500 after 5"}, "b was left out after 3 invocations in a row", Complete},
+			[]string{"a warm ok", "a warm ok", "b warm Code500 after 5", "b warm Code500 after 5"},
+			"b was left out after 3 invocations in a row", Complete},
 		{"credentials that have expired", always("a", lambdatest.Fault(403, "ExpiredTokenException")), nil, "", Failed},
 		{"a key that is not known", always("", lambdatest.Fault(403, "UnrecognizedClientException")), nil, "", Failed},
 	} {
@@ -253,7 +255,8 @@ func TestRunWithOddLogs(t *testing.T) {
 		{"none, with stats", func(bool) string { return "" }, nil, map[string]int{Cold: 2, Warm: 3}},
 		{"none, without stats", func(bool) string { return "" }, lambdatest.Published, map[string]int{Cold: 2, Unknown: 3}},
 		{"never an Init Duration", func(bool) string { return lambdatest.TextLog(false) }, nil, map[string]int{Cold: 2, Warm: 3}},
-		{"fields that are new, and none of the old", func(bool) string { return "REPORT RequestId: 1\tVibe: good\t\n" }, nil, map[string]int{Cold: 2, Warm: 3}},
+		{"fields that are new, and none of the old", func(bool) string { return "REPORT RequestId: 1\tVibe: good\t\n" }, nil,
+			map[string]int{Cold: 2, Warm: 3}},
 		{"not base64", func(bool) string { return "\x00\xff" }, nil, map[string]int{Cold: 2, Warm: 3}},
 	} {
 		s := cloud(t, lambdatest.Function{Log: tc.log, Answer: tc.answer})
@@ -416,7 +419,8 @@ func TestRunEnds(t *testing.T) {
 	}
 	err := r.Run(ctx)
 	f, readErr := Read(&out)
-	if !errors.Is(err, errInterrupted) || err.Error() != "interrupted" || readErr != nil || f.End.Reason != Interrupted || len(f.Results) != 3 {
+	if !errors.Is(err, errInterrupted) || err.Error() != "interrupted" || readErr != nil ||
+		f.End.Reason != Interrupted || len(f.Results) != 3 {
 		t.Errorf("interrupted: %v; %d results, %+v, %v", err, len(f.Results), f.End, readErr)
 	}
 	if s.Description("a") != "mine" || s.Description("b") != "" {
@@ -433,7 +437,9 @@ func TestRunEnds(t *testing.T) {
 	}
 
 	// While a call hangs, and while Lambda has no room.
-	for name, step := range map[string]lambdatest.Step{"hanging": lambdatest.Hang, "throttled": lambdatest.Fault(429, "TooManyRequestsException")} {
+	for name, step := range map[string]lambdatest.Step{
+		"hanging": lambdatest.Hang, "throttled": lambdatest.Fault(429, "TooManyRequestsException"),
+	} {
 		ctx, cancel = context.WithCancel(t.Context())
 		out.Reset()
 		r = runnerOf(s, &out, 1, 0)

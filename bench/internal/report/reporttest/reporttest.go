@@ -38,7 +38,7 @@ func result(memory, workers int, start string, ms float64) trial.Result {
 // and a contender that tells nothing of itself.
 func Example() trial.File {
 	oom := result(128, 64, trial.Warm, 900)
-	oom.OK, oom.ErrorType, oom.Error = false, "Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"
+	oom.OK, oom.ErrorType, oom.Error = false, "Runtime.OutOfMemory", "RequestId: 1 Error: Runtime exited with error: signal: killed"
 	other := trial.Result{Contender: "<script>rust", MemoryMB: 512, Arch: "x86_64", Start: trial.Warm, OK: true, DurationMS: 2600,
 		BilledMS: 2600, MaxMemoryMB: 33}
 	late := other

@@ -82,6 +82,20 @@ func main() {
 		os.Exit(0)
 	case "flood first":
 		flood(40)
+	case "once": // one event, and nothing more
+		base := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
+		resp, err := http.Get(base + "next")
+		if err != nil {
+			panic(err)
+		}
+		_ = resp.Body.Close()
+		resp, err = http.Post(base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json",
+			strings.NewReader(fmt.Sprintf(`{"pid":%d}`, os.Getpid())))
+		if err != nil {
+			panic(err)
+		}
+		_ = resp.Body.Close()
+		time.Sleep(time.Hour)
 	case "spin":
 		spin(200 * time.Millisecond)
 	}
