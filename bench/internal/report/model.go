@@ -184,7 +184,7 @@ func New(f trial.File, o Options) *Report {
 		r.Rows = append(r.Rows, row)
 	}
 	slices.SortFunc(r.Rows, func(a, b Row) int {
-		return a.Key.Compare(b.Key)
+		return a.Compare(b.Key)
 	})
 	r.speedUps()
 	r.verdicts()
