@@ -387,6 +387,28 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// TestNothingListed: where S3 never answered, more memory is not what helps.
+func TestNothingListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := handlerOver(&deafLister{}, fake).Handle(ctx, []byte(`{"s3_bucket_name":"b","folder":"p/","concurrency":1}`))
+		var typed *Error
+		if !errors.As(err, &typed) || typed.Type != DeadlineNear || !strings.Contains(err.Error(), "no page of s3://b/p/") ||
+			strings.Contains(err.Error(), "memory") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// deafLister waits for its first page for ever.
+type deafLister struct{ fakeStore }
+
+func (*deafLister) List(ctx context.Context, _, _ string, _ func([]Object) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 func TestCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeStore{bodies: objects(100, func(int) string { return "x" }), delay: time.Hour}
