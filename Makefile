@@ -4,6 +4,7 @@ SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-X main.commit=%H -X main.date=%cd' 2>/dev/null)
 MODULES := functions infra bench examples/contender-go
+GOTEST := go test -timeout 30m
 TOOL := GOWORK=off go tool -modfile="$(CURDIR)/.ci/tools.mod"
 
 # What the caller's environment says to Go could build something else, or
@@ -60,15 +61,15 @@ release: ## write the release to build/release: archives for linux/amd64 and arm
 
 .PHONY: test
 test: ## run all tests, with the race detector
-	go test -race $(foreach m,$(MODULES),./$(m)/...)
+	$(GOTEST) -race $(foreach m,$(MODULES),./$(m)/...)
 
 .PHONY: test-arm64
 test-arm64: ## run the arm64 package under qemu (needs qemu-user-static)
-	go test -count=1 -tags qemu -run ARM64 ./bench
+	$(GOTEST) -count=1 -tags qemu -run ARM64 ./bench
 
 .PHONY: test-awscli
 test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs Python 3; installs into .venv)
-	go test -count=1 -tags awscli -run AWSCLI ./bench
+	$(GOTEST) -count=1 -tags awscli -run AWSCLI ./bench
 
 .venv/awscli/installed: .ci/awscli.txt
 	python3 -m venv .venv/awscli
@@ -77,23 +78,27 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 
 .PHONY: test-release
 test-release: release ## run the release's command where there is nothing else (needs qemu-user-static)
-	go test -count=1 -tags archive -run Archive ./bench
+	$(GOTEST) -count=1 -tags archive -run Archive ./bench
 
 .PHONY: test-python
 test-python: ## put the Python example through the contract (needs Python 3)
-	go test -count=1 -tags python -run ExamplePython ./bench
+	$(GOTEST) -count=1 -tags python -run ExamplePython ./bench
 
 .PHONY: test-page
 test-page: ## look at the report's page in Chromium (needs chromium)
-	go test -count=1 -tags chromium -run Chromium ./bench/internal/report/page
+	$(GOTEST) -count=1 -tags chromium -run Chromium ./bench/internal/report/page
 
 .PHONY: pictures
 pictures: ## draw README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
-	FANOUT_RESULTS=$(abspath $(RESULTS)) go test -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
+	FANOUT_RESULTS=$(abspath $(RESULTS)) $(GOTEST) -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s
+
+.PHONY: fuzz-short
+fuzz-short: ## run every fuzz target for 3 seconds
+	.ci/fuzz 3s
 
 # Packages whose operators "make mutate" changes: what results depend on.
 MUTATE := functions/fetch functions/store/lean bench/internal/trial bench/internal/stats bench/internal/cost bench/internal/report
@@ -104,7 +109,7 @@ mutate: ## change the code, one operator at a time: which changes does no test n
 
 .PHONY: lint
 lint: ## run the linters (pinned in .ci/tools.mod)
-	for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; done
+	for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run --allow-parallel-runners ./...) || exit 1; done
 
 .PHONY: notices
 notices: ## write THIRD_PARTY_NOTICES.txt: whose code is in the binaries, and under which licence
@@ -115,12 +120,19 @@ notices-check: ## check that THIRD_PARTY_NOTICES.txt is up to date
 	go run ./bench/notices -check
 
 .PHONY: ci-deps
-ci-deps: ## install the Debian packages that CI needs (as root), keep its Rust builds in ~/.cache
-	command -v qemu-aarch64-static >/dev/null && command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq qemu-user-static chromium)
-	test -z "$$CI" || test -e functions/rust/target || (mkdir -p ~/.cache/fanout/rust && ln -s ~/.cache/fanout/rust functions/rust/target)
+ci-deps: ## install the Debian packages that CI needs (as root)
+	.ci/deps
+
+# What CI checks side by side, and what needs the machine for itself, since it
+# measures, or writes into bin and build. The files included add their own.
+CI_TOGETHER = lint test-page fuzz-short
+CI_ALONE = test test-arm64 test-awscli test-release
 
 .PHONY: ci
-ci: ci-deps build test-build notices-check test lint test-arm64 test-awscli test-page ## what must hold on each change
+ci: ci-deps ## what must hold on each change
+	$(MAKE) build notices-check test-build
+	$(MAKE) --jobs=2 --output-sync=target $(CI_TOGETHER)
+	$(MAKE) $(CI_ALONE)
 
 .PHONY: clean
 clean: ## remove what was built

@@ -39,8 +39,11 @@ func (b *boundFlags) parse() (err error) {
 		return hint.Usage(help, "%w", err)
 	}
 	if b.precision != "" {
-		if b.Precision, err = parsePercent(b.precision); err != nil || b.Precision == 0 {
-			return hint.Usage(help, "precision %q: must be a share such as 5%%", b.precision)
+		if b.Precision, err = parseShare(b.precision); err != nil {
+			return hint.Usage(help, "precision %w", err)
+		}
+		if b.Precision == 0 {
+			return hint.Usage(help, "precision %q: must be above 0, such as 5%%", b.precision)
 		}
 	}
 	return nil

@@ -47,7 +47,8 @@ func TestConfirm(t *testing.T) {
 	}
 	defer func() { _ = errors.Join(in.Close(), out.Close()) }()
 	var p *hint.Error
-	if err := confirm(t.Context(), trial.AWS, false, in, io.Discard); !errors.As(err, &p) || p.Status != hint.StatusUsage || !strings.Contains(p.Next, "--yes") {
+	err = confirm(t.Context(), trial.AWS, false, in, io.Discard)
+	if !errors.As(err, &p) || p.Status != hint.StatusUsage || !strings.Contains(p.Next, "--yes") {
 		t.Errorf("a pipe: %v", err)
 	}
 	// Ctrl-C ends the question.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -19,10 +20,12 @@ func compareCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "compare OLD NEW",
 		Short: "Say what got worse from one run to another",
-		Long: `Set two runs side by side. The exit status is 1 only where a setting got worse
-by more than the threshold and beyond chance, all settings taken together;
-2 where the runs are not alike: another backend, machine, network, corpus or
-plan. docs/ci.md has a workflow that uses it.`,
+		Long: `Set two runs side by side. The exit status is 1 if a setting got worse by more
+than the threshold and beyond chance, all settings taken together, or worked in
+OLD and always fails in NEW. It is 2 if that cannot be known: the runs are not
+alike (another backend, machine, network, corpus or plan), one has no results or
+lacks settings, or there are too few invocations for any test. docs/ci.md has
+a workflow that uses it.`,
 		Example: `  fanout compare results/main results/branch
   fanout compare --threshold 10% --format markdown main branch >comment.md`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -36,15 +39,15 @@ plan. docs/ci.md has a workflow that uses it.`,
 		},
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&threshold, "threshold", "5%", "how much worse a median may get")
-	c.Flags().BoolVar(&force, "force", false, "compare runs that are not alike, too")
+	c.Flags().StringVar(&threshold, "threshold", "5%", "how much worse a median may get: 5% or 0.05")
+	c.Flags().BoolVar(&force, "force", false, "compare runs that are not alike, or that leave it undecided, too")
 	c.Flags().StringVar(&format, "format", write.CompareFormats[0].Name, aboutFormats(write.CompareFormats))
 	return c
 }
 
 func runCompare(stdout, stderr io.Writer, args []string, threshold, format string, force bool) error {
 	help := "see fanout help compare"
-	least, err := parsePercent(threshold)
+	least, err := parseShare(threshold)
 	if err != nil {
 		return hint.Usage(help, "threshold %w", err)
 	}
@@ -68,21 +71,33 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 	if err := f.Write(stdout, c); err != nil {
 		return fmt.Errorf("write the comparison: %w", err)
 	}
-	if err := c.Err(); err != nil {
+	switch err := c.Err(); {
+	case errors.Is(err, report.ErrUndecided) && force:
+		fmt.Fprintf(stderr, "warning: %v\n", err)
+	case errors.Is(err, report.ErrUndecided):
+		return hint.Usage("measure both alike, with --invocations 10 or more, or give --force to pass all the same", "%w", err)
+	case err != nil:
 		return hint.Failed("fanout report on each shows why; a machine that was busy shows as a drift", "%w", err)
 	}
 	return nil
 }
 
-// parsePercent reads «5%» or «0.05», from 0 to below 1000%.
-func parsePercent(text string) (float64, error) {
+// parseShare reads "5%" or "0.05". A number of 1 or more without a per cent sign
+// is refused: 5 would be 500%.
+func parseShare(text string) (float64, error) {
+	const most = 10 // 1000%
 	number, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
-	v, err := strconv.ParseFloat(number, 64)
-	if percent {
-		v /= 100
-	}
-	if err != nil || !(v >= 0 && v < 10) {
+	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	switch {
+	case err != nil || !(v >= 0):
 		return 0, fmt.Errorf("%q: must be a share such as 5%% or 0.05", text)
+	case percent:
+		v /= 100
+	case v >= 1 && v/100 < most:
+		return 0, fmt.Errorf("%q: must be a share such as 5%% or 0.05; did you mean %s%%?", text, number)
+	}
+	if v >= most {
+		return 0, fmt.Errorf("%q: must be a share below 1000%%", text)
 	}
 	return v, nil
 }

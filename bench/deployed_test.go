@@ -25,6 +25,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/lambdatest"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -54,10 +55,12 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 	formation := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("Action") != "DescribeStacks" || r.FormValue("StackName") != "Fanout" {
 			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack does not exist</Message></Error></ErrorResponse>`)
+			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>`+
+				`<Message>Stack does not exist</Message></Error></ErrorResponse>`)
 			return
 		}
-		fmt.Fprint(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>Fanout</StackName><StackStatus>CREATE_COMPLETE</StackStatus>`+
+		fmt.Fprint(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>Fanout</StackName>`+
+			`<StackStatus>CREATE_COMPLETE</StackStatus>`+
 			`<CreationTime>2026-01-01T00:00:00Z</CreationTime><Outputs>`)
 		for _, key := range slices.Sorted(maps.Keys(outputs)) {
 			fmt.Fprintf(w, `<member><OutputKey>%s</OutputKey><OutputValue>`, key)
@@ -162,7 +165,8 @@ func TestRunStackContenders(t *testing.T) {
 	build(t, "foreign")
 	outputs := map[string]string{"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Objects": objectsOutput(t)}
 	for _, mb := range []string{"256", "512"} {
-		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s", lab.Region, lab.Account, lambda.HostArchitecture(), mb)
+		outputs["Fetch"+mb+"X86OtherArn"] = fmt.Sprintf("arn:aws:lambda:%s:%s:function:fanout-other-%s-%s",
+			lab.Region, lab.Account, lambda.HostArchitecture(), mb)
 	}
 	c := startCloud(t, outputs, "--contender", "other="+filepath.Join(bins, "foreign"))
 	cmd := c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
@@ -207,7 +211,8 @@ func TestRunStackInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != hint.StatusFailed || !bytes.Contains(rest, []byte("error: interrupted")) {
+	err = cmd.Wait()
+	if !errors.As(err, &exit) || exit.ExitCode() != hint.StatusFailed || !bytes.Contains(rest, []byte("error: interrupted")) {
 		t.Errorf("ended with %v, said %s", err, rest)
 	}
 	for _, f := range c.functions {
@@ -266,7 +271,8 @@ func TestRunDeployedRefusals(t *testing.T) {
 		cmd := c.fanout(t, append([]string{"run"}, tc.args...)...)
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != tc.status || !strings.Contains(string(out), tc.message) || !strings.Contains(string(out), "\nhint: ") {
+		if !errors.As(err, &exit) || exit.ExitCode() != tc.status || !strings.Contains(string(out), tc.message) ||
+			!strings.Contains(string(out), "\nhint: ") {
 			t.Errorf("%v: %v, want %d and %q; said:\n%s", tc.args, err, tc.status, tc.message, out)
 		}
 		if _, err := os.Stat(filepath.Join(cmd.Dir, "results")); err == nil {
@@ -322,8 +328,83 @@ func TestRunStackKilled(t *testing.T) {
 	c.describe(t, c.functions[0], lost)
 	cmd = c.fanout(t, "run", "--stack", "Fanout", "--concurrency", "8", "--invocations", "1", "--cold", "0", "--out", "r")
 	out, err := cmd.CombinedOutput()
-	want := "warning: the description of " + c.functions[0] + ", \"" + lost + "\", was left by an earlier run: what it was before is not known: set it by hand\n"
+	want := "warning: the description of " + c.functions[0] + ", \"" + lost +
+		"\", was left by an earlier run: what it was before is not known: set it by hand\n"
 	if err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// fanout run against a Lambda that misbehaves: no line is lost, and what could
+// not be done is said, with what to do.
+func TestRunFunctionsInTrouble(t *testing.T) {
+	const arn = "arn:aws:lambda:us-east-1:123456789012:function:"
+	for _, tc := range []struct {
+		name   string
+		script func(*lambdatest.Service)
+		status int
+		said   string
+		want   map[string]int // lines by function, start and error type
+	}{
+		{"all well", func(*lambdatest.Service) {}, 0, "", map[string]int{"a warm ": 6, "a cold ": 1, "b warm ": 6, "b cold ": 1}},
+		{"trouble that passes", func(s *lambdatest.Service) {
+			s.Script(lambdatest.Invoke, "", lambdatest.Fault(500, "ServiceException"), nil, lambdatest.Drop, nil, lambdatest.HTML(502), nil,
+				lambdatest.Fault(429, "TooManyRequestsException"), nil, nil, lambdatest.BreakOff)
+			s.Script(lambdatest.Update, "", lambdatest.Fault(503, "ServiceUnavailableException"), nil, lambdatest.Drop)
+			s.Script(lambdatest.Get, "", lambdatest.Fault(500, "ServiceException"), nil, lambdatest.Drop)
+		}, 0, "", map[string]int{"a warm ": 6, "a cold ": 1, "b warm ": 6, "b cold ": 1}},
+		{"a function that fails for good", func(s *lambdatest.Service) {
+			s.Always(lambdatest.Invoke, "a", lambdatest.Fault(403, "AccessDeniedException"))
+		}, 0, "warning: arn:aws:lambda:us-east-1:123456789012:function:a was left out after 3 invocations in a row",
+			map[string]int{"a AccessDeniedException": 2 /* and the probe, which is no line */, "b warm ": 6, "b cold ": 1}},
+		{"updates that are denied", func(s *lambdatest.Service) {
+			s.Always(lambdatest.Update, "", lambdatest.Fault(403, "AccessDeniedException"))
+		}, 0, "(--cold 0 does without): force a cold start of ", map[string]int{"a warm ": 6, "b warm ": 6}},
+		{"credentials that have expired", func(s *lambdatest.Service) {
+			s.Script(lambdatest.Invoke, "", slices.Repeat([]lambdatest.Step{nil}, 5)...)
+			s.Always(lambdatest.Invoke, "", lambdatest.Fault(403, "ExpiredTokenException"))
+		}, 1, "no valid credentials", nil},
+	} {
+		s := lambdatest.Start(t)
+		for _, name := range []string{"a", "b"} {
+			s.Add(name, lambdatest.Function{MemoryMB: 512, Arch: lambda.ARM, Description: "mine"})
+		}
+		tc.script(s)
+		for name, value := range map[string]string{
+			"AWS_ENDPOINT_URL_LAMBDA": s.URL, "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_REGION": "us-east-1",
+			"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+		} {
+			t.Setenv(name, value)
+		}
+		dir := filepath.Join(t.TempDir(), "r")
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), []string{"run", "--function", arn + "a", "--function", arn + "b", "--bucket", "b",
+			"--concurrency", "8", "--out", dir}, &stdout, &stderr)
+		if status != tc.status || !strings.Contains(stderr.String(), tc.said) {
+			t.Errorf("%s: status %d, want %d and %q; said:\n%s", tc.name, status, tc.status, tc.said, &stderr)
+		}
+		f, err := trial.ReadPath(dir)
+		if err != nil || f.End.Reason == "" || len(f.Skipped) > 0 {
+			t.Fatalf("%s: end %+v, skipped %v, %v", tc.name, f.End, f.Skipped, err)
+		}
+		got := map[string]int{}
+		for _, r := range f.Results {
+			kind := r.Start + " "
+			if !r.OK {
+				kind = r.ErrorType
+			}
+			got[strings.TrimPrefix(r.Function, arn)+" "+kind]++
+		}
+		if tc.want != nil && !maps.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+		if _, err := os.Stat(filepath.Join(dir, pageName)); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		for _, name := range []string{"a", "b"} {
+			if d := s.Description(name); d != "mine" {
+				t.Errorf("%s: description of %s is %q", tc.name, name, d)
+			}
+		}
 	}
 }

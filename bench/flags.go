@@ -61,20 +61,7 @@ func (lf *labFlags) parse(command string) error {
 	if lf.Network, err = objects.ParseNetwork(lf.network); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
-	for _, mb := range lf.MemoriesMB {
-		if err := lambda.CheckMemory(mb); err != nil {
-			return hint.Usage(help, "%w", err)
-		}
-	}
-	for _, a := range lf.Architectures {
-		if err := lambda.CheckArchitecture(a); err != nil {
-			return hint.Usage(help, "%w", err)
-		}
-	}
-	if lf.Timeout < time.Second || lf.Timeout > 15*time.Minute || lf.Timeout%time.Second != 0 {
-		return hint.Usage(help, "timeout %v: must be 1s to 15m, in whole seconds", lf.Timeout)
-	}
-	if err := lf.Corpus.Validate(); err != nil {
+	if err := lf.Validate(); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
 	if lf.Contenders, err = parseContenders(lf.contenders); err != nil {

@@ -76,8 +76,8 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint.Usage("see fanout help "+c.Name(), "%w", err)
 	})
-	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(), checkCommand())
-	root.AddCommand(versionCommand())
+	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(),
+		checkCommand(), versionCommand())
 	addCompletions(root)
 	addHelp(root)
 	return root

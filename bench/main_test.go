@@ -78,7 +78,9 @@ var binaries = map[string]*binary{
 // contenderBinary is testdata/contender in one of its modes.
 func contenderBinary(mode string) *binary {
 	return &binary{args: func() []string {
-		return []string{"build", "-tags", "lambda.norpc", "-ldflags", "-X main.mode=" + mode, "-o", filepath.Join(bins, mode), "./testdata/contender"}
+		return []string{
+			"build", "-tags", "lambda.norpc", "-ldflags", "-X main.mode=" + mode, "-o", filepath.Join(bins, mode), "./testdata/contender",
+		}
 	}}
 }
 
@@ -158,7 +160,7 @@ func exports(t *testing.T, lines []string) map[string]string {
 	t.Helper()
 	env := map[string]string{}
 	for _, line := range lines {
-		if m := regexp.MustCompile(`^export ([A-Za-z_]+)='([^']*)'$`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^export ([A-Za-z0-9_]+)='([^']*)'$`).FindStringSubmatch(line); m != nil {
 			env[m[1]] = m[2]
 		}
 	}
@@ -265,7 +267,7 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	bootstrap := filepath.Join(bins, "left", "bootstrap")
-	if err := errors.Join(os.MkdirAll(filepath.Dir(bootstrap), 0o755), os.WriteFile(bootstrap, program, 0o755)); err != nil { //nolint:gosec // a program
+	if err := errors.Join(os.MkdirAll(filepath.Dir(bootstrap), 0o755), os.WriteFile(bootstrap, program, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), bootstrap) // waits for its input
@@ -386,7 +388,8 @@ func TestBrokenPipe(t *testing.T) {
 		{"both", "2>&1", ""},
 	} {
 		dir, tmp := t.TempDir(), t.TempDir()
-		script := `"$FANOUT" run --network none --objects 5 --memory 128 --concurrency 2 --invocations 3 --cold 1 --out r ` + tc.redirect + ` | true; echo "status ${PIPESTATUS[0]}"`
+		script := `"$FANOUT" run --network none --objects 5 --memory 128 --concurrency 2 --invocations 3 --cold 1 --out r ` + tc.redirect +
+			` | true; echo "status ${PIPESTATUS[0]}"`
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "FANOUT="+filepath.Join(bins, "bin", "fanout"))
@@ -431,7 +434,8 @@ func TestEnvFile(t *testing.T) {
 	sh.Dir = cmd.Dir
 	sh.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LOCAL=" + filepath.Join(bins, "bin", "local"),
-		"AWS_SESSION_TOKEN=stale", "AWS_PROFILE=work", "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_CA_BUNDLE=/nowhere", "AWS_USE_FIPS_ENDPOINT=true",
+		"AWS_SESSION_TOKEN=stale", "AWS_PROFILE=work", "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_CA_BUNDLE=/nowhere",
+		"AWS_USE_FIPS_ENDPOINT=true",
 	}
 	if out, err := sh.CombinedOutput(); err != nil || !bytes.Contains(out, []byte(`"result":"5"`)) {
 		t.Errorf("%v: %s", err, out)
@@ -463,7 +467,9 @@ func TestSandboxServes(t *testing.T) {
 			t.Errorf("%s=%s is not on loopback", name, value)
 		}
 	}
-	out, err := lambdaOf(env).Invoke(t.Context(), &awslambda.InvokeInput{FunctionName: &function, Payload: []byte(`{"s3_bucket_name":"fanout-lab","folder":"objects/"}`)})
+	out, err := lambdaOf(env).Invoke(t.Context(), &awslambda.InvokeInput{
+		FunctionName: &function, Payload: []byte(`{"s3_bucket_name":"fanout-lab","folder":"objects/"}`),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -478,6 +484,7 @@ func TestSandboxServes(t *testing.T) {
 	for name, value := range env {
 		local.Env = append(local.Env, name+"="+value)
 	}
+	local.Stderr = os.Stderr
 	text, err := local.Output()
 	var same fetch.Response
 	if err != nil || json.Unmarshal(text, &same) != nil || same.Stats.Digest != answer.Stats.Digest {

@@ -105,7 +105,7 @@ func (pf *perfFlags) parse() error {
 	pf.Own = ownContender()
 	baseline := lab.Contender{
 		Name: "baseline", Help: "make perf builds it",
-		Path: func(string) string { return bootstrap.Path("baseline") },
+		Embedded: bootstrap.Embedded("baseline"), Path: func(string) string { return bootstrap.Path("baseline") },
 	}
 	others, err := parseContenders(pf.contenders)
 	if err != nil {

@@ -28,7 +28,8 @@ func TestPricesCommand(t *testing.T) {
 		}
 		group, region := in.Filters[0].Value, in.Filters[1].Value
 		usage := strings.Replace(group, "S3-API", "EUW9-Requests", 1)
-		entry := fmt.Sprintf(`{"product":{"attributes":{"group":%q,"regionCode":%q,"usagetype":%q}},"terms":{"OnDemand":{"x":{"priceDimensions":{"y":{"beginRange":"0","pricePerUnit":{"USD":%q}}}}}}}`,
+		entry := fmt.Sprintf(`{"product":{"attributes":{"group":%q,"regionCode":%q,"usagetype":%q}},`+
+			`"terms":{"OnDemand":{"x":{"priceDimensions":{"y":{"beginRange":"0","pricePerUnit":{"USD":%q}}}}}}}`,
 			group, region, usage, figures[group])
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		if err := json.NewEncoder(w).Encode(map[string]any{"PriceList": []string{entry}}); err != nil {
@@ -42,10 +43,11 @@ func TestPricesCommand(t *testing.T) {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	path := filepath.Join(t.TempDir(), "prices.json")
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"prices", "--endpoint", server.URL, "--region", "eu-west-9", "-o", path}, &stdout, &stderr); status != 0 {
+	args := []string{"prices", "--endpoint", server.URL, "--region", "eu-west-9", "-o", path}
+	if status := run(t.Context(), args, &stdout, &stderr); status != 0 {
 		t.Fatalf("status %d: %s", status, &stderr)
 	}
-	o, err := (&priceFlags{prices: path, region: "eu-west-9", weight: 1}).options("report")
+	o, err := (&priceFlags{prices: path, region: "eu-west-9", weight: "1"}).options("report")
 	if err != nil {
 		t.Fatal(err)
 	}

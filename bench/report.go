@@ -20,33 +20,37 @@ import (
 // priceFlags is what decides on costs and on the balanced pick.
 type priceFlags struct {
 	prices, region, class string
-	weight                float64
+	weight                string
 }
 
 func (p *priceFlags) add(f *pflag.FlagSet) {
 	p.addTable(f)
 	f.StringVar(&p.region, "region", "", "whose prices to take (default the functions', else "+report.DefaultRegion+")")
 	f.StringVar(&p.class, "storage-class", "", "of the objects: standard or express (default as the network modelled, else standard)")
-	f.Float64Var(&p.weight, "weight", 0.5, "of time against cost in the balanced pick, above 0 to 1")
+	f.StringVar(&p.weight, "weight", p.weight, "of time against cost in the balanced pick, above 0 to 1, or 50%")
 }
 
 // addTable adds what a run needs of it.
 func (p *priceFlags) addTable(f *pflag.FlagSet) {
-	p.weight = 0.5
+	p.weight = "0.5"
 	f.StringVar(&p.prices, "prices", "", "`file` of prices, as fanout prices writes it, instead of the built-in ones")
 }
 
 // options checks the flags and reads the prices.
 func (p *priceFlags) options(command string) (report.Options, error) {
 	help := "see fanout help " + command
-	if !(p.weight > 0 && p.weight <= 1) {
-		return report.Options{}, hint.Usage(help, "weight %v: must be above 0 and at most 1", p.weight)
+	weight, err := parseShare(p.weight)
+	if p.weight == "1" { // all of it, which cannot be meant as 1%
+		weight, err = 1, nil
+	}
+	if err != nil || !(weight > 0 && weight <= 1) {
+		return report.Options{}, hint.Usage(help, "weight %q: must be above 0 and at most 1, such as 0.9 or 90%%", p.weight)
 	}
 	class := cost.StorageClass(p.class)
 	if p.class != "" && class != cost.Standard && class != cost.Express {
 		return report.Options{}, hint.Usage(help, "storage-class %q: must be %s or %s", p.class, cost.Standard, cost.Express)
 	}
-	o := report.Options{Region: p.region, Class: class, Weight: p.weight, Prices: cost.Builtin}
+	o := report.Options{Region: p.region, Class: class, Weight: weight, Prices: cost.Builtin}
 	if p.prices != "" {
 		f, err := os.Open(p.prices)
 		if err != nil {
@@ -113,7 +117,8 @@ comes about.`,
 func formatOf[T any](formats []write.Format[T], name, command string) (write.Format[T], error) {
 	i := slices.IndexFunc(formats, func(f write.Format[T]) bool { return f.Name == name })
 	if i < 0 {
-		return write.Format[T]{}, hint.Usage("see fanout help "+command, "format %q: must be one of %s", name, strings.Join(write.Names(formats), ", "))
+		return write.Format[T]{}, hint.Usage("see fanout help "+command, "format %q: must be one of %s", name,
+			strings.Join(write.Names(formats), ", "))
 	}
 	return formats[i], nil
 }

@@ -17,29 +17,10 @@ import (
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/report/page"
 	"fanout/bench/internal/report/write"
-	"fanout/bench/internal/stats"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
-	"fanout/functions/store"
 )
-
-// runFlags is what fanout run was asked for.
-type runFlags struct {
-	labFlags
-	plan          trial.Plan
-	concurrencies []string
-	out           string
-	verbose       bool
-	quiet, json   bool
-	bounds        boundFlags
-	prices        priceFlags
-
-	stack     string   // deployed functions: of this stack,
-	functions []string // or these,
-	bucket    string   // which read this bucket
-	given     func(flag string) bool
-}
 
 func runCommand() *cobra.Command {
 	var rf runFlags
@@ -64,29 +45,10 @@ functions there are.`,
   fanout run --stack Fanout --arch arm64 --concurrency 64 --budget 0.50,20m`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			rf.given = c.Flags().Changed
 			return rf.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
-	f := c.Flags()
-	f.SortFlags = false
-	rf.labFlags.add(f)
-	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
-	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto;"+
-		" 1 is the sequential baseline, tried with the first client only beside others")
-	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval, "warm invocations a setting; an interval takes 6")
-	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts a setting (none for concurrency 1)")
-	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations a setting of concurrency 1, which take long")
-	f.BoolVar(&rf.plan.Count, "count", false, "count the objects instead of finding the needle")
-	rf.bounds.add(f)
-	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack: costs money")
-	f.StringArrayVar(&rf.functions, "function", nil, "measure this deployed function, by `ARN`: costs money; may be repeated")
-	f.StringVar(&rf.bucket, "bucket", "", "bucket for --function to read, under --prefix")
-	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" and "+pageName+" (default results/DATE-TIME)")
-	rf.prices.addTable(f)
-	f.BoolVarP(&rf.quiet, "quiet", "q", false, "no progress and no estimate on standard error")
-	f.BoolVar(&rf.json, "json", false, "print the report as JSON")
-	f.BoolVarP(&rf.verbose, "verbose", "v", false, "log what the sandbox does, on standard error")
+	rf.add(c.Flags())
 	return c
 }
 
@@ -149,27 +111,29 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if err := confirm(ctx, runner.Header.Backend, rf.bounds.yes, stdin, stderr); err != nil {
 		return err
 	}
-	runner.Guard = guard
-	runErr := measure(ctx, &runner, path)
+	file, err := createResults(path)
+	if err != nil {
+		return err
+	}
+	runner.Guard, runner.Out = guard, file
+	runErr := runner.Run(ctx)
 	show.End()
+	if err := file.Close(); err != nil {
+		return hint.Failed("see the disk's free space", "write results: %w", err)
+	}
 	return rf.show(ctx, stdout, stderr, path, options, runErr)
 }
 
-// measure runs the runner into a new file.
-func measure(ctx context.Context, runner *trial.Runner, path string) error {
+// createResults makes a new result file, and its folder.
+func createResults(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return hint.Failed("give another --out", "make the results' folder: %w", err)
+		return nil, hint.Failed("give another --out", "make the results' folder: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		return hint.Failed("give another --out", "write results: %w", err)
+		return nil, hint.Failed("give another --out", "write results: %w", err)
 	}
-	runner.Out = file
-	err = runner.Run(ctx)
-	if closeErr := file.Close(); closeErr != nil {
-		err = errors.Join(err, hint.Failed("see the disk's free space", "write results: %w", closeErr))
-	}
-	return err
+	return file, nil
 }
 
 // show prints what the file says was measured, and how the run ended, and
@@ -188,7 +152,8 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed(help, "%w", runErr)
 	}
 	if errors.Is(runErr, trial.ErrNothingRead) {
-		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/", "%w", runErr)
+		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/",
+			"%w", runErr)
 	}
 	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
 		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
@@ -222,50 +187,6 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 
 // pageName is what the page is called, beside the results.
 const pageName = "report.html"
-
-// parse checks the flags.
-func (rf *runFlags) parse() (err error) {
-	if err := rf.labFlags.parse("run"); err != nil {
-		return err
-	}
-	const help = "see fanout help run"
-	if err := rf.bounds.parse(); err != nil {
-		return err
-	}
-	if rf.bounds.Precision > 0 && !rf.given("invocations") {
-		rf.plan.Invocations = precisionInvocations
-	}
-	if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
-		return hint.Usage(help, "%w", err)
-	}
-	if rf.deployed() {
-		if err := rf.parseDeployed(); err != nil {
-			return err
-		}
-	} else {
-		for _, a := range rf.Architectures {
-			if a != lambda.HostArchitecture() {
-				return hint.Usage("fanout sandbox --arch "+a+" runs it under qemu, for its answers",
-					"arch %s: this machine is %s, and an emulated processor's times mean nothing", a, lambda.HostArchitecture())
-			}
-		}
-		if rf.bucket != "" {
-			return hint.Usage(help, "--bucket goes with --function")
-		}
-	}
-	rf.plan.Clients = unique(rf.plan.Clients)
-	for _, name := range rf.plan.Clients {
-		if !store.Known(name) {
-			return hint.Usage(help, "client %q: must be one of %v", name, store.Names)
-		}
-	}
-	rf.plan.MemoriesMB, rf.plan.Architectures = rf.MemoriesMB, rf.Architectures
-	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.labFlags.Seed
-	if err := rf.plan.Validate(); err != nil {
-		return hint.Usage(help, "%w", err)
-	}
-	return nil
-}
 
 // startLab starts the functions on this machine and tells the runner of them.
 func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {

@@ -41,9 +41,10 @@ machine. Read it in a shell of its own: it unsets AWS profiles and the like.`,
 		RunE: func(c *cobra.Command, _ []string) error { return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
 	c.Flags().SortFlags = false
-	sf.labFlags.add(c.Flags())
+	sf.add(c.Flags())
 	c.Flags().StringVar(&sf.envFile, "env-file", "",
-		"write the environment to this `file`, readable by you alone, in place of standard output; it is there once all serves, and gone in the end")
+		"write the environment to this `file`, readable by you alone, in place of standard output;"+
+			" it is there once all serves, and gone in the end")
 	c.Flags().BoolVarP(&sf.verbose, "verbose", "v", false, "log each request's fate, on standard error")
 	return c
 }
@@ -57,7 +58,8 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 			return hint.Usage("make the folder first", "env-file %s: its folder is not there", sf.envFile)
 		}
 	} else if readableByOthers(stdout) {
-		fmt.Fprintln(stderr, "warning: standard output is a file that others can read, and it gets keys: --env-file FILE makes one that they cannot")
+		fmt.Fprintln(stderr, "warning: standard output is a file that others can read, and it gets keys:"+
+			" --env-file FILE makes one that they cannot")
 	}
 	show := term.NewProgress(stderr)
 	defer show.End()

@@ -34,9 +34,10 @@ destroy: node_modules/.package-lock.json ## take the deployed stack away again, 
 
 .PHONY: infra-test
 infra-test: ## test the CDK app and the seeder (needs Node)
-	go test -race ./infra/... ./functions/cmd/seed
+	$(GOTEST) -race ./infra/... ./functions/cmd/seed
 
-ci: template-lint e2e
+CI_TOGETHER += template-lint
+CI_ALONE += e2e
 
 # First, before Rust or the CDK are built.
 .PHONY: e2e-tools
@@ -44,7 +45,7 @@ e2e-tools:
 	@python3 infra/e2e/tools.py
 
 .PHONY: e2e
-e2e: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS by the README's commands, use it, destroy it (needs qemu-user-static; E2E="--without rust")
+e2e: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS by README's commands (E2E="--without rust")
 	.venv/e2e/bin/python infra/e2e/e2e.py README.md $(E2E)
 
 .PHONY: e2e-sabotage
@@ -53,9 +54,10 @@ e2e-sabotage: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## s
 	code=$$?; [ $$code = 3 ] || { echo "error: e2e ended with $$code; want 3, something left behind" >&2; exit 1; }
 
 .PHONY: template-lint
-template-lint: infra/lint/nag/node_modules/.package-lock.json .venv/lint/installed ## cfn-lint, checkov and cdk-nag on the templates of all flag combinations
+template-lint: infra/lint/nag/node_modules/.package-lock.json .venv/lint/installed ## cfn-lint, checkov, cdk-nag on all templates
 	infra/lint/lint.sh
 
 .PHONY: infra-lock
 infra-lock: ## resolve infra/*/requirements.in anew (needs uv)
-	for d in e2e lint; do uv pip compile --quiet --generate-hashes --python-version 3.11 --custom-compile-command "make infra-lock" infra/$$d/requirements.in -o infra/$$d/requirements.txt || exit 1; done
+	for d in e2e lint; do uv pip compile --quiet --generate-hashes --python-version 3.11 \
+		--custom-compile-command "make infra-lock" infra/$$d/requirements.in -o infra/$$d/requirements.txt || exit 1; done

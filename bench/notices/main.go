@@ -38,11 +38,13 @@ type program struct {
 	workspace            bool // it is built with go.work, which may choose newer modules
 }
 
-// programs are what make build, make package and the CDK app build. The last
-// one becomes part of every deployed stack.
+// programs are what make build, make package, make release and the CDK app
+// build. The release contains fetch and baseline, and each deployed stack seed.
 var programs = []program{
-	{name: "fanout", dir: ".", pkg: "./bench", workspace: true},
+	{name: "fanout", dir: ".", pkg: "./bench", workspace: true}, // by make build
+	{name: "fanout", dir: "bench", pkg: "."},                    // by make release
 	{name: "fetch", dir: "functions", pkg: "./cmd/fetch", tags: "lambda.norpc"},
+	{name: "baseline", dir: "bench", pkg: "./baseline", tags: "lambda.norpc"},
 	{name: "seed", dir: "functions", pkg: "./cmd/seed", tags: "lambda.norpc"},
 }
 

@@ -87,14 +87,14 @@ type scorecard struct {
 	at, host, goVersion, rustVersion string
 	load                             string // of the machine, before and after
 	jobs                             int
-	goSDK, goLean, rust              side
+	goSDK, goLean, rust              implementation
 	rows                             []report.Row
 	objects                          int
 	cold                             map[string]float64 // INIT and first answer at the largest memory, ms, by client
 }
 
-// side is one way to have the function.
-type side struct {
+// implementation is one way to have the function.
+type implementation struct {
 	handler, tests code
 	direct, total  int // dependencies
 	clean          took

@@ -298,7 +298,7 @@ func appended(path, line string) error {
 
 // builds times a clean build, and one after each of the rounds' changes, a line
 // at the end of a file.
-func (m *measurer) builds(to *side, build func() (took, error), file string, line func(round int) string) (err error) {
+func (m *measurer) builds(to *implementation, build func() (took, error), file string, line func(round int) string) (err error) {
 	if to.clean, err = build(); err != nil {
 		return err
 	}
@@ -324,7 +324,7 @@ func (m *measurer) buildGo(ctx context.Context, c *scorecard) error {
 	}
 	env := []string{"GOWORK=off", "CGO_ENABLED=0", "GOCACHE=" + filepath.Join(m.dir, "gocache")}
 	for _, s := range []struct {
-		to   *side
+		to   *implementation
 		tags string
 	}{{&c.goSDK, "lambda.norpc"}, {&c.goLean, "lambda.norpc,nosdk"}} {
 		build := func() (took, error) {
@@ -405,7 +405,7 @@ func (m *measurer) packages(ctx context.Context, c *scorecard) error {
 	if err := errors.Join(pack(arch, "fetch", "fetch-lean"), pack(arch, "-prebuilt", rustBootstrap, "rust")); err != nil {
 		return err
 	}
-	for name, s := range map[string]*side{"fetch": &c.goSDK, "fetch-lean": &c.goLean, "rust": &c.rust} {
+	for name, s := range map[string]*implementation{"fetch": &c.goSDK, "fetch-lean": &c.goLean, "rust": &c.rust} {
 		for path, size := range map[string]*int64{
 			name + "-" + arch + ".zip": &s.zip, filepath.Join(name, arch, "bootstrap"): &s.bootstrap,
 		} {
@@ -421,7 +421,7 @@ func (m *measurer) packages(ctx context.Context, c *scorecard) error {
 	if err := pack("arm64", "fetch", "fetch-lean"); err != nil {
 		return err
 	}
-	for name, s := range map[string]*side{"fetch": &c.goSDK, "fetch-lean": &c.goLean} {
+	for name, s := range map[string]*implementation{"fetch": &c.goSDK, "fetch-lean": &c.goLean} {
 		s.arm64Built = isARM64(filepath.Join(out, name, "arm64", "bootstrap"))
 	}
 	const target = "aarch64-unknown-linux-gnu"

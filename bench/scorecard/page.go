@@ -48,7 +48,7 @@ builds say little, their CPU times more.
 `, "`", c.at, c.host, c.goVersion, c.rustVersion, plural(c.jobs, "job"), c.load)
 }
 
-// effortRow is one thing that it takes, for each side.
+// effortRow is one thing that it takes, for each implementation.
 type effortRow struct {
 	what                string
 	goSDK, goLean, rust string
@@ -92,23 +92,23 @@ func (c *scorecard) effort() []effortRow {
 	var rows []effortRow
 	for _, r := range []struct {
 		what string
-		of   func(side) string
+		of   func(implementation) string
 	}{
-		{"handler: lines of code", func(s side) string { return fmt.Sprint(s.handler.Lines) }},
-		{"handler: complexity (scc)", func(s side) string { return fmt.Sprint(s.handler.Complexity) }},
-		{"handler: files", func(s side) string { return fmt.Sprint(s.handler.Files) }},
-		{"its tests: lines of code", func(s side) string { return fmt.Sprint(s.tests.Lines) }},
-		{"its tests: complexity", func(s side) string { return fmt.Sprint(s.tests.Complexity) }},
-		{"dependencies, direct", func(s side) string { return fmt.Sprint(s.direct) }},
-		{"dependencies, all", func(s side) string { return fmt.Sprint(s.total) }},
-		{"clean build, n=1", func(s side) string { return s.clean.String() }},
-		{changed, func(s side) string { return middle(s.incremental).String() }},
-		{"package, " + host, func(s side) string { return megabytes(s.zip) }},
-		{"bootstrap, " + host, func(s side) string { return megabytes(s.bootstrap) }},
-		{"steps to an arm64 package", func(s side) string { return fmt.Sprint(len(s.arm64)) }},
-		{"arm64 package built on this machine", func(s side) string { return yes(s.arm64Built) }},
-		{"format findings", func(s side) string { return fmt.Sprint(s.format) }},
-		{"lint findings", func(s side) string { return fmt.Sprint(s.lint) }},
+		{"handler: lines of code", func(s implementation) string { return fmt.Sprint(s.handler.Lines) }},
+		{"handler: complexity (scc)", func(s implementation) string { return fmt.Sprint(s.handler.Complexity) }},
+		{"handler: files", func(s implementation) string { return fmt.Sprint(s.handler.Files) }},
+		{"its tests: lines of code", func(s implementation) string { return fmt.Sprint(s.tests.Lines) }},
+		{"its tests: complexity", func(s implementation) string { return fmt.Sprint(s.tests.Complexity) }},
+		{"dependencies, direct", func(s implementation) string { return fmt.Sprint(s.direct) }},
+		{"dependencies, all", func(s implementation) string { return fmt.Sprint(s.total) }},
+		{"clean build, n=1", func(s implementation) string { return s.clean.String() }},
+		{changed, func(s implementation) string { return middle(s.incremental).String() }},
+		{"package, " + host, func(s implementation) string { return megabytes(s.zip) }},
+		{"bootstrap, " + host, func(s implementation) string { return megabytes(s.bootstrap) }},
+		{"steps to an arm64 package", func(s implementation) string { return fmt.Sprint(len(s.arm64)) }},
+		{"arm64 package built on this machine", func(s implementation) string { return yes(s.arm64Built) }},
+		{"format findings", func(s implementation) string { return fmt.Sprint(s.format) }},
+		{"lint findings", func(s implementation) string { return fmt.Sprint(s.lint) }},
 	} {
 		rows = append(rows, effortRow{r.what, r.of(c.goSDK), r.of(c.goLean), r.of(c.rust)})
 	}
@@ -244,7 +244,7 @@ func (c *scorecard) rustClient() string {
 	return ""
 }
 
-func (c *scorecard) first(s side, client string) string {
+func (c *scorecard) first(s implementation, client string) string {
 	return fmt.Sprintf("%.1f s", (s.clean.wall + time.Duration(c.cold[client]*float64(time.Millisecond))).Seconds())
 }
 

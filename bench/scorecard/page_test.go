@@ -61,8 +61,8 @@ func TestPage(t *testing.T) {
 	seconds := func(n int) took { return took{time.Duration(n) * time.Second, time.Second} }
 	c := scorecard{
 		jobs: 1, objects: 1000, cold: map[string]float64{"aws-sdk-s3": 500},
-		rust:  side{clean: seconds(100), incremental: []took{seconds(9), seconds(7), seconds(8)}, arm64: []string{"a", "b"}},
-		goSDK: side{clean: seconds(1), incremental: []took{seconds(1)}}, goLean: side{incremental: []took{seconds(1)}},
+		rust:  implementation{clean: seconds(100), incremental: []took{seconds(9), seconds(7), seconds(8)}, arm64: []string{"a", "b"}},
+		goSDK: implementation{clean: seconds(1), incremental: []took{seconds(1)}}, goLean: implementation{incremental: []took{seconds(1)}},
 		rows: []report.Row{row("rust", "aws-sdk-s3", 128, 300, 200), row("go", "lean", 128, 200, 100), row("go", "tuned", 128, 400, 200)},
 	}
 	page := c.page()

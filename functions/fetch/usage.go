@@ -38,3 +38,19 @@ func maxRSS() int64 {
 	}
 	return int64(ru.Maxrss) << 10
 }
+
+// maxConnections bounds [MaxConnections] where the process may open any number of
+// files.
+const maxConnections = 1 << 16
+
+// MaxConnections is how many connections a [Store] may hold: as many as this
+// process may open files (RLIMIT_NOFILE: Lambda gives 1,024) but for 64, or a
+// quarter where that is less, which are for everything else.
+func MaxConnections() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return MaxConcurrency // only possible for a bad argument
+	}
+	files := int(min(limit.Cur, maxConnections))
+	return max(files-min(64, files/4), 1)
+}

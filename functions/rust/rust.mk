@@ -18,11 +18,11 @@ check: build ## put this machine's functions through the contract: Go's, and Rus
 	$(CHECK_RUST)
 
 # Where there is cargo, CI has a second contender.
-ci: check
+CI_ALONE += check
 ifneq ($(shell command -v cargo),)
 CHECK_RUST = bin/fanout check --contender rust=functions/rust/target/release/bootstrap
 check e2e: rust
-ci: test-rust
+CI_TOGETHER += rust test-rust
 endif
 
 .PHONY: scorecard

@@ -50,6 +50,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if client := os.Getenv(limitEnv); client != "" {
+		if err := readLimited(client); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var stop func()
 	recorderURL, stop = hosts.listen()
 	status := m.Run()

@@ -6,6 +6,8 @@
   seeder's delete would never be tested;
 - what a resource needs stays while that resource cannot be deleted: MiniStack would delete the seeder of objects that
   it refused to delete, and a second attempt would find nobody to do it;
+- who gets or puts an object that is encrypted with a KMS key must be allowed to use that key, for S3, by his own policy
+  (the key's is not looked at); a bucket of a template has the encryption that the template says;
 - deleting a function ends its processes.
 
 Its times mean nothing: it limits neither CPU nor memory.
@@ -21,8 +23,8 @@ import platform
 import threading
 import time
 
-from ministack.core import lambda_runtime
-from ministack.services import cloudformation, lambda_svc
+from ministack.core import iam_evaluator, lambda_runtime, responses, router
+from ministack.services import cloudformation, lambda_svc, s3
 from ministack.services.cloudformation import provisioners, stacks
 
 ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
@@ -139,6 +141,56 @@ def delete_as_aws_does():
     replace_delete(delete_function, delete_function_and_processes)
 
 
+KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
+
+
+def ask_for_keys():
+    create, get, put = provisioners._s3_create, s3._get_object, s3._put_object
+
+    def create_encrypted(logical_id, props, stack_name):
+        made = create(logical_id, props, stack_name)
+        name = made[0] if isinstance(made, tuple) else made
+        for rule in props.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", []):
+            default = rule["ServerSideEncryptionByDefault"]
+            if "KMSMasterKeyID" not in default:
+                continue  # MiniStack has no keys of AWS's own, which the CDK's bucket asks for
+            parts = "".join(f"<{key}>{default[key]}</{key}>" for key in ("SSEAlgorithm", "KMSMasterKeyID") if key in default)
+            by_default = f"<ApplyServerSideEncryptionByDefault>{parts}</ApplyServerSideEncryptionByDefault>"
+            s3._put_bucket_encryption(
+                name, f"<ServerSideEncryptionConfiguration><Rule>{by_default}</Rule></ServerSideEncryptionConfiguration>".encode()
+            )
+        return made
+
+    def refusal(action, key, headers, query):
+        principal = iam_evaluator.resolve_principal(router.extract_access_key_id(headers, query or {}), responses.get_account_id())
+        if getattr(principal, "policies", None) is None:
+            return None  # the account's root
+        region = responses.get_region()
+        context = iam_evaluator.EvalContext(
+            principal_arn=principal.arn, principal_type=principal.type, principal_account=principal.account, action=action,
+            resource_arn=key, region=region, service_context={"kms:viaservice": f"s3.{region}.amazonaws.com"},
+        )
+        if iam_evaluator.evaluate(context, principal.policies).decision == "Allow":
+            return None
+        return s3._error("AccessDenied", f"User: {principal.arn} is not authorized to perform: {action} on resource: {key}", 403)
+
+    @functools.wraps(get)
+    def get_decrypted(bucket, key, headers, query_params=None):
+        answer = get(bucket, key, headers, query_params)
+        used = {name.lower(): value for name, value in answer[1].items()}.get(KEY_HEADER)
+        return used and refusal("kms:Decrypt", used, headers, query_params) or answer
+
+    @functools.wraps(put)
+    def put_encrypted(bucket, key, body, headers):
+        used = s3._bucket_default_sse_headers(bucket).get(KEY_HEADER)
+        return used and refusal("kms:GenerateDataKey", used, headers, {}) or put(bucket, key, body, headers)
+
+    for handler in provisioners._RESOURCE_HANDLERS.values():
+        if handler.get("create") is create:
+            handler["create"] = create_encrypted
+    s3._get_object, s3._put_object = get_decrypted, put_encrypted
+
+
 def keep_what_is_needed():
     delete, held = stacks._delete_resource, {}  # what is needed, by stack and resource, for what
 
@@ -164,6 +216,7 @@ def main():
     lambda_runtime.ProvidedWorker = Worker
     delete_as_aws_does()
     keep_what_is_needed()
+    ask_for_keys()
     os.environ.setdefault("LAMBDA_EXECUTOR", "local")
 
     from ministack import app

@@ -342,13 +342,19 @@ class Test:
                 raise Failure(f"{name}: is {expected}, log {log}")
         check(all(len(values) == 1 for values in seen.values()), f"all 12 functions read the same {seen['bytes']} bytes, digest and needle")
 
-    def refuse_foreign_buckets(self):
+    def make_foreign_bucket(self):
+        if "foreign" in self.buckets():
+            return
         self.client.s3.create_bucket(Bucket="foreign", CreateBucketConfiguration={"LocationConstraint": REGION})
         for key in "objects/a", "objects/b", "private/c":
             self.client.s3.put_object(Bucket="foreign", Key=key, Body=b"nothing of ours")
+
+    def refuse_foreign_buckets(self):
+        self.make_foreign_bucket()
         arn = self.arns["Fetch128X86Arn"]
         answer, error, _ = self.client.invoke(arn, "foreign")
-        check(error and answer["errorType"] == "AccessDenied", f"a function's role is refused a foreign bucket: {answer.get('errorMessage')}")
+        refused = error and answer["errorType"] == "AccessDenied"
+        check(refused, f"a function's role is refused a foreign bucket: {answer.get('errorMessage')}")
         self.client.s3.put_object(Bucket=self.bucket, Key="private/c", Body=b"not a seed object")
         answer, error, _ = self.client.invoke(arn, self.bucket, folder="private/")
         check(error and answer["errorType"] == "AccessDenied", f"... and what lies beside the prefix: {answer.get('errorMessage')}")
@@ -408,7 +414,8 @@ class Test:
         all_there("after an update that moved the seed objects")
         left = [key for key in self.client.keys(self.bucket, "objects/") if key not in foreign]
         moved = [key for key in self.client.keys(self.bucket, "third/") if key not in foreign]
-        check(left == [] and len(moved) == 150, f"of the seed objects {len(left)} are where they were and {len(moved)} where they should be")
+        right = (len(left), len(moved)) == (0, 150)
+        check(right, f"of the seed objects {len(left)} are where they were and {len(moved)} where they belong")
 
         output = self.cdk(f"destroy {STACK} --force", fails=True)
         reason = self.failure_of("SeedObjects")
@@ -428,11 +435,15 @@ class Test:
     def failure_of(self, resource: str) -> str:
         """The last reason that a stack's events have for the failure of a resource."""
         stacks = [s["StackId"] for s in self.client.pages(self.client.stacks, "list_stacks", "StackSummaries") if s["StackName"] == STACK]
-        events = [e for stack in stacks for e in self.client.pages(self.client.stacks, "describe_stack_events", "StackEvents", StackName=stack)]
+        ask = "describe_stack_events", "StackEvents"
+        events = [e for stack in stacks for e in self.client.pages(self.client.stacks, *ask, StackName=stack)]
         failed = [e for e in events if e["LogicalResourceId"] == resource and e["ResourceStatus"].endswith("_FAILED")]
         if not failed:
             raise Failure(f"no failure of {resource} in the events: {[(e['LogicalResourceId'], e['ResourceStatus']) for e in events[:20]]}")
         return max(failed, key=lambda e: e["Timestamp"]).get("ResourceStatusReason", "")
+
+    def buckets(self) -> list[str]:
+        return [b["Name"] for b in self.client.s3.list_buckets()["Buckets"]]
 
     def change_the_kind_of_bucket(self):
         """A key of one's own calls for another bucket: the old one goes, with its objects and whoever put them."""
@@ -440,8 +451,8 @@ class Test:
         before = self.bucket
         self.deploy(f"-c objects=40 -c bucketKey={key}")
         after = self.outputs_of(STACK)["Bucket"]
-        names = [b["Name"] for b in self.client.s3.list_buckets()["Buckets"]]
-        check(after != before and before not in names and after in names, f"a bucket with a key takes the place of the one without: {after}")
+        names = self.buckets()
+        check(before not in names and after in names, f"a bucket with a key takes the place of the one without: {after}")
         head = self.client.s3.head_object(Bucket=after, Key="objects/object-000000")
         check(head.get("ServerSideEncryption") == "aws:kms" and head.get("SSEKMSKeyId") == key, "its objects are encrypted with that key")
         arn = self.outputs_of(STACK)["Fetch1769ArmArn"]
@@ -449,8 +460,7 @@ class Test:
         check(not error and answer["result"] == "40", "a function reads them")
         self.deploy("-c objects=40")
         self.bucket = self.outputs_of(STACK)["Bucket"]
-        names = [b["Name"] for b in self.client.s3.list_buckets()["Buckets"]]
-        check(after not in names and len(self.client.keys(self.bucket, "objects/")) == 40, "and back again")
+        check(after not in self.buckets() and len(self.client.keys(self.bucket, "objects/")) == 40, "and back again")
         self.client.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
 
     def empty_the_bucket(self):
@@ -463,10 +473,11 @@ class Test:
         # To say so is an update of its own, which must not be refused for the objects that it is about.
         self.deploy(f"{only} -c objects=5 -c emptyBucket=true", stack=name)
         self.cdk(f"destroy {name} --force")
-        check(bucket not in [b["Name"] for b in self.client.s3.list_buckets()["Buckets"]], "with emptyBucket=true the bucket goes with all in it")
+        check(bucket not in self.buckets(), "with emptyBucket=true the bucket goes with all in it")
 
     def bring_a_bucket(self):
         """A second stack beside the first, on a bucket that is not its own, encrypted with a key that is neither."""
+        self.make_foreign_bucket()
         key = self.client.kms.create_key(Description="e2e")["KeyMetadata"]["Arn"]
         bucket = {"Bucket": "foreign"}
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}, "BucketKeyEnabled": True}
@@ -474,11 +485,14 @@ class Test:
         self.client.s3.put_object(**bucket, Key="data/encrypted", Body=b"by a key of somebody's")
         before = self.client.keys("foreign")
         only = f"-c stackName=Second -c functionsOnly=true -c bucketName=foreign -c memories=512 -c architectures={tools.architecture()}"
-        self.deploy(f"{only} -c bucketKey={key}", stack="Second")
-        outputs = self.outputs_of("Second")
-        function = next(arn for name, arn in outputs.items() if name.endswith("Arn"))
+        self.deploy(only, stack="Second")
+        function = next(arn for name, arn in self.outputs_of("Second").items() if name.endswith("Arn"))
         answer, error, _ = self.client.invoke(function, "foreign", folder="")
-        check(not error and answer["result"] == str(len(before)), f"a second stack reads all {len(before)} objects of the bucket that was brought along")
+        check(error and "kms:Decrypt" in answer["errorMessage"], f"without bucketKey it is refused the key: {answer.get('errorMessage')}")
+        self.deploy(f"{only} -c bucketKey={key}", stack="Second")
+        answer, error, _ = self.client.invoke(function, "foreign", folder="")
+        right = not error and answer["result"] == str(len(before))
+        check(right, f"a second stack reads all {len(before)} objects of the bucket that was brought along")
         head = self.client.s3.head_object(**bucket, Key="data/encrypted")
         check(head.get("SSEKMSKeyId") == key, "one of them encrypted with a KMS key")
         self.cdk("destroy Second --force")
@@ -499,7 +513,8 @@ class Test:
         self.deploy(f"{only} -c vpcId={vpc}", stack=name)
         function = next(arn for output, arn in self.outputs_of(name).items() if output.endswith("Arn"))
         network = self.client.functions.get_function_configuration(FunctionName=function)["VpcConfig"]
-        check(network["SubnetIds"] == [subnet] and len(network["SecurityGroupIds"]) == 1, f"a function is in {subnet} of {vpc}, with a group of its own")
+        right = network["SubnetIds"] == [subnet] and len(network["SecurityGroupIds"]) == 1
+        check(right, f"a function is in {subnet} of {vpc}, with a group of its own")
         self.cdk(f"destroy {name} --force")
         ec2.disassociate_route_table(AssociationId=association)
         ec2.delete_route_table(RouteTableId=table)
@@ -539,7 +554,8 @@ class Test:
         after = self.client.inventory()
         show("after", after)
         if after != before:
-            raise LeftBehind(f"left behind: { {kind: sorted(set(names) - set(before[kind])) for kind, names in after.items() if names != before[kind]} }")
+            left = {kind: sorted(set(names) - set(before[kind])) for kind, names in after.items() if names != before[kind]}
+            raise LeftBehind(f"left behind: {left}")
         check(True, "nothing is left of the stack")
 
 
@@ -561,7 +577,7 @@ def main() -> int:
     parser.add_argument("readme", type=pathlib.Path, help='the file with the section "Deploy"')
     parser.add_argument("--sabotage", action="store_true", help="break the seeder's delete")
     parser.add_argument("--without", action="append", default=[], choices=["rust"], help="leave out what takes long to build")
-    parser.add_argument("--stage", action="append", default=[], help="of those between deploy and destroy this one only, as in keep_foreign_objects")
+    parser.add_argument("--stage", action="append", default=[], metavar="NAME", help="of those between deploy and destroy only this one")
     parser.add_argument("--keep", action="store_true", help="keep the logs, even if nothing failed")
     options = parser.parse_args()
 

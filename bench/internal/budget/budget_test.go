@@ -63,7 +63,9 @@ func planned(backend string) (*trial.Runner, [2]trial.Setting) {
 		},
 		Expected: trial.Expected{Objects: 1000, Bytes: 25_500_000},
 	}
-	return r, [2]trial.Setting{{Target: r.Targets[0], Client: "lean", Concurrency: 64}, {Target: r.Targets[1], Client: "lean", Concurrency: 64}}
+	return r, [2]trial.Setting{
+		{Target: r.Targets[0], Client: "lean", Concurrency: 64}, {Target: r.Targets[1], Client: "lean", Concurrency: 64},
+	}
 }
 
 func newTestGuard(t *testing.T, b Bounds, r *trial.Runner) (*Guard, func(time.Duration)) {
@@ -109,6 +111,10 @@ func TestGuardPrecision(t *testing.T) {
 	for range 9 {
 		g.Measured(s[1], failed)
 	}
+	cold, untold := warmLine(1), warmLine(1)
+	cold.Start, untold.Start = trial.Cold, trial.Unknown
+	g.Measured(s[1], cold)
+	g.Measured(s[1], untold)
 	if n := len(g.warm[s[1].Key()]); n != 6 {
 		t.Errorf("%d values: failures were counted", n)
 	}
@@ -159,9 +165,11 @@ func TestEstimate(t *testing.T) {
 		flags   Bounds
 		want    string
 	}{
-		{"on AWS", trial.AWS, Bounds{}, `^2[2-4] invocations, about [0-9]+s, about \$0\.0[12] \(prices of 20[0-9-]+, S3 requests included, no free tier\)$`},
+		{"on AWS", trial.AWS, Bounds{},
+			`^2[2-4] invocations, about [0-9]+s, about \$0\.0[12] \(prices of 20[0-9-]+, S3 requests included, no free tier\)$`},
 		{"in the sandbox", trial.Sandbox, Bounds{}, `, no money \(on AWS about \$0\.0[12]\)$`},
-		{"with an aim", trial.AWS, Bounds{Precision: 0.05, Dollars: 0.5, Within: 20 * time.Minute, Text: "0.50,20m"}, `^at most 2[2-4] .*; budget 0\.50,20m$`},
+		{"with an aim", trial.AWS, Bounds{Precision: 0.05, Dollars: 0.5, Within: 20 * time.Minute, Text: "0.50,20m"},
+			`^at most 2[2-4] .*; budget 0\.50,20m$`},
 	} {
 		r.Header.Backend = tc.backend
 		g, _ := newTestGuard(t, tc.flags, r)

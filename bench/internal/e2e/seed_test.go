@@ -8,22 +8,21 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/cfn"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
-	"fanout/bench/internal/sandbox"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
 
 // seedLab is the seeder's own bootstrap in the sandbox, an embedded S3 beside
@@ -31,7 +30,7 @@ import (
 type seedLab struct {
 	s3       *s3.Client
 	server   *objects.Server
-	lambda   *lambda.Client
+	lambda   *awslambda.Client
 	callback string
 	statuses chan int          // what the callback answers first
 	answers  chan cfn.Response // what it was told
@@ -41,54 +40,56 @@ type seedLab struct {
 // hasty has less time than the seeder keeps in reserve for its answer.
 var seedTimeouts = map[string]time.Duration{"seeder": 2 * time.Minute, "hasty": 20 * time.Second}
 
+// seedFunction is the lab's name for one of them.
+func seedFunction(name string) string {
+	return fmt.Sprintf("fanout-%s-%s-%d", name, lambda.HostArchitecture(), lambda.VCPUMemoryMB)
+}
+
 func startSeedLab(t *testing.T) *seedLab {
 	t.Helper()
-	lab := &seedLab{statuses: make(chan int, 8), answers: make(chan cfn.Response, 8)}
-	lab.server, lab.s3 = startS3(t, objects.Config{})
-
 	bootstrap := filepath.Join(t.TempDir(), "bootstrap")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "fanout/functions/cmd/seed").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "fanout/functions/cmd/seed")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the seeder: %v\n%s", err, out)
 	}
-	caller := aws.Credentials{AccessKeyID: "AKIDCALLER", SecretAccessKey: "caller-secret"}
-	config := sandbox.Config{
-		Credentials: caller, Region: "eu-central-1", AccountID: "111111111111", Dir: t.TempDir(), Limits: sandbox.LimitsNone,
-		ProcessEnv: func(string) (map[string]string, func()) {
-			return map[string]string{
-				"AWS_ENDPOINT_URL_S3": lab.server.URL(), "AWS_CA_BUNDLE": lab.server.CAFile(),
-				"AWS_ACCESS_KEY_ID": keyID, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "",
-			}, nil
-		},
+	config := lab.Config{
+		Architectures: []string{lambda.HostArchitecture()}, MemoriesMB: []int{lambda.VCPUMemoryMB}, Timeout: 2 * time.Minute,
+		Network: objects.None, Corpus: corpus.Default(), NoLimits: true,
 	}
-	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
-	for name, timeout := range seedTimeouts {
-		config.Functions = append(config.Functions, sandbox.Function{Name: name, Bootstrap: bootstrap, Arch: arch, MemoryMB: 1769, Timeout: timeout})
+	for name := range seedTimeouts {
+		config.Contenders = append(config.Contenders, lab.Contender{Name: name, Path: func(string) string { return bootstrap }})
 	}
-	box, err := sandbox.Start(config)
+	l, err := lab.Start(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := box.Close(); err != nil {
+		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	lab.lambda = lambda.New(lambda.Options{
-		BaseEndpoint: aws.String(box.URL()), Region: config.Region,
-		Credentials: credentials.StaticCredentialsProvider{Value: caller},
-	})
+	s := &seedLab{
+		server: l.S3, s3: l.S3Client(), lambda: l.Client(), statuses: make(chan int, 8), answers: make(chan cfn.Response, 8),
+	}
+	for name, timeout := range seedTimeouts {
+		if _, err := s.lambda.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
+			FunctionName: aws.String(seedFunction(name)), Timeout: aws.Int32(int32(timeout.Seconds())),
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 
-	callback := httptest.NewServer(http.HandlerFunc(lab.answer(t)))
+	callback := httptest.NewServer(http.HandlerFunc(s.answer(t)))
 	t.Cleanup(callback.Close)
-	lab.callback = callback.URL + "/answer?X-Amz-Signature=c0ffee"
-	return lab
+	s.callback = callback.URL + "/answer?X-Amz-Signature=c0ffee"
+	return s
 }
 
 // answer is CloudFormation's end of the callback.
-func (lab *seedLab) answer(t *testing.T) http.HandlerFunc {
+func (s *seedLab) answer(t *testing.T) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
-		case status := <-lab.statuses:
+		case status := <-s.statuses:
 			w.WriteHeader(status)
 			return
 		default:
@@ -101,15 +102,15 @@ func (lab *seedLab) answer(t *testing.T) http.HandlerFunc {
 		if err != nil || r.Method != http.MethodPut || r.URL.RawQuery != "X-Amz-Signature=c0ffee" {
 			t.Errorf("callback: %s %s %q: %v", r.Method, r.URL, body, err)
 		}
-		lab.answers <- response
+		s.answers <- response
 	}
 }
 
 // request has a function of the sandbox answer CloudFormation.
-func (lab *seedLab) request(t *testing.T, function string, kind cfn.RequestType, properties, old map[string]any) cfn.Response {
+func (s *seedLab) request(t *testing.T, function string, kind cfn.RequestType, properties, old map[string]any) cfn.Response {
 	t.Helper()
 	event := cfn.Event{
-		RequestType: kind, RequestID: "r", LogicalResourceID: "Objects", StackID: "s", ResponseURL: lab.callback,
+		RequestType: kind, RequestID: "r", LogicalResourceID: "Objects", StackID: "s", ResponseURL: s.callback,
 		ResourceProperties: properties, OldResourceProperties: old,
 	}
 	if kind != cfn.RequestCreate {
@@ -119,7 +120,7 @@ func (lab *seedLab) request(t *testing.T, function string, kind cfn.RequestType,
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := lab.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &function, Payload: payload})
+	out, err := s.lambda.Invoke(t.Context(), &awslambda.InvokeInput{FunctionName: aws.String(seedFunction(function)), Payload: payload})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func (lab *seedLab) request(t *testing.T, function string, kind cfn.RequestType,
 		t.Fatalf("%s: %s %s", kind, *out.FunctionError, out.Payload)
 	}
 	select {
-	case a := <-lab.answers:
+	case a := <-s.answers:
 		if a.PhysicalResourceID != "s3://seeded" {
 			t.Errorf("%s: physical ID %s", kind, a.PhysicalResourceID)
 		}
@@ -146,17 +147,17 @@ func seedProperties(spec corpus.Spec) map[string]any {
 }
 
 // digest reads the whole bucket.
-func (lab *seedLab) digest(t *testing.T) (n int, digest string) {
+func (s *seedLab) digest(t *testing.T) (n int, digest string) {
 	t.Helper()
 	var d fetch.Digest
-	pages := s3.NewListObjectsV2Paginator(lab.s3, &s3.ListObjectsV2Input{Bucket: aws.String("seeded")})
+	pages := s3.NewListObjectsV2Paginator(s.s3, &s3.ListObjectsV2Input{Bucket: aws.String("seeded")})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, o := range page.Contents {
-			got, err := lab.s3.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("seeded"), Key: o.Key})
+			got, err := s.s3.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("seeded"), Key: o.Key})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,9 +175,9 @@ func (lab *seedLab) digest(t *testing.T) (n int, digest string) {
 	return n, d.String()
 }
 
-func (lab *seedLab) holds(t *testing.T, spec corpus.Spec) {
+func (s *seedLab) holds(t *testing.T, spec corpus.Spec) {
 	t.Helper()
-	n, got := lab.digest(t)
+	n, got := s.digest(t)
 	if _, want := spec.Expect(); n != spec.Count || got != want.String() {
 		t.Errorf("the bucket holds %d objects with digest %s, want %d with %s", n, got, spec.Count, want.String())
 	}
@@ -184,12 +185,12 @@ func (lab *seedLab) holds(t *testing.T, spec corpus.Spec) {
 
 // TestSeeder takes the seeder's bootstrap through a stack's life.
 func TestSeeder(t *testing.T) {
-	lab := startSeedLab(t)
-	if err := lab.server.CreateBucket("seeded"); err != nil {
+	s := startSeedLab(t)
+	if err := s.server.CreateBucket("seeded"); err != nil {
 		t.Fatal(err)
 	}
 	// Somebody turned versioning on: an emptied bucket must be empty all the same.
-	if _, err := lab.s3.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
+	if _, err := s.s3.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
 		Bucket: aws.String("seeded"), VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
 	}); err != nil {
 		t.Fatal(err)
@@ -209,42 +210,42 @@ func TestSeeder(t *testing.T) {
 
 	first := corpus.Default()
 	first.Count, first.MaxBytes = 60, 3000
-	lab.statuses <- http.StatusServiceUnavailable // the callback is tried again
-	a := lab.request(t, "seeder", cfn.RequestCreate, seedProperties(first), nil)
+	s.statuses <- http.StatusServiceUnavailable // the callback is tried again
+	a := s.request(t, "seeder", cfn.RequestCreate, seedProperties(first), nil)
 	ok(a)
 	if a.Data["Objects"] != "60" || a.Data["Bytes"] != fmt.Sprint(first.TotalBytes()) {
 		t.Errorf("data %v", a.Data)
 	}
-	lab.holds(t, first)
+	s.holds(t, first)
 
 	fewer := first
 	fewer.Count, fewer.Seed, fewer.Needle = 25, 7, "another needle"
-	ok(lab.request(t, "seeder", cfn.RequestUpdate, seedProperties(fewer), seedProperties(first)))
-	lab.holds(t, fewer)
+	ok(s.request(t, "seeder", cfn.RequestUpdate, seedProperties(fewer), seedProperties(first)))
+	s.holds(t, fewer)
 
 	moved := fewer
 	moved.Prefix = "objects/deeper/"
-	ok(lab.request(t, "seeder", cfn.RequestUpdate, seedProperties(moved), seedProperties(fewer)))
-	lab.holds(t, moved)
+	ok(s.request(t, "seeder", cfn.RequestUpdate, seedProperties(moved), seedProperties(fewer)))
+	s.holds(t, moved)
 
 	broken := seedProperties(moved)
 	broken["Objects"] = "1000001"
-	fails(lab.request(t, "seeder", cfn.RequestUpdate, broken, seedProperties(moved)), "objects 1000001: must be 1 to 1000000")
-	lab.holds(t, moved)
+	fails(s.request(t, "seeder", cfn.RequestUpdate, broken, seedProperties(moved)), "objects 1000001: must be 1 to 1000000")
+	s.holds(t, moved)
 
-	fails(lab.request(t, "hasty", cfn.RequestUpdate, seedProperties(first), seedProperties(moved)), "out of time")
-	lab.holds(t, moved)
+	fails(s.request(t, "hasty", cfn.RequestUpdate, seedProperties(first), seedProperties(moved)), "out of time")
+	s.holds(t, moved)
 
-	ok(lab.request(t, "seeder", cfn.RequestDelete, broken, nil))
-	versions, err := lab.s3.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: aws.String("seeded")})
+	ok(s.request(t, "seeder", cfn.RequestDelete, broken, nil))
+	versions, err := s.s3.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: aws.String("seeded")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n := len(versions.Versions) + len(versions.DeleteMarkers); n != 0 {
 		t.Errorf("%d versions and delete markers are left", n)
 	}
-	if _, err := lab.s3.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String("seeded")}); err != nil {
+	if _, err := s.s3.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String("seeded")}); err != nil {
 		t.Errorf("delete the emptied bucket: %v", err)
 	}
-	ok(lab.request(t, "seeder", cfn.RequestDelete, seedProperties(moved), nil)) // once more, with no bucket there
+	ok(s.request(t, "seeder", cfn.RequestDelete, seedProperties(moved), nil)) // once more, with no bucket there
 }

@@ -14,14 +14,17 @@ func TestShell(t *testing.T) {
 		if _, err := exec.LookPath(sh); err != nil {
 			t.Fatalf("%s not found: apt-get install %s", sh, sh)
 		}
-		for _, dir := range []string{"/tmp/plain", "/tmp/with space", "/tmp/it's", `/tmp/a "quote"`, "/tmp/$HOME;exit", "/tmp/`id`", `/tmp/back\slash`, "/tmp/new\nline", "/tmp/*"} {
+		for _, dir := range []string{
+			"/t/plain", "/t/with space", "/t/it's", `/t/a "quote"`, "/t/$HOME;exit", "/t/`id`", `/t/back\slash`, "/t/new\nline", "/t/*",
+		} {
 			env := map[string]string{
 				"AWS_ACCESS_KEY_ID": "ID", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_CA_BUNDLE": dir + "/ca.pem",
 				"AWS_ENDPOINT_URL_S3": "https://127.0.0.1:1",
 			}
 			cmd := exec.CommandContext(t.Context(), sh, "-euc", shell(env)+"exec env -0")
 			cmd.Env = append(os.Environ(),
-				"AWS_SESSION_TOKEN=stale", "AWS_PROFILE=work", "AWS_DEFAULT_PROFILE=work", "AWS_ENDPOINT_URL=http://elsewhere", "AWS_CA_BUNDLE=/etc/old",
+				"AWS_SESSION_TOKEN=stale", "AWS_PROFILE=work", "AWS_DEFAULT_PROFILE=work", "AWS_ENDPOINT_URL=http://elsewhere",
+				"AWS_CA_BUNDLE=/etc/old",
 				"AWS_ENDPOINT_URL_S3=http://elsewhere", "AWS_USE_FIPS_ENDPOINT=true", "AWS_WEB_IDENTITY_TOKEN_FILE=/x", "AWS_ROLE_ARN=r",
 				"AWS_ACCESS_KEY_ID=OLD", "HTTPS_PROXY=http://proxy:3128", "NO_PROXY=internal",
 			)
@@ -50,7 +53,8 @@ func TestShell(t *testing.T) {
 			}
 		}
 	}
-	if text := shell(map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "Z": "z"}); !strings.HasSuffix(text, "export AWS_SECRET_ACCESS_KEY='b'\n") {
+	text := shell(map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "Z": "z"})
+	if !strings.HasSuffix(text, "export AWS_SECRET_ACCESS_KEY='b'\n") {
 		t.Errorf("the keys do not come last:\n%s", text)
 	}
 	if slices.Contains(unset, "AWS_CA_BUNDLE") {

@@ -29,6 +29,7 @@ import (
 	"fanout/bench/internal/sandbox"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 // Where the lab is in AWS terms: nothing of it exists there.
@@ -65,6 +66,25 @@ type Config struct {
 	Log *slog.Logger // nil: none
 }
 
+// Validate says what is wrong with c, short of looking for the contenders'
+// files.
+func (c Config) Validate() error {
+	for _, mb := range c.MemoriesMB {
+		if err := lambda.CheckMemory(mb); err != nil {
+			return err
+		}
+	}
+	for _, a := range c.Architectures {
+		if err := lambda.CheckArchitecture(a); err != nil {
+			return err
+		}
+	}
+	if c.Timeout < time.Second || c.Timeout > 15*time.Minute || c.Timeout%time.Second != 0 {
+		return fmt.Errorf("timeout %v: must be 1s to 15m, in whole seconds", c.Timeout)
+	}
+	return c.Corpus.Validate()
+}
+
 // Lab is what runs.
 type Lab struct {
 	S3      *objects.Server
@@ -80,6 +100,9 @@ type Lab struct {
 // error may have a hint; it is found before anything is started where a
 // contender's file is missing.
 func Start(cfg Config) (_ *Lab, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
 	for _, c := range cfg.Contenders {
 		for _, arch := range cfg.Architectures {
 			if c.Embedded != nil {

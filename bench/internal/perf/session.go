@@ -106,7 +106,7 @@ func (s *session) end(err error) error {
 	for _, w := range s.writers {
 		errs = append(errs, w.End(err))
 	}
-	errs = append(errs, s.Lab.Close())
+	errs = append(errs, s.Close())
 	for _, f := range s.files {
 		errs = append(errs, f.Close())
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
 )
 
 // Outcome is what became of a setting.
@@ -21,6 +23,10 @@ const (
 	Better  Outcome = "better"
 	Removed Outcome = "only in old"
 	Added   Outcome = "only in new"
+
+	// Broken is what worked in old and in no invocation of new; it takes no test.
+	Broken     Outcome = "always fails now"
+	BrokenCold Outcome = "each cold start fails now"
 )
 
 // Metrics of a change.
@@ -47,6 +53,21 @@ func (c Change) Tested() bool {
 	return c.Old.N > 0 && c.New.N > 0 && (c.Metric == Failures || stats.CanDiffer(c.Old.N, c.New.N))
 }
 
+// MarshalJSON gives null for what only a test gives, where none was made.
+func (c Change) MarshalJSON() ([]byte, error) {
+	type plain Change
+	out := struct {
+		plain
+		Delta *float64 `json:"delta"`
+		P     *float64 `json:"p"`
+		Holm  *float64 `json:"p_holm"`
+	}{plain: plain(c)}
+	if c.Tested() {
+		out.Delta, out.P, out.Holm = &c.Delta, &c.P, &c.Holm
+	}
+	return json.Marshal(out)
+}
+
 // Comparison sets two runs side by side.
 type Comparison struct {
 	Threshold float64  `json:"threshold"`
@@ -54,22 +75,37 @@ type Comparison struct {
 	Tests     int      `json:"tests"` // in the family that the p values are corrected for
 	Need      int      `json:"need"`  // the n of each setting with which the smallest family-wise p can be reached
 	Warnings  []string `json:"warnings"`
+	Undecided []string `json:"undecided"` // why "nothing got worse" could not be said; empty: it could
 }
 
-// Worse gives the changes for the worse.
+// Worse gives the changes for the worse, what broke first.
 func (c *Comparison) Worse() []Change {
-	var worse []Change
+	var broken, worse []Change
 	for _, change := range c.Changes {
-		if change.Outcome == Worse {
+		switch change.Outcome {
+		case Broken, BrokenCold:
+			broken = append(broken, change)
+		case Worse:
 			worse = append(worse, change)
 		}
 	}
-	return worse
+	return append(broken, worse...)
+}
+
+// Better counts the changes for the better.
+func (c *Comparison) Better() int {
+	n := 0
+	for _, change := range c.Changes {
+		if change.Outcome == Better {
+			n++
+		}
+	}
+	return n
 }
 
 // MismatchError says why two runs must not be compared.
 type MismatchError struct {
-	What []string // each «backend: aws, sandbox»
+	What []string // each "backend: aws, sandbox"
 }
 
 func (e *MismatchError) Error() string {
@@ -91,7 +127,8 @@ func Mismatch(old, new trial.Header) error {
 	differ("machine", old.Host, new.Host)
 	differ("network", old.Network, new.Network)
 	differ("limits", old.Limits, new.Limits)
-	differ("corpus", old.Corpus, new.Corpus)
+	differ("storage class", ClassOf(old), ClassOf(new))
+	differ("corpus", describe(old.Corpus), describe(new.Corpus))
 	differ("corpus bytes", old.Bytes, new.Bytes)
 	sorted := func(p trial.Plan) trial.Plan {
 		p.Invocations, p.Cold, p.Sequential, p.Seed = 0, 0, 0, 0
@@ -116,38 +153,51 @@ func Mismatch(old, new trial.Header) error {
 	return nil
 }
 
+// describe says what a corpus is in words.
+func describe(s corpus.Spec) string {
+	if s == (corpus.Spec{}) {
+		return "a bucket of one's own"
+	}
+	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q", s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix,
+		s.Needle)
+}
+
 // Compare tests each setting of both runs for a change: warm and cold times
 // with the Mann-Whitney U test, failures with Fisher's exact test. All of the
 // tests are one family, corrected after Holm, so that a comparison of two runs
 // of the same thing calls anything changed in at most [stats.Alpha] of all
 // comparisons. A time counts as worse, or better, where its median moved by
-// more than threshold, too; a failure counts however few.
+// more than threshold, too; a failure counts however few. What worked in old
+// and never in new is worse without a test.
 func Compare(old, new *Report, threshold float64) *Comparison {
 	c := &Comparison{Threshold: threshold}
-	identity := func(row Row) Setting { s := row.Setting; s.Chosen = 0; return s }
+	find := func(r *Report, key trial.Key) int {
+		return slices.IndexFunc(r.Rows, func(row Row) bool { return row.Key == key })
+	}
 	for _, o := range old.Rows {
-		i := slices.IndexFunc(new.Rows, func(n Row) bool { return identity(n) == identity(o) })
+		name := old.fullName(o)
+		i := find(new, o.Key)
 		if i < 0 {
-			c.Changes = append(c.Changes, Change{Name: old.fullName(o), Metric: WarmMS, Old: o.Warm, P: 1, Holm: 1, Outcome: Removed})
+			c.add(Change{Name: name, Metric: WarmMS, Old: o.Warm, Outcome: Removed})
 			continue
 		}
-		n := new.Rows[i]
-		c.times(old.fullName(o), WarmMS, o.Warm, n.Warm)
-		c.times(old.fullName(o), ColdMS, o.Cold, n.Cold)
-		if o.Failed+n.Failed > 0 {
-			c.Changes = append(c.Changes, failures(old.fullName(o), o, n))
-		}
+		c.setting(name, o, new.Rows[i], new.Header.Plan.Cold > 0)
 	}
 	for _, n := range new.Rows {
-		if !slices.ContainsFunc(old.Rows, func(o Row) bool { return identity(n) == identity(o) }) {
-			c.Changes = append(c.Changes, Change{Name: new.fullName(n), Metric: WarmMS, New: n.Warm, P: 1, Holm: 1, Outcome: Added})
+		if find(old, n.Key) < 0 {
+			c.add(Change{Name: new.fullName(n), Metric: WarmMS, New: n.Warm, Outcome: Added})
 		}
 	}
+	c.allFailures()
 	c.decide()
+	c.judge(old, new)
 	for _, w := range []struct {
 		run string
 		r   *Report
 	}{{"old", old}, {"new", new}} {
+		if ending := w.r.Ending(); ending != "" {
+			c.Warnings = append(c.Warnings, w.run+": "+ending)
+		}
 		for _, text := range w.r.Warnings {
 			if strings.HasPrefix(text, "drift") {
 				c.Warnings = append(c.Warnings, w.run+": "+text)
@@ -157,28 +207,107 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 	return c
 }
 
+// add adds a change that is no test, or not yet decided.
+func (c *Comparison) add(change Change) {
+	if change.P == 0 {
+		change.P = 1
+	}
+	change.Holm = 1
+	c.Changes = append(c.Changes, change)
+}
+
+// setting compares one that both runs tried. coldPlanned says whether new was to
+// have cold starts.
+func (c *Comparison) setting(name string, o, n Row, coldPlanned bool) {
+	broken := false
+	for _, m := range []struct {
+		metric   string
+		old, new stats.Summary
+		failed   int // of new
+		expected bool
+		broken   Outcome
+	}{
+		{WarmMS, o.Warm, n.Warm, n.Failed - n.FailedCold, true, Broken},
+		{ColdMS, o.Cold, n.Cold, n.FailedCold, coldPlanned, BrokenCold},
+	} {
+		switch none := m.old.N > 0 && m.new.N == 0 && n.UnknownStarts == 0; {
+		case m.old.N > 0 && m.new.N > 0:
+			c.times(name, m.metric, m.old, m.new)
+		case broken: // that is said once
+		case none && m.failed > 0:
+			broken = true
+			c.broke(name, o, n, m.broken)
+		case none && m.expected:
+			c.add(Change{Name: name, Metric: m.metric, Old: m.old, Outcome: Removed})
+		}
+	}
+	always := n.Failed == n.Invocations && o.Failed < o.Invocations
+	switch {
+	case broken || o.Failed+n.Failed == 0:
+	case always: // the successes of old may have been cold or warm
+		c.broke(name, o, n, Broken)
+	default:
+		c.add(failures(name, o, n, Same))
+	}
+}
+
+// broke adds that a setting no longer works: without a test, if it never failed
+// before; if it did, as the test of failures says, and where that cannot tell,
+// the comparison is undecided.
+func (c *Comparison) broke(name string, o, n Row, how Outcome) {
+	change := failures(name, o, n, how)
+	if o.Failed > 0 && change.P > stats.Alpha {
+		change.Outcome = Same
+		c.Undecided = append(c.Undecided,
+			fmt.Sprintf("%s: %s, but %d of %d failed before, too few invocations to tell", name, how, o.Failed, o.Invocations))
+	}
+	c.add(change)
+}
+
+// allSettings is the name of the failures of all settings together.
+const allSettings = "all settings"
+
+// allFailures tests the failures of all settings that both runs tried together,
+// if several fail: what shows in none of them, a few times each, shows in all.
+func (c *Comparison) allFailures() {
+	all := Change{Name: allSettings, Metric: Failures, Outcome: Same}
+	n := 0
+	for _, change := range c.Changes {
+		if change.Metric == Failures {
+			n++
+			all.Old.N, all.New.N = all.Old.N+change.Old.N, all.New.N+change.New.N
+			all.Old.Median, all.New.Median = all.Old.Median+change.Old.Median, all.New.Median+change.New.Median
+		}
+	}
+	if n > 1 {
+		all.P, all.Delta = fisher(int(all.Old.Median), all.Old.N, int(all.New.Median), all.New.N)
+		c.add(all)
+	}
+}
+
 // leastMS is the shortest time that a REPORT line shows.
 const leastMS = 0.01
 
 func (c *Comparison) times(name, metric string, old, new stats.Summary) {
-	if old.N == 0 || new.N == 0 {
-		return // failures, if any, are a test of their own
-	}
-	c.Changes = append(c.Changes, Change{
+	c.add(Change{
 		Name: name, Metric: metric, Old: old, New: new, Delta: new.Median/max(old.Median, leastMS) - 1,
 		P: stats.Compare(old.Values, new.Values).P, Outcome: Same,
 	})
 }
 
-func failures(name string, old, new Row) Change {
+func failures(name string, old, new Row, outcome Outcome) Change {
 	count := func(row Row) stats.Summary { return stats.Summary{N: row.Invocations, Median: float64(row.Failed)} }
-	c := Change{Name: name, Metric: Failures, Old: count(old), New: count(new), Outcome: Same}
-	c.Delta = float64(new.Failed)/float64(new.Invocations) - float64(old.Failed)/float64(old.Invocations)
-	// Both directions are looked at, so that each has half of the chance.
-	worse := stats.FisherWorse(old.Failed, old.Invocations, new.Failed, new.Invocations)
-	better := stats.FisherWorse(new.Failed, new.Invocations, old.Failed, old.Invocations)
-	c.P = min(2*min(worse, better), 1)
+	c := Change{Name: name, Metric: Failures, Old: count(old), New: count(new), Outcome: outcome}
+	c.P, c.Delta = fisher(old.Failed, old.Invocations, new.Failed, new.Invocations)
 	return c
+}
+
+// fisher tests a change of failures, and gives the difference of the shares.
+// Both directions are looked at, so that each has half of the chance.
+func fisher(oldFailed, oldN, newFailed, newN int) (p, delta float64) {
+	worse := stats.FisherWorse(oldFailed, oldN, newFailed, newN)
+	better := stats.FisherWorse(newFailed, newN, oldFailed, oldN)
+	return min(2*min(worse, better), 1), float64(newFailed)/float64(newN) - float64(oldFailed)/float64(oldN)
 }
 
 // decide corrects the p values and calls the outcomes. Samples too small for
@@ -187,7 +316,7 @@ func (c *Comparison) decide() {
 	var tests []int
 	var ps []float64
 	for i, change := range c.Changes {
-		if c.Changes[i].Holm = 1; change.Tested() {
+		if change.Tested() {
 			tests, ps = append(tests, i), append(ps, change.P)
 		}
 	}
@@ -196,7 +325,7 @@ func (c *Comparison) decide() {
 	for k, p := range stats.Holm(ps) {
 		change := &c.Changes[tests[k]]
 		change.Holm = p
-		if p > stats.Alpha {
+		if p > stats.Alpha || change.Outcome != Same {
 			continue
 		}
 		least := c.Threshold
@@ -210,30 +339,78 @@ func (c *Comparison) decide() {
 			change.Outcome = Better
 		}
 	}
-	few := 0
+}
+
+// judge says what keeps a comparison from being one, and what makes it less
+// sure.
+func (c *Comparison) judge(old, new *Report) {
+	decidable, few, untested := false, 0, 0
+	var gone []string
 	for _, change := range c.Changes {
-		if change.Metric == WarmMS && change.Old.N > 0 && change.New.N > 0 && min(change.Old.N, change.New.N) < c.Need {
-			few++
+		n, m := change.Old.N, change.New.N
+		switch {
+		case change.Outcome == Removed:
+			gone = append(gone, change.Name+" "+change.Metric)
+		case change.Outcome == Added:
+		case !change.Tested():
+			untested++
+		case change.Metric != Failures:
+			decidable = decidable || stats.MinP(n, m)*float64(c.Tests) <= stats.Alpha
+			if change.Metric == WarmMS && min(n, m) < c.Need {
+				few++
+			}
 		}
 	}
+	switch {
+	case len(old.Rows) == 0:
+		c.Undecided = append(c.Undecided, "old has no results")
+	case len(new.Rows) == 0:
+		c.Undecided = append(c.Undecided, "new has no results")
+	case len(gone) > 0:
+		c.Undecided = append(c.Undecided, fmt.Sprintf("%s of old not in new; first %s", counted(len(gone), "measurement"), gone[0]))
+	}
+	if !decidable && len(c.Worse()) == 0 && c.Better() == 0 && len(old.Rows) > 0 && len(new.Rows) > 0 {
+		why := "no setting has times in both runs"
+		if untested > 0 || c.Tests > 0 {
+			why = fmt.Sprintf("too few invocations for any test to decide: it takes n of %d of each setting",
+				max(c.Need, stats.MinForTest(stats.Alpha)))
+		}
+		c.Undecided = append(c.Undecided, why)
+	}
 	if few > 0 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, with which one change among %d tests would be sure to be seen: their changes may go unseen", few, c.Need, c.Tests))
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, with which one change among %d tests would be sure "+
+			"to be seen: their changes may go unseen", few, c.Need, c.Tests))
+	}
+	if untested > 0 {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s not tested, for want of invocations: any change there goes unseen",
+			counted(untested, "measurement")))
 	}
 }
+
+// ErrUndecided ends a comparison that cannot say that nothing got worse: of runs
+// without results, without some of the settings, or with too few invocations.
+var ErrUndecided = errors.New("the runs cannot be compared")
 
 // ErrWorse ends a comparison in which a setting got worse.
 var ErrWorse = errors.New("got worse")
 
-// Err gives an error that names what got worse, or nil. It is an [ErrWorse].
+// Err gives an error that names what got worse, an [ErrWorse]; else one that says
+// why that cannot be known, an [ErrUndecided]; else nil.
 func (c *Comparison) Err() error {
 	worse := c.Worse()
-	if len(worse) == 0 {
+	switch {
+	case len(worse) == 0 && len(c.Undecided) > 0:
+		return fmt.Errorf("%w: %s", ErrUndecided, strings.Join(c.Undecided, "; "))
+	case len(worse) == 0:
 		return nil
 	}
 	first := worse[0]
 	by := fmt.Sprintf("%+.1f%%", first.Delta*100)
 	if first.Metric == Failures {
 		by = fmt.Sprintf("%.0f of %d, from %.0f of %d", first.New.Median, first.New.N, first.Old.Median, first.Old.N)
+	}
+	if first.Outcome == Broken || first.Outcome == BrokenCold {
+		by += ", " + string(first.Outcome)
 	}
 	return fmt.Errorf("%w in %d of %d tests; first %s, %s %s", ErrWorse, len(worse), c.Tests, first.Name, first.Metric, by)
 }

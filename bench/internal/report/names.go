@@ -50,7 +50,8 @@ func (r *Report) who(row Row, most int) string {
 
 // fullName names all of a setting: two reports may leave out different parts.
 func (r *Report) fullName(row Row) string {
-	return table.Clip(fmt.Sprintf("%s %s %s ×%s %d MB", row.Contender, row.Arch, cmp.Or(row.Client, "own"), row.Key.Workers(), row.MemoryMB), 60)
+	return table.Clip(fmt.Sprintf("%s %s %s ×%s %d MB", row.Contender, row.Arch, cmp.Or(row.Client, "own"), row.Key.Workers(),
+		row.MemoryMB), 60)
 }
 
 // Environment says where the functions ran: "AWS Lambda, us-east-1".
@@ -71,21 +72,70 @@ func (r *Report) Subject() string {
 	return fmt.Sprintf("%d objects, %.1f MB, %s", r.Objects, float64(r.Bytes)/1e6, r.Environment())
 }
 
-// Caveats say what the times are not. They stand above everything else, in each
-// format for readers.
+// Caveats say what the times are not, and that the run was cut. They stand above
+// everything else, in each format for readers.
 func (r *Report) Caveats() []string {
+	var said []string
+	if ending := r.Ending(); ending != "" {
+		said = append(said, ending+".")
+	}
 	h := r.Header
 	switch h.Backend {
 	case trial.Endpoint:
-		return []string{"Times of a custom endpoint, not AWS times, and costs at those times."}
+		said = append(said, "Times of a custom endpoint, not AWS times, and costs at those times.")
 	case trial.Sandbox:
-		said := []string{fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100))}
+		said = append(said, fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100)))
 		if h.Limits.None() {
-			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): memory sizes mean nothing here.", table.Clip(h.Limits.String(), 100)))
+			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): memory sizes mean nothing here.",
+				table.Clip(h.Limits.String(), 100)))
 		}
-		return said
 	}
-	return nil
+	return said
+}
+
+// Ending says why a run ended before it was complete, without a period; empty:
+// it is complete, or its file is of the first format, which does not say.
+func (r *Report) Ending() string {
+	said := map[string]string{
+		trial.Budget:          "CUT RUN: its budget ended it",
+		trial.Interrupted:     "CUT RUN: it was interrupted",
+		trial.Failed:          "CUT RUN: it failed",
+		trial.PrecisionMissed: "Precision not reached",
+		trial.WrongAnswers:    "WRONG ANSWERS were given in this run",
+		"":                    "CUT RUN: its file has no closing line, so it was killed, or is still going",
+	}[r.End.Reason]
+	switch {
+	case r.End.Reason == trial.Complete || r.End.Reason == "" && r.Header.Schema < 2:
+		return ""
+	case said == "":
+		said = "Ended: " + table.Clip(r.End.Reason, 60)
+	}
+	if r.End.Text != "" {
+		said += " (" + table.Clip(r.End.Text, 200) + ")"
+	}
+	if r.Cut() {
+		said += "; settings may have fewer invocations than planned, or none"
+	}
+	return said
+}
+
+// Cut says whether invocations that were planned are missing.
+func (r *Report) Cut() bool {
+	switch r.End.Reason {
+	case trial.Budget, trial.Interrupted, trial.Failed:
+		return true
+	case "":
+		return r.Header.Schema >= 2
+	}
+	return false
+}
+
+// counted reads "1 line" or "3 lines".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // PricesUsed says whose prices the costs are at, and of when.

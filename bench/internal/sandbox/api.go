@@ -373,6 +373,9 @@ func parseChange(body []byte) (in configurationChange, err error) {
 		}
 		return in, invalidContent("Could not parse request body into json: " + err.Error())
 	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return in, invalidContent("Could not parse request body into json: there is more after it")
+	}
 	return in, nil
 }
 

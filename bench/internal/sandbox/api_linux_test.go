@@ -261,8 +261,10 @@ func TestSignature(t *testing.T) {
 		// The base case, without which the others prove nothing.
 		{"right", testCredentials, "lambda", testRegion, 0, nil, 200, ""},
 		// What an attacker who knows the key's name has.
-		{"secret", other(func(c *aws.Credentials) { c.SecretAccessKey = "guess" }), "lambda", testRegion, 0, nil, 403, "InvalidSignatureException"},
-		{"key", other(func(c *aws.Credentials) { c.AccessKeyID = "AKIAOTHER" }), "lambda", testRegion, 0, nil, 403, "UnrecognizedClientException"},
+		{"secret", other(func(c *aws.Credentials) { c.SecretAccessKey = "guess" }), "lambda", testRegion, 0,
+			nil, 403, "InvalidSignatureException"},
+		{"key", other(func(c *aws.Credentials) { c.AccessKeyID = "AKIAOTHER" }), "lambda", testRegion, 0,
+			nil, 403, "UnrecognizedClientException"},
 		{"token", other(func(c *aws.Credentials) { c.SessionToken = "stale" }), "lambda", testRegion, 0, nil, 403, "UnrecognizedClientException"},
 		{"no token", other(func(c *aws.Credentials) { c.SessionToken = "" }), "lambda", testRegion, 0, nil, 403, "UnrecognizedClientException"},
 		// A signature for something else.
@@ -273,15 +275,22 @@ func TestSignature(t *testing.T) {
 		{"future", testCredentials, "lambda", testRegion, 6 * time.Minute, nil, 403, "InvalidSignatureException"},
 		{"skew", testCredentials, "lambda", testRegion, -4 * time.Minute, nil, 200, ""},
 		// No signature, or not one.
-		{"unsigned", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.Header.Del("Authorization") }, 403, "MissingAuthenticationTokenException"},
-		{"basic", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.SetBasicAuth("a", "b") }, 403, "IncompleteSignatureException"},
+		{"unsigned", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.Header.Del("Authorization") }, 403, "MissingAuthenticationTokenException"},
+		{"basic", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.SetBasicAuth("a", "b") }, 403, "IncompleteSignatureException"},
 		// A signed request that was changed on its way.
-		{"body", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"mode":"exit"}`)) }, 403, "InvalidSignatureException"},
-		{"path", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.URL.Path = strings.Replace(r.URL.Path, "probe", "probf", 1) }, 403, "InvalidSignatureException"},
-		{"query", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.URL.RawQuery = "Qualifier=1" }, 403, "InvalidSignatureException"},
-		{"signed header", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.Header.Set("X-Amz-Invocation-Type", "Event") }, 403, "InvalidSignatureException"},
+		{"body", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"mode":"exit"}`)) }, 403, "InvalidSignatureException"},
+		{"path", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.URL.Path = strings.Replace(r.URL.Path, "probe", "probf", 1) }, 403, "InvalidSignatureException"},
+		{"query", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.URL.RawQuery = "Qualifier=1" }, 403, "InvalidSignatureException"},
+		{"signed header", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.Header.Set("X-Amz-Invocation-Type", "Event") }, 403, "InvalidSignatureException"},
 		// One that Lambda acts on, but that the caller did not sign.
-		{"added header", testCredentials, "lambda", testRegion, 0, func(r *http.Request) { r.Header.Set("X-Amz-Log-Type", "Tail") }, 403, "InvalidSignatureException"},
+		{"added header", testCredentials, "lambda", testRegion, 0,
+			func(r *http.Request) { r.Header.Set("X-Amz-Log-Type", "Tail") }, 403, "InvalidSignatureException"},
 		// A signed header named twice, which would pay for one that is not signed.
 		{"named twice", testCredentials, "lambda", testRegion, 0, func(r *http.Request) {
 			r.Header.Set("X-Amz-Log-Type", "Tail")
@@ -353,4 +362,74 @@ func FuzzParseName(f *testing.F) {
 			t.Errorf("%q: name %q, qualifier %q", ref, name, qualifier)
 		}
 	})
+}
+
+// An event, and what its request says of it, reaches the runtime as it is, or
+// not at all.
+func FuzzInvocation(f *testing.F) {
+	f.Add([]byte(`{"a":1}`), "eyJjbGllbnQiOnt9fQ==", "Tail", "Root=1-0-0")
+	f.Add([]byte(``), "", "None", "")
+	f.Add([]byte(`{`), "e30", "tail", "\r\n")
+	f.Fuzz(func(t *testing.T, body []byte, clientContext, logType, trace string) {
+		c := &call{Request: &http.Request{Header: http.Header{
+			"X-Amz-Client-Context": {clientContext}, "X-Amz-Log-Type": {logType}, "X-Amzn-Trace-Id": {trace},
+		}}, id: "1", body: body}
+		inv, kind, err := c.invocation(&function{arn: testARN})
+		if err != nil {
+			var known *apiError
+			if !errors.As(err, &known) || known.status != 400 {
+				t.Errorf("%q: %v", body, err)
+			}
+			return
+		}
+		if !json.Valid(inv.payload) || inv.clientContext != "" && !json.Valid([]byte(inv.clientContext)) ||
+			kind != "Tail" && kind != "None" || inv.trace == "" {
+			t.Errorf("%q, %q, %q: %+v, %q", body, clientContext, logType, inv, kind)
+		}
+	})
+}
+
+// Whatever is asked for, the configuration stays one that Lambda could have.
+func FuzzConfigurationChange(f *testing.F) {
+	f.Add([]byte(`{"Description":"d","MemorySize":1769,"Timeout":7,"Environment":{"Variables":{"AB":"c"}},"RevisionId":"r"}`))
+	f.Add([]byte(`{"Timeout":9223372036854775807}`))
+	f.Add([]byte(`{"MemorySize":1e3} {}`))
+	f.Add([]byte(`null`))
+	f.Add([]byte(`{"Environment":null,"Handler":"x"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		in, err := parseChange(body)
+		if err != nil {
+			var known *apiError
+			if !errors.As(err, &known) || known.status != 400 {
+				t.Errorf("%q: %v", body, err)
+			}
+			return
+		}
+		next := settings{revision: "r", Function: Function{Name: "probe", Arch: "x86_64", MemoryMB: 128, Timeout: time.Second}}
+		if in.apply(&next) == nil && next.validate() != nil {
+			t.Errorf("%q: %v", body, next.validate())
+		}
+	})
+}
+
+// Requests to change the configuration that are not what they seem.
+func TestParseChange(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, body, err string }{
+		{"a change", `{"Description":"x"}`, ""},
+		{"none", `{}`, ""},
+		{"space after it", "{} \n", ""},
+		{"more after it", `{"Description":"x"}{"MemorySize":128}`, "there is more after it"},
+		{"garbage after it", `{}x`, "there is more after it"},
+		{"what Lambda would change and the sandbox would not", `{"Layers":["a"]}`, "the sandbox changes Description, MemorySize"},
+		{"not JSON", `{`, "Could not parse"},
+		{"empty", ``, "Could not parse"},
+		{"another kind", `{"MemorySize":"128"}`, "Could not parse"},
+		{"a fraction", `{"MemorySize":128.5}`, "Could not parse"},
+	} {
+		_, err := parseChange([]byte(tt.body))
+		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: %v: want %q", tt.name, err, tt.err)
+		}
+	}
 }

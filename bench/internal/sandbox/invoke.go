@@ -73,6 +73,7 @@ type execution struct {
 
 	initTime time.Duration // INIT
 	duration time.Duration // from the event to the whole of the response
+	oomKills int64         // of the process before
 	initLog  []byte        // what the process wrote in INIT
 	note     []byte        // what Lambda adds to the log
 }
@@ -138,13 +139,16 @@ func (e *execution) init(ctx context.Context) (over bool, err error) {
 func (e *execution) run(ctx context.Context, cold bool) (outcome, error) {
 	p, inv := e.p, e.inv
 	before, err := p.cpu()
+	if err == nil && !cold { // in INIT nobody was killed before
+		e.oomKills, err = p.oomKills()
+	}
 	if err != nil {
 		return outcome{}, e.abandon(err)
 	}
 	if !cold && len(p.failed) > 0 { // an extension did, at rest
 		return outcome{}, e.abandon(errGone)
 	}
-	back := time.NewTimer(returnLimit)
+	back := time.NewTimer(p.sb.backLimit)
 	defer back.Stop()
 	select {
 	case p.next <- inv:
@@ -245,10 +249,17 @@ func (e *execution) exited() {
 	text := exitText(e.p.final.state)
 	e.fail(kind, text)
 	e.report.Status, e.report.ErrorType = "error", kind
-	if e.p.final.oom {
+	if e.outOfMemory() {
 		e.report.ErrorType = lambda.OutOfMemory
 	}
 	e.note = fmt.Appendf(e.note, "RequestId: %s Error: %s\n%s\n", e.inv.id, text, kind)
+}
+
+// outOfMemory says whether the process ended because the kernel killed it for
+// memory in this execution. A SIGKILL from elsewhere is none, nor is the end of
+// a child that it survived.
+func (e *execution) outOfMemory() bool {
+	return killed(e.p.final.state) && e.p.final.oomKills > e.oomKills
 }
 
 // timedOut words a time-out. The process is still there to be measured.
@@ -288,6 +299,12 @@ func (e *execution) measure(before time.Duration) error {
 		return fmt.Errorf("measure function %s: %w", p.conf.Name, err)
 	}
 	e.cpu = after - before
+	if p.group != nil {
+		limit := p.sb.memoryLimit(p.conf.MemoryMB)
+		if peak = min(peak, limit); e.report.ErrorType == lambda.OutOfMemory {
+			peak = limit
+		}
+	}
 	e.report.MaxMemoryMB = math.Ceil(float64(peak) / (1 << 20))
 	e.report.DurationMS, e.report.InitMS = lambda.Milliseconds(e.duration), lambda.Milliseconds(e.initTime)
 	e.report.BilledMS = lambda.BilledMS(e.duration + e.initTime)

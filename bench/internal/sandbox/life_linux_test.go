@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -409,44 +413,286 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// A sandbox that is killed leaves no process, and the next one removes its
-// groups.
+// What a sandbox leaves that was ended outright, the next one ends and removes:
+// its groups, the processes that its functions have started, its folder.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-	helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+t.TempDir())
-	out, err := helper.StdoutPipe()
+	for _, tt := range []struct {
+		signal syscall.Signal
+		limits string
+	}{
+		{syscall.SIGKILL, "auto"},
+		{syscall.SIGKILL, "none"}, // no group holds what is left
+		{syscall.SIGHUP, "auto"},  // a lost ssh session, where main does not handle it
+		{syscall.SIGQUIT, "none"},
+	} {
+		t.Run(fmt.Sprint(tt.signal, " ", tt.limits), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+			helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), limitsEnv+"="+tt.limits, "TMPDIR="+dir)
+			out, err := helper.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := helper.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var r probeResult
+			if err := json.NewDecoder(out).Decode(&r); err != nil || gone(r.PID) || gone(r.Child) {
+				t.Errorf("the helper says %+v: %v", r, err)
+			}
+			// A sandbox that is there loses nothing to another one's start.
+			startTest(t, func(c *Config) { c.Dir = dir })
+			if gone(r.PID) || gone(r.Child) {
+				t.Error("processes of a live sandbox were ended")
+			}
+			if err := helper.Process.Signal(tt.signal); err != nil {
+				t.Fatal(err)
+			}
+			_ = helper.Wait() // by the signal
+			if t.Failed() {
+				return
+			}
+			wait(t, "its process ends", func() bool { return gone(r.PID) })
+			if gone(r.Child) {
+				t.Error("its child is gone already, so its end will prove nothing")
+			}
+			if before, err := filepath.Glob(filepath.Join(dir, dirPrefix+strconv.Itoa(helper.Process.Pid)+"-*")); err != nil || len(before) != 1 {
+				t.Errorf("folders %v, %v: want one to be removed", before, err)
+			}
+
+			f := startTest(t, func(c *Config) { c.Dir = dir })
+			f.needLimits()
+			wait(t, "its child ends", func() bool { return gone(r.Child) })
+			left, err := cgroup.Groups(helper.Process.Pid)
+			if err != nil || len(left) != 0 {
+				t.Errorf("groups left: %v, %v", left, err)
+			}
+			if folders, err := filepath.Glob(filepath.Join(dir, dirPrefix+strconv.Itoa(helper.Process.Pid)+"-*")); err != nil || len(folders) != 0 {
+				t.Errorf("folders left: %v, %v", folders, err)
+			}
+			if left := existing(f.cgroups.Dirs()); len(left) != len(f.cgroups.Dirs()) {
+				t.Errorf("of its own groups, %v are left", left)
+			}
+		})
+	}
+}
+
+// A sandbox killed at any of twenty moments leaves nothing that the next one
+// does not put right.
+func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var pids []int
+	for moment := range 20 {
+		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+		helper.Env = append(os.Environ(), helperEnv+"=busy", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+dir)
+		if moment%2 == 1 {
+			helper.Env = append(helper.Env, limitsEnv+"=none")
+		}
+		out, err := helper.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := helper.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, helper.Process.Pid)
+		lines := bufio.NewScanner(out)
+		for range moment {
+			if !lines.Scan() {
+				t.Fatalf("the helper ended by itself: %v", helper.Wait())
+			}
+		}
+		if err := helper.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = helper.Wait()
+	}
+	f := startTest(t, func(c *Config) { c.Dir = dir })
+	f.needLimits()
+	for _, pid := range pids {
+		prefix := filepath.Join(dir, dirPrefix+strconv.Itoa(pid)+"-")
+		wait(t, "all processes end", func() bool { return len(strays(t, prefix)) == 0 })
+		left, err := filepath.Glob(prefix + "*")
+		groups, err2 := cgroup.Groups(pid)
+		if err := errors.Join(err, err2); err != nil || len(left)+len(groups) != 0 {
+			t.Errorf("left %v, %v, %v", left, groups, err)
+		}
+	}
+}
+
+// strays lists the processes whose HOME begins with something.
+func strays(t *testing.T, prefix string) (found []string) {
+	t.Helper()
+	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	helper.Stderr = t.Output()
-	if err := helper.Start(); err != nil {
-		t.Fatal(err)
+	for _, dir := range processes {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err == nil && strings.HasPrefix(homeOf(pid), prefix) {
+			found = append(found, dir)
+		}
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	pid, err2 := strconv.Atoi(strings.TrimSpace(line))
-	if err := errors.Join(err, err2); err != nil {
-		t.Errorf("the helper says %q: %v", line, err)
-	} else if gone(pid) {
-		t.Errorf("process %d is not there", pid)
-	}
-	if err := helper.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = helper.Wait() // killed
-	if t.Failed() {
-		return
-	}
-	wait(t, "its process ends", func() bool { return gone(pid) })
+	return found
+}
 
-	f := startTest(t, nil)
-	f.needLimits()
-	left, err := cgroup.Groups(helper.Process.Pid)
-	if err != nil || len(left) != 0 {
-		t.Errorf("groups left: %v, %v", left, err)
+// Without groups, what a function has started ends with it all the same.
+func TestStrays(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, func(c *Config) { c.Limits = LimitsNone })
+	r := f.invoke(`{"mode":"spawn"}`)
+	other := f.invoke(`{"mode":"env"}`)
+	if gone(r.Child) || other.report.Cold() {
+		t.Fatalf("child %d is gone, or %+v is another process", r.Child, other.report)
 	}
-	if left := existing(f.cgroups.Dirs()); len(left) != len(f.cgroups.Dirs()) {
-		t.Errorf("of its own groups, %v are left", left)
+	if _, err := f.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String("probe"), Description: aws.String("now cold"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "its child ends", func() bool { return gone(r.Child) })
+}
+
+// A process that answers and does not ask for another event is not waited for:
+// the next invocation gets a new one.
+func TestStuckAfterTheResponse(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, func(c *Config) { c.Functions[0].Env = map[string]string{"PROBE_INIT": "once"} })
+	f.backLimit = 200 * time.Millisecond
+	first := f.invoke(`{}`)
+	second := f.invoke(`{}`)
+	if second.PID == first.PID || !second.report.Cold() || second.failed != "" {
+		t.Errorf("pids %d and %d, report %+v", first.PID, second.PID, second.report)
+	}
+	wait(t, "the first one ends", func() bool { return gone(first.PID) })
+}
+
+// A process that was busy when the configuration changed does not take another
+// event with the old one.
+func TestBusyProcessOfOldSettings(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, nil)
+	first := f.invoke(`{"mode":"echo"}`)
+	busy := make(chan reply)
+	go func() {
+		r, err := f.try(t.Context(), `{"mode":"spin","n":300}`)
+		if err != nil {
+			t.Error(err)
+		}
+		busy <- r
+	}()
+	wait(t, "it is busy", func() bool { return f.idle() == 0 })
+	if _, err := f.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String("probe"), Description: aws.String("changed"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-busy; r.PID != first.PID || r.failed != "" {
+		t.Errorf("the invocation under way: %+v", r)
+	}
+	if next := f.invoke(`{"mode":"echo"}`); next.PID == first.PID || !next.report.Cold() {
+		t.Errorf("pid %d again, report %+v", next.PID, next.report)
+	}
+}
+
+// An extension that fails between invocations costs its process, and no
+// invocation.
+func TestExtensionFailsAtRest(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, func(c *Config) { c.Functions[0].Env = map[string]string{"PROBE_EXTENSION": "quick"} })
+	atRest := func() *process {
+		wait(t, "it is at rest", func() bool { return f.idle() == 1 })
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.functions["probe"].idle[0]
+	}
+	r := f.invoke(`{"mode":"env"}`)
+	p := atRest()
+	req, err := http.NewRequestWithContext(t.Context(), "POST",
+		"http://"+r.Env["AWS_LAMBDA_RUNTIME_API"]+"/2020-01-01/extension/exit/error", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	req.Header.Set(extensionIDHeader, p.extensions[0].id)
+	p.mu.Unlock()
+	req.Header.Set(extensionErrorHeader, "Test.AtRest")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Errorf("%s, %v", resp.Status, err)
+	}
+	<-p.exited
+	second := f.invoke(`{"mode":"echo"}`)
+	// The same while an invocation is on its way to it.
+	p = atRest()
+	p.fail([]byte(`{}`))
+	third := f.invoke(`{"mode":"echo"}`)
+	if !second.report.Cold() || !third.report.Cold() || third.failed != "" {
+		t.Errorf("reports %+v, %+v", second.report, third.report)
+	}
+}
+
+// A stray of another container is left to whoever can see its sandbox.
+func TestStraysElsewhere(t *testing.T) {
+	t.Parallel()
+	home := filepath.Join(t.TempDir(), dirPrefix+"99999999-1", "probe-1") // of a sandbox that is not there
+	start := func(attr *syscall.SysProcAttr) *exec.Cmd {
+		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+		helper.Env = []string{helperEnv + "=stay", "HOME=" + home}
+		helper.SysProcAttr = attr
+		if err := helper.Start(); err != nil {
+			t.Fatalf("start a process in namespaces of its own: %v", err)
+		}
+		return helper
+	}
+	apart := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	if os.Geteuid() != 0 {
+		apart.Cloneflags |= syscall.CLONE_NEWUSER
+	}
+	elsewhere, here := start(apart), start(nil)
+	startTest(t, nil)
+	if err := here.Wait(); err == nil {
+		t.Error("the stray ended well")
+	}
+	if err := syscall.Kill(elsewhere.Process.Pid, 0); err != nil {
+		t.Errorf("the other one: %v", err)
+	}
+	if err := elsewhere.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = elsewhere.Wait()
+}
+
+// Whose a process is, by its HOME.
+func TestSandboxDir(t *testing.T) {
+	for home, want := range map[string]string{
+		"/tmp/fanout-sandbox-12-x/probe-1":             "/tmp/fanout-sandbox-12-x",
+		"/a b/fanout-lab-1-2/fanout-sandbox-12-x/fn-1": "/a b/fanout-lab-1-2/fanout-sandbox-12-x",
+		"/home/fanout-sandbox-12-x/somebody/below":     "", // not a function's
+		"/home/me":                  "",
+		"fanout-sandbox-12-x/probe": "",
+		"/tmp/fanout-sandbox-12-x":  "",
+		"":                          "",
+	} {
+		if got := sandboxDir(home); got != want {
+			t.Errorf("%q: %q, want %q", home, got, want)
+		}
+	}
+	for dir, want := range map[string]bool{
+		"/x/fanout-sandbox-" + strconv.Itoa(os.Getpid()) + "-1": false,
+		"/x/fanout-sandbox-0-1":                                 false,
+		"/x/fanout-sandbox--1":                                  false,
+		"/x/fanout-sandbox-99999999-1":                          true, // above the largest number
+	} {
+		if got := deadPID(dir); got != want {
+			t.Errorf("%s: dead %v", dir, got)
+		}
 	}
 }
 
@@ -454,15 +700,17 @@ func TestKilled(t *testing.T) {
 const (
 	helperEnv = "SANDBOX_TEST_HELPER"
 	probeEnv  = "SANDBOX_TEST_PROBE"
+	limitsEnv = "SANDBOX_TEST_LIMITS"
 )
 
 func help(kind string) error {
 	switch kind {
+	case "stay": // until it is killed
+		return syscall.Pause()
 	case "limits": // print what holds a function of 1,769 MB, and how one ends that takes 600
-		s, err := Start(Config{
-			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 1769, Timeout: time.Minute}},
-			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
-		})
+		cfg := helperConfig()
+		cfg.Functions[0].MemoryMB = 1769
+		s, err := Start(cfg)
 		if err != nil {
 			return err
 		}
@@ -488,23 +736,57 @@ func help(kind string) error {
 			return err
 		}
 		os.Exit(0)
-	case "sandbox": // start one, print the pid of its process, stay
-		s, err := Start(Config{
-			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute}},
-			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
-		})
+	case "sandbox": // start one, have its function start a child, print both their numbers, stay
+		s, err := Start(helperConfig())
 		if err != nil {
 			return err
 		}
 		out, err := client(s, testCredentials).Invoke(context.Background(), &awslambda.InvokeInput{
-			FunctionName: aws.String("probe"), Payload: []byte(`{"mode":"echo"}`),
+			FunctionName: aws.String("probe"), Payload: []byte(`{"mode":"spawn"}`),
 		})
 		if err != nil {
 			return err
 		}
-		_, rest, _ := strings.Cut(string(out.Payload), `"pid":`)
-		fmt.Println(strings.TrimRight(rest, "}"))
+		fmt.Println(string(out.Payload))
 		select {}
+	case "busy": // start one, and cold processes with children again and again, with a line of each step
+		fmt.Println("to start")
+		cfg := helperConfig()
+		cfg.Log = slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		s, err := Start(cfg)
+		if err != nil {
+			return err
+		}
+		fmt.Println("started")
+		api, ctx := client(s, testCredentials), context.Background()
+		for i := 0; ; i++ {
+			_, err := api.Invoke(ctx, &awslambda.InvokeInput{FunctionName: aws.String("probe"), Payload: []byte(`{"mode":"spawn"}`)})
+			if err != nil {
+				return err
+			}
+			fmt.Println("invoked")
+			_, err = api.UpdateFunctionConfiguration(ctx, &awslambda.UpdateFunctionConfigurationInput{
+				FunctionName: aws.String("probe"), Description: aws.String(strconv.Itoa(i)),
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Println("updated")
+		}
 	}
 	return fmt.Errorf("no such helper: %q", kind)
+}
+
+// helperConfig is the sandbox of a helper, as its environment says.
+func helperConfig() Config {
+	cfg := Config{
+		Functions: []Function{{
+			Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: lambda.HostArchitecture(), MemoryMB: 512, Timeout: time.Minute,
+		}},
+		Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
+	}
+	if os.Getenv(limitsEnv) == "none" {
+		cfg.Limits = LimitsNone
+	}
+	return cfg
 }

@@ -115,11 +115,11 @@ type process struct {
 
 	exited chan struct{} // closed after the end; then final is set
 	final  struct {
-		at    time.Time
-		state *os.ProcessState
-		cpu   time.Duration
-		peak  int64
-		oom   bool
+		at       time.Time
+		state    *os.ProcessState
+		cpu      time.Duration
+		peak     int64
+		oomKills int64
 	}
 }
 
@@ -207,7 +207,7 @@ func (p *process) start(env []string) (err error) {
 	p.spawned = time.Now()
 	if s.cgroups != nil {
 		// INIT has one vCPU at least, whatever the memory.
-		p.group, err = s.cgroups.Create(int64(p.conf.MemoryMB)<<20, min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
+		p.group, err = s.cgroups.Create(s.memoryLimit(p.conf.MemoryMB), min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
 		if err != nil {
 			return err
 		}
@@ -265,6 +265,9 @@ func (p *process) supervise() {
 	stop()
 	p.final.state = p.cmd.ProcessState
 	p.kill() // what it has started itself
+	if p.group == nil {
+		p.sb.killStrays(func(home string) bool { return home == p.home })
+	}
 
 	// An answer that it sent just before its end is still to be read.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(p.sb.ctx), time.Second)
@@ -278,7 +281,7 @@ func (p *process) supervise() {
 		var errs [3]error
 		p.final.cpu, errs[0] = p.group.CPU()
 		p.final.peak, errs[1] = p.group.Peak()
-		p.final.oom, errs[2] = p.group.OOMKilled()
+		p.final.oomKills, errs[2] = p.group.OOMKills()
 		warn("read the last figures of a cgroup", errors.Join(errs[:]...))
 	}
 	warn("close the log of a process", p.log.close())
@@ -334,31 +337,63 @@ func (p *process) cpu() (time.Duration, error) {
 	}
 }
 
+// oomKills is how many of its processes have been killed for memory so far, or
+// in all when it ended.
+func (p *process) oomKills() (int64, error) {
+	if p.group == nil {
+		return 0, nil
+	}
+	n, err := p.group.OOMKills()
+	select {
+	case <-p.exited: // and so may be the group
+		return p.final.oomKills, nil
+	default:
+		return n, err
+	}
+}
+
 // peakMemory is the most that the process and its children have had resident,
-// in bytes; the limit, when it ended for want of memory.
+// in bytes.
 func (p *process) peakMemory() (int64, error) {
 	pids := []int{p.cmd.Process.Pid}
+	var charged int64 // to the group; 0: there is none
 	if p.group != nil {
 		var err error
 		if pids, err = p.group.PIDs(); err != nil {
 			return 0, err
 		}
+		if charged, err = p.group.Peak(); err != nil {
+			charged = 0 // it has ended meanwhile
+		}
 	}
-	var sum int64
+	var peaks []int64
 	for _, pid := range pids {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err == nil {
-			sum += parseHWM(status)
+			peaks = append(peaks, parseHWM(status))
 		} // else it has ended meanwhile
 	}
-	if sum > 0 {
-		return sum, nil
+	if peak := jointPeak(peaks, charged); peak > 0 {
+		return peak, nil
 	}
 	<-p.exited // only what has ended has no memory
-	if p.final.oom {
-		return min(int64(p.conf.MemoryMB)<<20, p.sb.memory), nil
-	}
 	return p.final.peak, nil
+}
+
+// jointPeak bounds the peak of some processes together, of which each has its
+// own: the sum, but pages that they share are in it once for each, and their
+// peaks may have been at different times. So it is not more than what was ever
+// charged to their group, and not less than the largest; where there is no
+// group, charged is 0.
+func jointPeak(peaks []int64, charged int64) int64 {
+	var sum, largest int64
+	for _, p := range peaks {
+		sum, largest = sum+p, max(largest, p)
+	}
+	if charged > 0 {
+		sum = min(sum, charged)
+	}
+	return max(sum, largest)
 }
 
 // parseHWM reads VmHWM, in bytes, from /proc/PID/status; 0 where it has none,

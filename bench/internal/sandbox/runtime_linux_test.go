@@ -205,7 +205,8 @@ func TestExtensionsAPI(t *testing.T) {
 	resp, text := f.call("POST", base+"register", `{"events":["INVOKE"]}`, extensionNameHeader, "c", "Lambda-Extension-Accept-Feature",
 		"other, accountId")
 	id := resp.Header.Get(extensionIDHeader)
-	if want := `{"accountId":"` + testAccount + `","functionName":"probe","functionVersion":"$LATEST","handler":"bootstrap"}`; text != want || len(id) != 36 {
+	want := `{"accountId":"` + testAccount + `","functionName":"probe","functionVersion":"$LATEST","handler":"bootstrap"}`
+	if text != want || len(id) != 36 {
 		t.Errorf("registered %q as %s: want %s", id, text, want)
 	}
 	for i := range maxExtensions - 3 {

@@ -87,8 +87,8 @@ type Config struct {
 	Region      string
 	AccountID   string // twelve digits, for the ARNs
 
-	// Dir holds the processes' logs and home folders, in a folder of its own
-	// that Close removes; empty means os.TempDir.
+	// Dir holds the processes' home folders, in a folder of its own that Close
+	// removes; empty means os.TempDir.
 	Dir string
 
 	// ProcessEnv, if set, is called for each new process and gives the
@@ -168,14 +168,16 @@ type Sandbox struct {
 	cfg       Config
 	log       *slog.Logger
 	dir       string
+	dirLock   *os.File
 	url       string
 	server    *http.Server
 	forker    *forker
 	cgroups   cgroup.Parent // nil: no limits
 	limits    lambda.Limits
-	cpus      float64 // what the machine and the groups above have
-	memory    int64   // the same, in bytes; 0: no limits
-	initLimit time.Duration
+	cpus      float64       // what the machine and the groups above have
+	memory    int64         // the same, in bytes; 0: no limits
+	initLimit time.Duration // of INIT
+	backLimit time.Duration // from a response to the next request for an event
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -225,7 +227,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 		return nil, hint.Failed("run it on Linux, or measure on AWS", "sandbox: Lambda's binaries run on Linux only")
 	}
 	s := &Sandbox{
-		cfg: cfg, log: cfg.Log, initLimit: initLimit,
+		cfg: cfg, log: cfg.Log, initLimit: initLimit, backLimit: returnLimit,
 		cpus:      float64(runtime.NumCPU()),
 		functions: map[string]*function{},
 	}
@@ -274,19 +276,19 @@ func (s *Sandbox) addFunction(f Function) error {
 
 // makeDir makes the folder for what processes write.
 func (s *Sandbox) makeDir() error {
-	parent := s.cfg.Dir
-	if parent != "" {
-		var err error
-		if parent, err = filepath.Abs(parent); err != nil {
-			return fmt.Errorf("sandbox: folder for logs: %w", err)
-		}
+	parent, err := filepath.Abs(cmp.Or(s.cfg.Dir, os.TempDir()))
+	if err != nil {
+		return fmt.Errorf("sandbox: folder: %w", err)
 	}
-	var err error
-	if s.dir, err = os.MkdirTemp(parent, "fanout-sandbox-"); err != nil {
-		return fmt.Errorf("sandbox: make a folder for logs: %w", err)
+	s.sweep(parent)
+	if s.dir, s.dirLock, err = ownDir(parent); err != nil {
+		return fmt.Errorf("sandbox: make a folder: %w", err)
 	}
 	return nil
 }
+
+// dirPrefix begins the name of a sandbox's folder: fanout-sandbox-PID-RANDOM.
+const dirPrefix = "fanout-sandbox-"
 
 // findLimits finds what will hold the processes, and tries it with the largest
 // share.
@@ -341,6 +343,10 @@ func (s *Sandbox) quota(memoryMB int) float64 {
 	return min(lambda.VCPU(memoryMB), s.cpus)
 }
 
+// memoryLimit is how much a function of memoryMB may use, in bytes, where there
+// are limits.
+func (s *Sandbox) memoryLimit(memoryMB int) int64 { return min(int64(memoryMB)<<20, s.memory) }
+
 // held says what holds a process of a function of memoryMB: the limits in
 // force, and where they are less than the memory size.
 func (s *Sandbox) held(memoryMB int) lambda.Limits {
@@ -351,8 +357,8 @@ func (s *Sandbox) held(memoryMB int) lambda.Limits {
 	if s.cpus < lambda.VCPU(memoryMB) {
 		l.VCPU = math.Floor(s.cpus*1000) / 1000
 	}
-	if s.memory < int64(memoryMB)<<20 {
-		l.MemoryMB = int(s.memory >> 20)
+	if limit := s.memoryLimit(memoryMB); limit < int64(memoryMB)<<20 {
+		l.MemoryMB = int(limit >> 20)
 	}
 	return l
 }
@@ -380,7 +386,7 @@ func (s *Sandbox) Close() error {
 			s.forker.close()
 		}
 		if s.dir != "" {
-			errs = append(errs, os.RemoveAll(s.dir))
+			errs = append(errs, os.RemoveAll(s.dir), s.dirLock.Close())
 		}
 		if err := errors.Join(errs...); err != nil {
 			s.closeErr = fmt.Errorf("close the sandbox: %w", err)

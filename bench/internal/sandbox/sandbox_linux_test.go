@@ -332,6 +332,23 @@ func TestEnds(t *testing.T) {
 		{"oom", 128, 30 * time.Second, "", initLimit, `{"mode":"alloc","n":300}`, "Runtime.ExitError",
 			`^RequestId: ` + id + ` Error: Runtime exited with error: signal: killed$`,
 			`Error: Runtime exited with error: signal: killed\nRuntime.ExitError\nEND`, "error", "Runtime.OutOfMemory"},
+		// In INIT, too.
+		{"oom in INIT", 128, 30 * time.Second, "alloc first", initLimit, `{}`, "Runtime.ExitError", `signal: killed$`,
+			`probe: in INIT\n`, "error", "Runtime.OutOfMemory"},
+		// A SIGKILL from elsewhere is not the memory limit's.
+		{"killed", 512, 30 * time.Second, "", initLimit, `{"mode":"kill"}`, "Runtime.ExitError", `signal: killed$`,
+			`probe: about to be killed\n`, "error", "Runtime.ExitError"},
+		// Nor is an exit because a child was killed for memory.
+		{"child oom, then exit", 128, 30 * time.Second, "", initLimit, `{"mode":"child alloc","n":300,"text":"exit"}`, "Runtime.ExitError",
+			`exit status 1$`, `END`, "error", "Runtime.ExitError"},
+		// What a crash writes is in the tail, whatever it is.
+		{"crash", 512, 30 * time.Second, "", initLimit, `{"mode":"crash"}`, "Runtime.ExitError", `exit status 2$`,
+			`(?s)panic: probe crashes\n\ngoroutine \d+.*main\.go:\d+.*\nRequestId: ` + id + ` Error: Runtime exited`, "error", "Runtime.ExitError"},
+		{"crash in INIT", 512, 30 * time.Second, "panic", initLimit, `{}`, "Runtime.ExitError", `exit status 2$`,
+			`(?s)probe: in INIT\npanic: probe panics in INIT\n\ngoroutine 1.*main\.go:\d+`, "error", "Runtime.ExitError"},
+		// Of more than 4 KB, the end.
+		{"segmentation fault", 512, 30 * time.Second, "", initLimit, `{"mode":"segv"}`, "Runtime.ExitError", `exit status 2$`,
+			`(?s)goroutine \d+.*rflags 0x.*\nRequestId: ` + id + ` Error`, "error", "Runtime.ExitError"},
 		// What was written just before an exit is in the tail.
 		{"exit 1", 512, 30 * time.Second, "", initLimit, `{"mode":"exit","n":1}`, "Runtime.ExitError",
 			`Error: Runtime exited with error: exit status 1$`,
@@ -365,7 +382,7 @@ func TestEnds(t *testing.T) {
 				c.Functions[0].MemoryMB, c.Functions[0].Timeout = tt.memory, tt.timeout
 				c.Functions[0].Env = map[string]string{"PROBE_INIT": tt.env}
 			})
-			if tt.name == "oom" {
+			if strings.Contains(tt.name, "oom") {
 				f.needLimits()
 			}
 			r := f.invoke(tt.event)
@@ -378,13 +395,19 @@ func TestEnds(t *testing.T) {
 			if r.report.Status != tt.status || r.report.ErrorType != tt.kindLog {
 				t.Errorf("report %+v: want status %q, type %q", r.report, tt.status, tt.kindLog)
 			}
-			if tt.name == "oom" && r.report.MaxMemoryMB != 128 {
+			switch limit := float64(tt.memory); {
+			case tt.kindLog == lambda.OutOfMemory && r.report.MaxMemoryMB != limit:
 				t.Errorf("max memory %v MB: want the limit", r.report.MaxMemoryMB)
+			case !strings.Contains(tt.name, "oom") && r.report.MaxMemoryMB >= limit:
+				t.Errorf("max memory %v MB of %v", r.report.MaxMemoryMB, limit)
 			}
 			if tt.name == "timeout" && r.report.DurationMS != 1000 {
 				t.Errorf("duration %v ms: want the time-out", r.report.DurationMS)
 			}
 			if tt.env != "" {
+				if got := r.header.Get("X-Fanout-Cpu-Ms"); got != "0.00" {
+					t.Errorf("CPU of an invocation that ended in INIT: %s ms", got)
+				}
 				return
 			}
 			// The next one works, in a process of its own where the first ended.
@@ -392,6 +415,47 @@ func TestEnds(t *testing.T) {
 				t.Errorf("next: %s, report %+v", next.raw, next.report)
 			}
 		})
+	}
+}
+
+// That a child was killed for memory in an earlier invocation does not make a
+// later SIGKILL one.
+func TestOutOfMemoryThen(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = 128 })
+	f.needLimits()
+	if r := f.invoke(`{"mode":"child alloc","n":300}`); r.Text != "signal: killed" || r.report.Status != "" {
+		t.Fatalf("the child ended by %q; report %+v", r.Text, r.report)
+	}
+	if r := f.invoke(`{"mode":"kill"}`); r.report.ErrorType != lambda.ExitError || r.report.Cold() {
+		t.Errorf("report %+v: want %s", r.report, lambda.ExitError)
+	}
+}
+
+// Memory that processes share is there once.
+func TestSharedMemory(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, func(c *Config) { c.Functions[0].MemoryMB = 256 })
+	f.needLimits()
+	if r := f.invoke(`{"mode":"map","n":80}`); r.report.MaxMemoryMB < 80 || r.report.MaxMemoryMB > 200 {
+		t.Errorf("five processes and 80 MB that they share: max memory %v MB", r.report.MaxMemoryMB)
+	}
+	for _, tt := range []struct {
+		name    string
+		peaks   []int64
+		charged int64
+		want    int64
+	}{
+		{"one", []int64{40}, 60, 40}, // page cache is charged, and not resident
+		{"its text is charged to others", []int64{40}, 30, 40},
+		{"two", []int64{40, 20}, 100, 60},
+		{"two at different times", []int64{40, 20}, 50, 50},
+		{"no group", []int64{40}, 0, 40},
+		{"ended meanwhile", nil, 60, 0},
+	} {
+		if got := jointPeak(tt.peaks, tt.charged); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
 	}
 }
 

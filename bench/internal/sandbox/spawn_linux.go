@@ -136,6 +136,12 @@ func rusage(state *os.ProcessState) (cpu time.Duration, peak int64) {
 	return cpu, peak
 }
 
+// killed says whether a process ended by a SIGKILL.
+func killed(state *os.ProcessState) bool {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
 // exitText is how Lambda words the end of a runtime.
 func exitText(state *os.ProcessState) string {
 	status, ok := state.Sys().(syscall.WaitStatus)

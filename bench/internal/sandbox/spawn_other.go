@@ -33,4 +33,14 @@ func rusage(state *os.ProcessState) (time.Duration, int64) {
 	return state.UserTime() + state.SystemTime(), 0
 }
 
+func killed(*os.ProcessState) bool { return false }
+
 func exitText(state *os.ProcessState) string { return state.String() }
+
+func ownDir(string) (string, *os.File, error) {
+	return "", nil, errNotLinux
+}
+
+func (*Sandbox) sweep(string) {}
+
+func (*Sandbox) killStrays(func(string) bool) {}

@@ -11,6 +11,7 @@ package stats
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
@@ -102,10 +103,23 @@ type Comparison struct {
 	Relation Relation `json:"-"`
 }
 
+// MarshalJSON gives null for the p of a test that was not made.
+func (c Comparison) MarshalJSON() ([]byte, error) {
+	type plain Comparison
+	out := struct {
+		P *float64 `json:"p"`
+		plain
+	}{plain: plain(c)}
+	if c.Relation != TooFew {
+		out.P = &c.P
+	}
+	return json.Marshal(out)
+}
+
 // Compare tests whether two samples come from one distribution. Both equal
 // throughout is a tie with p = 1.
 func Compare(a, b []float64) Comparison {
-	c := Comparison{P: 1, MinP: minP(len(a), len(b)), N1: len(a), N2: len(b)}
+	c := Comparison{P: 1, MinP: MinP(len(a), len(b)), N1: len(a), N2: len(b)}
 	if c.MinP > Alpha {
 		return c
 	}
@@ -137,11 +151,11 @@ func FormatP(p float64) string {
 }
 
 // CanDiffer says whether samples of these sizes, wholly apart, would differ.
-func CanDiffer(n, m int) bool { return minP(n, m) <= Alpha }
+func CanDiffer(n, m int) bool { return MinP(n, m) <= Alpha }
 
-// minP is the least p of the two-sided U test: all of one sample below all of
+// MinP is the least p of the two-sided U test: all of one sample below all of
 // the other, in one of C(n+m, n) orders, or the other way round.
-func minP(n, m int) float64 {
+func MinP(n, m int) float64 {
 	if n == 0 || m == 0 {
 		return 1
 	}
@@ -153,7 +167,7 @@ func minP(n, m int) float64 {
 // to a p of at most alpha, such as the strictest that [Holm] asks of a family.
 func MinForTest(alpha float64) int {
 	for n := 1; ; n++ {
-		if p := minP(n, n); p <= alpha || n == 1000 {
+		if p := MinP(n, n); p <= alpha || n == 1000 {
 			return n
 		}
 	}

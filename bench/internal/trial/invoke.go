@@ -173,6 +173,9 @@ func (i *Invocation) take(out *awslambda.InvokeOutput) {
 	}
 	if out.FunctionError != nil {
 		failure := lambda.ParseError(out.Payload)
+		if report.ErrorType == lambda.OutOfMemory {
+			failure.Type = lambda.OutOfMemory // the payload says no more than that a signal killed it
+		}
 		i.Failure = &failure
 	}
 }

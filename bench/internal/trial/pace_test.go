@@ -22,7 +22,8 @@ func TestPace(t *testing.T) {
 		{"guesses are right", func(paceKind) float64 { return 1 }, func(*Plan) {}},
 		{"everything takes five times as long", func(paceKind) float64 { return 5 }, func(*Plan) {}},
 		{"only small memory is slow", func(k paceKind) float64 { return map[int]float64{128: 4, 512: 0.5}[k.setting.MemoryMB] }, func(*Plan) {}},
-		{"cold starts are slow", func(k paceKind) float64 { return map[string]float64{Cold: 9, Warm: 1}[k.start] }, func(p *Plan) { p.Cold = 20 }},
+		{"cold starts are slow", func(k paceKind) float64 { return map[string]float64{Cold: 9, Warm: 1}[k.start] },
+			func(p *Plan) { p.Cold = 20 }},
 		{"several clients in one process", func(paceKind) float64 { return 2 }, func(p *Plan) { p.Clients = []string{"lean", "stock"} }},
 	} {
 		plan := basePlan()

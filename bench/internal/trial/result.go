@@ -55,11 +55,18 @@ const (
 	InvokeFailed = "InvokeFailed" // no answer came from the Lambda API
 )
 
-// OutOfMemory says whether the process was killed for memory: a killed
-// process is all that Lambda shows of it.
+// OutOfMemory says whether the process was killed for memory. Where Lambda does
+// not say so, a killed process is all that shows of it, which is taken for it if
+// the process had used its memory up, or if nobody knows how much it used.
 func (r Result) OutOfMemory() bool {
-	return r.ErrorType == lambda.OutOfMemory ||
-		r.ErrorType == lambda.ExitError && strings.Contains(r.Error, "signal: killed")
+	if r.ErrorType != lambda.ExitError || !strings.Contains(r.Error, "signal: killed") {
+		return r.ErrorType == lambda.OutOfMemory
+	}
+	limit := r.MemoryMB
+	if r.Limits.MemoryMB > 0 {
+		limit = r.Limits.MemoryMB
+	}
+	return r.MaxMemoryMB == 0 || r.MaxMemoryMB*100 >= limit*95
 }
 
 // TimedOut says whether the function ran into its time limit, or stopped just

@@ -9,23 +9,32 @@ import (
 	"unicode/utf8"
 
 	"fanout/functions/fetch"
+	"fanout/functions/lambda"
 )
 
 func TestResultKinds(t *testing.T) {
+	const killed = "RequestId: 1 Error: Runtime exited with error: signal: killed"
 	for _, tc := range []struct {
 		errorType, message string
+		maxMB, clampedMB   int // of 512 MB
 		oom, timeout       bool
 	}{
-		{"Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed", true, false},
-		{"Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: exit status 1", false, false},
-		{"Runtime.OutOfMemory", "", true, false}, // what newer Lambda says
-		{"Sandbox.Timedout", "", false, true},
-		{fetch.DeadlineNear, "", false, true},
-		{fetch.ObjectReadFailed, "signal: killed", false, false},
+		{"Runtime.ExitError", killed, 0, 0, true, false},     // nobody knows how much it used
+		{"Runtime.ExitError", killed, 513, 0, true, false},   // as Lambda shows it
+		{"Runtime.ExitError", killed, 490, 0, true, false},   // the last page was refused
+		{"Runtime.ExitError", killed, 40, 0, false, false},   // somebody else's signal
+		{"Runtime.ExitError", killed, 256, 256, true, false}, // all that there was
+		{"Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: exit status 1", 512, 0, false, false},
+		{"Runtime.OutOfMemory", "", 40, 0, true, false}, // what newer Lambda says
+		{"Sandbox.Timedout", "", 512, 0, false, true},
+		{fetch.DeadlineNear, "", 512, 0, false, true},
+		{fetch.ObjectReadFailed, "signal: killed", 512, 0, false, false},
 	} {
-		r := Result{ErrorType: tc.errorType, Error: tc.message}
+		r := Result{
+			ErrorType: tc.errorType, Error: tc.message, MemoryMB: 512, MaxMemoryMB: tc.maxMB, Limits: lambda.Limits{MemoryMB: tc.clampedMB},
+		}
 		if r.OutOfMemory() != tc.oom || r.TimedOut() != tc.timeout {
-			t.Errorf("%s %q: out of memory %v, timed out %v", tc.errorType, tc.message, r.OutOfMemory(), r.TimedOut())
+			t.Errorf("%s %q, %d MB: out of memory %v, timed out %v", tc.errorType, tc.message, tc.maxMB, r.OutOfMemory(), r.TimedOut())
 		}
 	}
 }

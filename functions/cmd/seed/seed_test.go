@@ -453,7 +453,10 @@ func TestParseSpec(t *testing.T) {
 			name: "needle in JSON", change: []string{"NeedleJSON", `"\u65e5\u672c \u00e9"`},
 			correct: corpus.Spec{Count: 3, MinBytes: 20, MaxBytes: 40, Seed: 1<<64 - 1, Needle: "日本 é", Prefix: "objects/"},
 		},
-		{name: "needle in broken JSON", change: []string{"NeedleJSON", `MyMagicString`}, wrong: `NeedleJSON "MyMagicString": must be text as JSON`},
+		{
+			name: "needle in broken JSON", change: []string{"NeedleJSON", `MyMagicString`},
+			wrong: `NeedleJSON "MyMagicString": must be text as JSON`,
+		},
 		{name: "no such number", change: []string{"MinBytes", "-1"}, wrong: `MinBytes "-1": must be a whole number`}, // would be huge unsigned
 		{name: "missing", drop: "Needle", wrong: "Needle <nil>: must be text"},                                       // not an empty one
 		{name: "too big", change: []string{"Objects", "4294967296"}, wrong: "of up to 31 bits"},                      // would wrap on 32 bits

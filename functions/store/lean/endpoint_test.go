@@ -61,7 +61,8 @@ func withoutStandardPort(u url.URL) string {
 // TestResolveAsSDK holds lean's endpoints against the SDK's over all regions that
 // it knows, and some that it does not.
 func TestResolveAsSDK(t *testing.T) {
-	regions := []string{"us-new-9", "eusc-de-west-7", "eusc-fr-west-1", "cn-south-2", "us-gov-north-4", "us-isof-ab-12", "mars-1", "us-9", "cn-a-b-1"}
+	regions := []string{"us-new-9", "eusc-de-west-7", "eusc-fr-west-1", "cn-south-2", "us-gov-north-4", "us-isof-ab-12",
+		"mars-1", "us-9", "cn-a-b-1"}
 	for _, p := range partitions {
 		regions = append(regions, p.regions...)
 	}
@@ -197,10 +198,12 @@ func TestFollow(t *testing.T) {
 	}{
 		{"another region", virtual("eu-west-1"), "https://photos.s3.us-west-2.amazonaws.com/key", "photos.s3.us-west-2.amazonaws.com"},
 		{"its old spelling", virtual("eu-west-1"), "https://photos.s3-us-west-2.amazonaws.com/key", "photos.s3-us-west-2.amazonaws.com"},
-		{"China", virtual("cn-north-1"), "https://photos.s3.cn-northwest-1.amazonaws.com.cn/key", "photos.s3.cn-northwest-1.amazonaws.com.cn"},
+		{"China", virtual("cn-north-1"), "https://photos.s3.cn-northwest-1.amazonaws.com.cn/key",
+			"photos.s3.cn-northwest-1.amazonaws.com.cn"},
 		{"the European Sovereign Cloud", virtual("eusc-de-east-1"), "https://photos.s3.eusc-de-west-1.amazonaws.eu/key",
 			"photos.s3.eusc-de-west-1.amazonaws.eu"},
-		{"an isolated one", virtual("us-iso-east-1"), "https://photos.s3.us-iso-west-1.c2s.ic.gov/key", "photos.s3.us-iso-west-1.c2s.ic.gov"},
+		{"an isolated one", virtual("us-iso-east-1"), "https://photos.s3.us-iso-west-1.c2s.ic.gov/key",
+			"photos.s3.us-iso-west-1.c2s.ic.gov"},
 		{"path style", path, "https://s3.us-west-2.amazonaws.com/my.photos/key", "s3.us-west-2.amazonaws.com"},
 		{"from China to AWS's own", virtual("cn-north-1"), "https://photos.s3.us-west-2.amazonaws.com/key", ""},
 		{"from AWS's own to China", virtual("eu-west-1"), "https://photos.s3.cn-north-1.amazonaws.com.cn/key", ""},

@@ -294,9 +294,8 @@ func TestSinkFails(t *testing.T) {
 			o := &object{body: random(5 * testPart), etag: `"v1"`}
 			inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
 				b.ahead.size, b.ahead.left = testPart, 2
-				if r, err := b.Get(t.Context(), "bucket", "key",
-					&failing{left}); err != errFull || r.Retries != 0 ||
-					o.plain.Load() != 1 { //nolint:errorlint // it must be the very same
+				r, err := b.Get(t.Context(), "bucket", "key", &failing{left})
+				if err != errFull || r.Retries != 0 || o.plain.Load() != 1 { //nolint:errorlint // it must be the very same
 					t.Errorf("%+v, %v, %d requests", r, err, o.plain.Load())
 				}
 			})

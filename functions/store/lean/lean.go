@@ -88,6 +88,7 @@ func (c *Client) Warm(ctx context.Context, bucket string, connections int) error
 	if _, err := b.signingKey(ctx, time.Now()); err != nil {
 		return err
 	}
+	connections = min(connections, b.client.pool.most())
 	opened, errs := make([]*conn, connections), make([]error, connections)
 	var wg sync.WaitGroup
 	for i := range connections {

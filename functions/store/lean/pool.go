@@ -3,12 +3,16 @@ package lean
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"fanout/functions/fetch"
 )
 
 // maxDials is how many connections to one host may be set up at once. Without
@@ -33,6 +37,9 @@ type pool struct {
 	connect func(ctx context.Context, h *host, nth int) (net.Conn, error)
 
 	mu      sync.Mutex
+	limit   int // on connections, open and being opened
+	dialing int // connections being opened
+	waiting int // requests, for any host
 	hosts   map[string]*host
 	all     []*conn                           // open connections, in use or idle
 	watches map[<-chan struct{}]*contextWatch // by the context's Done channel
@@ -65,7 +72,14 @@ type contextWatch struct {
 }
 
 func newPool() *pool {
-	return &pool{connect: connect, hosts: map[string]*host{}, watches: map[<-chan struct{}]*contextWatch{}}
+	return &pool{connect: connect, limit: fetch.MaxConnections(), hosts: map[string]*host{}, watches: map[<-chan struct{}]*contextWatch{}}
+}
+
+// most is how many connections there may be.
+func (p *pool) most() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limit
 }
 
 // host gives the one entry for an endpoint's address.
@@ -141,13 +155,15 @@ func (h *host) get(ctx context.Context) (*conn, error) {
 		}
 		h.dropIdleLocked(n) // the others are older
 	}
-	if h.dialing < maxDials {
+	if h.dialing < maxDials && h.roomLocked() {
 		h.dialing++
+		p.dialing++
 		p.mu.Unlock()
 		return h.open(ctx)
 	}
 	waiter := make(chan *conn, 1)
 	h.waiting = append(h.waiting, waiter)
+	p.waiting++
 	p.mu.Unlock()
 	select {
 	case c := <-waiter:
@@ -158,6 +174,7 @@ func (h *host) get(ctx context.Context) (*conn, error) {
 	for i, w := range h.waiting {
 		if w == waiter {
 			h.waiting = append(h.waiting[:i], h.waiting[i+1:]...)
+			p.waiting--
 			p.mu.Unlock()
 			return nil, ctx.Err()
 		}
@@ -168,7 +185,9 @@ func (h *host) get(ctx context.Context) (*conn, error) {
 		h.put(c)
 	} else {
 		p.mu.Lock()
-		h.dialedLocked()
+		h.dialing--
+		p.dialing--
+		p.wakeLocked()
 		p.mu.Unlock()
 	}
 	return nil, ctx.Err()
@@ -185,35 +204,76 @@ func (h *host) accept(ctx context.Context, c *conn) (*conn, error) {
 	return c, nil
 }
 
-// open dials; h.dialing counts it already.
+// open dials; h.dialing counts it already. Where the process has no file left for
+// it, the request waits for one of the connections that there are, and there will
+// be no more of them.
 func (h *host) open(ctx context.Context) (*conn, error) {
 	p := h.pool
 	c, err := h.dial(ctx, int(p.opened.Add(1)))
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	h.dialedLocked()
+	h.dialing--
+	p.dialing--
 	if err != nil {
 		p.opened.Add(-1)
+		others := len(p.all) + p.dialing
+		again := others > 0 && tooManyFiles(err)
+		if again {
+			p.limit = min(p.limit, others)
+		}
+		p.wakeLocked()
+		p.mu.Unlock()
+		if again {
+			return h.get(ctx)
+		}
 		return nil, &connectError{err}
 	}
+	defer p.mu.Unlock()
 	c.index = len(p.all)
 	p.all = append(p.all, c)
 	p.takeLocked(ctx, c)
+	p.wakeLocked()
 	return c, nil
 }
 
-// dialedLocked ends a dial: whoever waits longest may dial instead.
-func (h *host) dialedLocked() {
-	if len(h.waiting) == 0 {
-		h.dialing--
+// tooManyFiles says whether the process, or the machine, has no file left.
+func tooManyFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// roomLocked says whether one more connection to h may be opened. An idle one to
+// another host gives way.
+func (h *host) roomLocked() bool {
+	p := h.pool
+	if len(p.all)+p.dialing < p.limit {
+		return true
+	}
+	for _, other := range p.hosts {
+		if other != h && len(other.idle) > 0 {
+			other.dropIdleLocked(1)
+			return true
+		}
+	}
+	return false
+}
+
+// wakeLocked lets those who wait dial, in as far as there is room.
+func (p *pool) wakeLocked() {
+	if p.waiting == 0 {
 		return
 	}
-	h.nextLocked() <- nil
+	for _, h := range p.hosts {
+		for len(h.waiting) > 0 && h.dialing < maxDials && h.roomLocked() {
+			h.dialing++
+			p.dialing++
+			h.nextLocked() <- nil
+		}
+	}
 }
 
 func (h *host) nextLocked() chan *conn {
 	waiter := h.waiting[0]
 	h.waiting = append(h.waiting[:0], h.waiting[1:]...)
+	h.pool.waiting--
 	return waiter
 }
 
@@ -232,6 +292,7 @@ func (h *host) put(c *conn) {
 	switch {
 	case !c.reusable():
 		p.closeLocked(c)
+		p.wakeLocked()
 	case len(h.waiting) > 0:
 		c.reused = true
 		h.nextLocked() <- c
@@ -239,6 +300,7 @@ func (h *host) put(c *conn) {
 		c.reused = true
 		c.idle = time.Now().UnixNano()
 		h.idle = append(h.idle, c)
+		p.wakeLocked() // of those who wait for another host
 	}
 }
 

@@ -79,9 +79,11 @@ func TestProxy(t *testing.T) {
 		{name: "a user alone", user: url.User("me"), asked: 1, auth: " Basic bWU6"},
 		{name: "busy, then not", answer: status(503, 200), asked: 2},
 		{name: "it wants a password", answer: status(407), asked: 1, err: "answered 407"},
-		{name: "it forbids", user: url.UserPassword("me", "hush"), answer: status(403), asked: 1, err: "answered 403", auth: " Basic bWU6aHVzaA=="},
+		{name: "it forbids", user: url.UserPassword("me", "hush"), answer: status(403), asked: 1, err: "answered 403",
+			auth: " Basic bWU6aHVzaA=="},
 		{name: "no HTTP", answer: says("nonsense\r\n\r\n"), asked: 2, err: "malformed response head"},
-		{name: "no end of the head", answer: says("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 2*maxHeadBytes)), asked: 2, err: "over 16384 bytes"},
+		{name: "no end of the head", answer: says("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 2*maxHeadBytes)), asked: 2,
+			err: "over 16384 bytes"},
 		{name: "cut off", answer: says("HTTP/1.1 200 OK\r\n"), asked: 2, err: "EOF"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

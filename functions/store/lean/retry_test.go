@@ -2,9 +2,15 @@ package lean
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +103,37 @@ func TestBudgetRefund(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestConnects: a request that gets no connection is given up earlier than one
+// that S3 refuses, and one that no further attempt can help at once.
+func TestConnects(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		err   error
+		dials int32
+	}{
+		{"refused", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, maxConnects},
+		{"a name server that fails", &net.DNSError{Err: "server misbehaving", IsTemporary: true}, maxConnects},
+		{"no such name", &net.DNSError{Err: "no such host", IsNotFound: true}, 1},
+		{"a certificate of another host", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}, 1},
+		{"a certificate that nobody signed", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, 1},
+		{"no file left", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}, defaultTries},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, says("x"), func(t *testing.T, b *bubble) {
+				var dials atomic.Int32
+				b.pool.connect = func(context.Context, *host, int) (net.Conn, error) {
+					dials.Add(1)
+					return nil, tt.err
+				}
+				r, err := b.Get(t.Context(), "bucket", "key", &memory{})
+				if err == nil || dials.Load() != tt.dials || r.Retries != int(tt.dials)-1 || b.Connections() != 0 {
+					t.Errorf("%d dials, want %d; %+v, %d connections, %v", dials.Load(), tt.dials, r, b.Connections(), err)
+				}
+			})
+		})
+	}
 }
 
 // TestStaleOnce: a reused connection that the other end had closed costs no

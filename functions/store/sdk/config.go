@@ -1,19 +1,24 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"fanout/functions/fetch"
 	"fanout/functions/store/lean"
 )
 
@@ -29,7 +34,8 @@ func load(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.
 // common is what all clients have, whatever else they are: an access point is
 // read in its own region unless the configuration forbids it, a bucket's name does
 // not go in front of localhost, which does not resolve everywhere, and redirects
-// are this package's to follow.
+// are this package's to follow. Connections are no more than this process may have
+// files.
 func common(cfg aws.Config) func(*s3.Options) {
 	return func(o *s3.Options) {
 		if !saysARNRegion(cfg) {
@@ -39,7 +45,36 @@ func common(cfg aws.Config) func(*s3.Options) {
 			o.UsePathStyle = true
 		}
 		if client, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
-			o.HTTPClient = &http.Client{Transport: client.GetTransport(), Timeout: client.GetTimeout(), CheckRedirect: noRedirect}
+			transport := client.GetTransport()
+			transport.MaxConnsPerHost = cmp.Or(transport.MaxConnsPerHost, fetch.MaxConnections())
+			transport.DialContext = patient(transport.DialContext)
+			o.HTTPClient = &http.Client{Transport: transport, Timeout: client.GetTimeout(), CheckRedirect: noRedirect}
+		}
+	}
+}
+
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+const patience = 30 * time.Second
+
+// patient dials again where the process has no file left for a connection, for up
+// to patience. Whoever asked for it takes one that comes free meanwhile: the transport
+// sees to that.
+func patient(dial dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		started := time.Now()
+		for try := 1; ; try++ {
+			c, err := dial(ctx, network, address)
+			if time.Since(started) > patience || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+				return c, err
+			}
+			timer := time.NewTimer(lean.Backoff(min(try, 3)))
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return nil, err
+			}
 		}
 	}
 }

@@ -14,7 +14,7 @@ type pageTable struct {
 	Head    []pageColumn
 	Rows    []pageRow
 	Filters []pageFilter
-	Failed  []fact
+	Failed  []pageFailure
 	Notes   []string
 }
 
@@ -24,17 +24,20 @@ type pageColumn struct {
 }
 
 type pageRow struct {
-	Edge   bool // on the frontier
-	Size   string
-	Who    string
-	Memory string
-	Kind   string
-	Work   string
-	Cells  []pageCell
+	Frontier bool // on the frontier
+	Size     string
+	Who      string
+	Memory   string
+	Kind     string
+	Work     string
+	Cells    []pageCell
 }
 
 // pageCell is a figure; Sort is what it sorts by, empty where there is none.
 type pageCell struct{ Text, Sort, Small string }
+
+// pageFailure is one kind of failure of a setting.
+type pageFailure struct{ Name, Error, Log string }
 
 // pageFilter offers a column's values.
 type pageFilter struct {
@@ -55,11 +58,15 @@ func (c *charts) table() pageTable {
 			cells = append(cells, pageCell{Text: cell.Text, Sort: rows.Labels()[k].Sort(cell), Small: cell.Note})
 		}
 		t.Rows = append(t.Rows, pageRow{
-			Edge: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB", row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
+			Frontier: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB",
+				row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
 			Kind: string(row.Verdict.Kind), Work: row.Key.Workers(), Cells: cells,
 		})
 		for _, f := range row.Failures {
-			t.Failed = append(t.Failed, fact{fmt.Sprintf("%s: %d× %s", c.name(row), f.Count, table.Clip(f.Name, 60)), table.Clip(f.Example, 300)})
+			t.Failed = append(t.Failed, pageFailure{
+				Name:  fmt.Sprintf("%s: %d× %s", c.name(row), f.Count, table.Clip(f.Name, 60)),
+				Error: table.Clip(f.Example, 300), Log: strings.Join(f.LastLines(20), "\n"),
+			})
 		}
 	}
 	t.Filters = filters(t.Rows)
@@ -72,7 +79,9 @@ func (c *charts) table() pageTable {
 	case !has("P99"):
 		t.Notes = append(t.Notes, "p99 is left out: it needs n of 100 at least.")
 	}
-	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: both take n of %d. Cold is INIT and the first invocation. Speed-up is over one worker of the same contender at the same memory. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
+	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: "+
+		"both take n of %d. Cold is INIT and the first invocation. Speed-up is over one worker of the same contender at the same "+
+		"memory. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
 	return t
 }
 

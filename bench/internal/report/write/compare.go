@@ -58,6 +58,8 @@ func certainty(c report.Change) string {
 	switch {
 	case c.Outcome == report.Removed || c.Outcome == report.Added:
 		return string(c.Outcome)
+	case c.Outcome == report.Broken || c.Outcome == report.BrokenCold:
+		return n + " " + string(c.Outcome)
 	case !c.Tested():
 		return "too few, " + n
 	case c.Outcome == report.Same:
@@ -90,20 +92,28 @@ func CompareMarkdown(w io.Writer, c *report.Comparison) error {
 	return err
 }
 
+// verdict says what came out, in a few words.
+func verdict(c *report.Comparison) string {
+	switch n := len(c.Worse()); {
+	case n > 0:
+		return fmt.Sprintf("%d got worse", n)
+	case len(c.Undecided) > 0:
+		return "NOT DECIDED"
+	}
+	return "nothing got worse"
+}
+
+// CompareJSON writes a comparison for programs; the fields are those of
+// [report.Comparison].
+func CompareJSON(w io.Writer, c *report.Comparison) error { return writeJSON(w, c) }
+
 // writeSummary says in a sentence what came out, and what makes it less sure.
 func writeSummary(b *bytes.Buffer, c *report.Comparison, safe func(string) string) {
-	verdict := "nothing got worse"
-	if worse := c.Worse(); len(worse) > 0 {
-		verdict = fmt.Sprintf("%d got worse", len(worse))
-	}
-	better := 0
-	for _, change := range c.Changes {
-		if change.Outcome == report.Better {
-			better++
-		}
-	}
 	fmt.Fprintf(b, "%s, %d better, of %d tests (threshold %s; false alarm at most %s)\n",
-		verdict, better, c.Tests, table.Share(c.Threshold), table.Share(stats.Alpha))
+		verdict(c), c.Better(), c.Tests, table.Share(c.Threshold), table.Share(stats.Alpha))
+	for _, why := range c.Undecided {
+		fmt.Fprintf(b, "\nnot decided: %s\n", safe(why))
+	}
 	for _, warning := range c.Warnings {
 		fmt.Fprintf(b, "\nwarning: %s\n", safe(warning))
 	}

@@ -33,6 +33,7 @@ var Formats = []Format[*report.Report]{
 var CompareFormats = []Format[*report.Comparison]{
 	{"text", "for a terminal", CompareText},
 	{"markdown", "for a pull request", CompareMarkdown},
+	{"json", "all of it, for programs", CompareJSON},
 }
 
 // Names lists the names of formats.
@@ -46,11 +47,13 @@ func Names[T any](formats []Format[T]) []string {
 
 // JSON writes the whole report as one JSON document; the fields are those of
 // [report.Report].
-func JSON(w io.Writer, r *report.Report) error {
+func JSON(w io.Writer, r *report.Report) error { return writeJSON(w, r) }
+
+func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(r)
+	return e.Encode(v)
 }
 
 // CSV writes a row for each setting, with every figure; what cannot be had is

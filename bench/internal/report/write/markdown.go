@@ -23,7 +23,8 @@ func Markdown(w io.Writer, r *report.Report) error {
 		if r.Priced {
 			price = ", " + table.Dollars(row.WarmCost.Median*1e6) + " a million"
 		}
-		fmt.Fprintf(&b, "- **%s**: %s: %s ms%s; %s\n", p.Goal, escape(r.Name(row)), table.Number(row.Warm.Median), price, escape(r.Certainty(p)))
+		fmt.Fprintf(&b, "- **%s**: %s: %s ms%s; %s\n", p.Goal, escape(r.Name(row)), table.Number(row.Warm.Median), price,
+			escape(r.Certainty(p)))
 	}
 	if len(r.Advice.Picks) == 0 {
 		fmt.Fprintf(&b, "- No setting to advise: %s.\n", escape(r.Advice.Missing))
@@ -38,6 +39,15 @@ func Markdown(w io.Writer, r *report.Report) error {
 	if err := r.Table().Markdown(&b); err != nil {
 		return err
 	}
+	for _, row := range r.Rows {
+		for _, fail := range row.Failures {
+			fmt.Fprintf(&b, "\n- failed: %s: %d× %s: %s", escape(r.Name(row)), fail.Count, escape(fail.Name), escape(fail.Example))
+			for _, line := range fail.LastLines(logLines) {
+				fmt.Fprintf(&b, "\n  - log: %s", escape(line))
+			}
+		}
+	}
+	b.WriteByte('\n')
 	if r.Priced {
 		fmt.Fprintf(&b, "\nprices: %s.\n", escape(r.PricesUsed()))
 	}

@@ -16,6 +16,9 @@ import (
 // columns is the width of a terminal.
 const columns = 80
 
+// logLines is how many of a failed function's last lines are shown.
+const logLines = 5
+
 // Text writes the report for a terminal of 80 columns: the advice on top, then
 // a row for each setting.
 func Text(w io.Writer, r *report.Report) error {
@@ -71,7 +74,8 @@ func writeAdvice(b *bytes.Buffer, r *report.Report) {
 		wrap(b, "", "Smallest memory at which nothing failed: "+smallest+".")
 	}
 	if a.S3Share >= 0.5 {
-		wrap(b, "", fmt.Sprintf("%s of the balanced pick's cost is S3's, for requests and bytes: no setting changes that part.", table.Share(a.S3Share)))
+		wrap(b, "", fmt.Sprintf("%s of the balanced pick's cost is S3's, for requests and bytes: no setting changes that part.",
+			table.Share(a.S3Share)))
 	}
 	for _, w := range r.Warnings {
 		wrap(b, "", "warning: "+table.Clip(w, 300))
@@ -85,11 +89,15 @@ func writeNotes(b *bytes.Buffer, r *report.Report) {
 		stats.Confidence*100, stats.MinForInterval))
 	wrap(b, "", "speed-up: over one worker of the same contender at the same memory. why: the share that decides.")
 	if r.Priced {
-		wrap(b, "", fmt.Sprintf("cost: of a million warm invocations, S3 and fees included; compute: alone. %s.", "prices: "+r.PricesUsed()))
+		wrap(b, "", fmt.Sprintf("cost: of a million warm invocations, S3 and fees included; compute: alone. %s.",
+			"prices: "+r.PricesUsed()))
 	}
 	for _, row := range r.Rows {
 		for _, fail := range row.Failures {
 			fmt.Fprintf(b, "failed: %s: %d× %s: %s\n", r.Name(row), fail.Count, table.Clip(fail.Name, 40), table.Clip(fail.Example, 200))
+			for _, line := range fail.LastLines(logLines) {
+				fmt.Fprintf(b, "    | %s\n", line)
+			}
 		}
 	}
 }

@@ -36,8 +36,8 @@ type Group interface {
 	CPU() (time.Duration, error)
 	// Peak is the most memory charged to the group, in bytes: with page cache.
 	Peak() (int64, error)
-	// OOMKilled says whether the kernel has killed a process of it for memory.
-	OOMKilled() (bool, error)
+	// OOMKills is how many of its processes the kernel has killed for memory.
+	OOMKills() (int64, error)
 	// PIDs lists its processes; none, if it is not there any more.
 	PIDs() ([]int, error)
 	// Kill kills all of its processes; it does not wait.

@@ -158,26 +158,6 @@ func try(c Parent, vcpu float64) error {
 	return errors.Join(err, g.Remove())
 }
 
-// sweep removes what sandboxes that were killed have left in dir. Groups with
-// processes in them stay: the kernel does not let them go.
-func sweep(dir string) {
-	stale, _ := filepath.Glob(filepath.Join(dir, groupPrefix+"*"))
-	for _, path := range stale {
-		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), groupPrefix), "-")
-		pid, err := strconv.Atoi(number)
-		if err != nil || pid <= 0 || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-			continue
-		}
-		children, _ := os.ReadDir(path)
-		for _, child := range children {
-			if child.IsDir() {
-				_ = unix.Rmdir(filepath.Join(path, child.Name()))
-			}
-		}
-		_ = unix.Rmdir(path) // best effort: it is not ours
-	}
-}
-
 // write sets a control file.
 func write(dir, file, value string) error {
 	if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0o644); err != nil {

@@ -195,7 +195,7 @@ func TestGroup2Files(t *testing.T) {
 	if got, err := g.Peak(); err != nil || got != 40<<20 {
 		t.Errorf("peak %d, %v", got, err)
 	}
-	if got, err := g.OOMKilled(); err != nil || !got {
+	if got, err := g.OOMKills(); err != nil || got != 1 {
 		t.Errorf("oom %v, %v", got, err)
 	}
 	if got, err := g.PIDs(); err != nil || len(got) != 2 || got[1] != 34 {
@@ -292,19 +292,84 @@ func TestSweep(t *testing.T) {
 	if err := ended.Run(); err != nil {
 		t.Fatal(err)
 	}
-	dead := filepath.Join(base, groupPrefix+strconv.Itoa(ended.Process.Pid)+"-1")
-	alive := filepath.Join(base, groupPrefix+strconv.Itoa(os.Getpid())+"-1")
-	other := filepath.Join(base, groupPrefix+"x-1")
-	for _, dir := range []string{dead, alive, other} {
-		if err := os.MkdirAll(filepath.Join(dir, "1"), 0o755); err != nil {
+	group := func(pid any, rest string) string {
+		dir := filepath.Join(base, fmt.Sprint(groupPrefix, pid, rest))
+		if err := os.MkdirAll(filepath.Join(dir, "1", "below"), 0o755); err != nil {
 			t.Fatal(err)
 		}
+		return dir
+	}
+	dead := group(ended.Process.Pid, "-1")
+	elsewhere := group(ended.Process.Pid, "-2") // of a process in another container, where this number is another's
+	alive := group(os.Getpid(), "-1")
+	other, other2 := group("x", "-1"), group("", "-1")
+	lock, err := Own(elsewhere)
+	if err != nil {
+		t.Fatal(err)
 	}
 	sweep(base)
-	for dir, want := range map[string]bool{dead: false, alive: true, other: true} {
+	for dir, want := range map[string]bool{dead: false, elsewhere: true, alive: true, other: true, other2: true} {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s: %v; want it there: %v", dir, err, want)
 		}
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sweep(base)
+	if len(existing(elsewhere)) != 0 {
+		t.Errorf("%s is left when its owner has ended", elsewhere)
+	}
+	// Somebody swept it away between its making and its lock.
+	if _, err := Own(dead); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("owned what is gone: %v", err)
+	}
+}
+
+func existing(dir string) []os.DirEntry {
+	entries, _ := os.ReadDir(filepath.Dir(dir))
+	return slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() != filepath.Base(dir) })
+}
+
+// What is in an abandoned group is killed, however deep, and the group goes.
+func TestSweepKills(t *testing.T) {
+	c, limits := Find(direct, 1)
+	if c == nil {
+		t.Fatalf("this test needs cgroups: run it as root, or on cgroup v2 with systemd-run and a user bus: %s", limits.Reason)
+	}
+	ended := helper(t, "end")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	stay := helper(t, "stay")
+	if err := stay.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, dir := range c.Dirs() {
+		dead := filepath.Join(filepath.Dir(dir), fmt.Sprint(groupPrefix, ended.Process.Pid, "-1"))
+		left = append(left, dead)
+		if err := os.MkdirAll(filepath.Join(dead, "1"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(filepath.Join(dead, "1"), "cgroup.procs", strconv.Itoa(stay.Process.Pid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(left)
+	if found, err := Groups(ended.Process.Pid); err != nil || !slices.Equal(found, left) {
+		t.Errorf("groups %v, %v: want %v", found, err, left)
+	}
+	go func() { _ = stay.Wait() }() // or it stays in its group
+	next, limits := Find(direct, 1)
+	if next == nil {
+		t.Fatal(limits.Reason)
+	}
+	if found, err := Groups(ended.Process.Pid); err != nil || len(found) != 0 {
+		t.Errorf("groups %v, %v are left", found, err)
+	}
+	if err := errors.Join(c.Close(), next.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

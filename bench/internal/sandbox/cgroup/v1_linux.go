@@ -23,6 +23,7 @@ type parent1 struct {
 	cpu, cpuacct, memory string   // this sandbox's folder in each
 	count                atomic.Int64
 	name                 string
+	locks                []*os.File // of its folders
 }
 
 func newParent1(fork Fork, own membership, mounts map[string]mount) (*parent1, error) {
@@ -47,9 +48,11 @@ func newParent1(fork Fork, own membership, mounts map[string]mount) (*parent1, e
 	}
 	for _, base := range c.own {
 		sweep(base)
-		if err := os.Mkdir(filepath.Join(base, c.name), 0o755); err != nil {
+		lock, err := makeOwn(filepath.Join(base, c.name))
+		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
+		c.locks = append(c.locks, lock)
 	}
 	return c, nil
 }
@@ -94,6 +97,9 @@ func (c *parent1) Close() error {
 	var errs []error
 	for _, dir := range c.Dirs() {
 		errs = append(errs, removeGroup(dir, func() error { return nil }))
+	}
+	for _, lock := range c.locks {
+		errs = append(errs, lock.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -217,9 +223,8 @@ func (g *group1) CPU() (time.Duration, error) {
 
 func (g *group1) Peak() (int64, error) { return readInt(g.memory, "memory.max_usage_in_bytes") }
 
-func (g *group1) OOMKilled() (bool, error) {
-	n, err := readKey(g.memory, "memory.oom_control", "oom_kill")
-	return n > 0, err
+func (g *group1) OOMKills() (int64, error) {
+	return readKey(g.memory, "memory.oom_control", "oom_kill")
 }
 
 func (g *group1) PIDs() ([]int, error) { return readPids(g.cpuDir) }

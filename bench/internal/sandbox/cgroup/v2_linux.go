@@ -20,7 +20,8 @@ import (
 type parent2 struct {
 	ceiling
 	fork  Fork
-	dir   string // this sandbox's
+	dir   string   // this sandbox's
+	lock  *os.File // of dir
 	count atomic.Int64
 }
 
@@ -31,6 +32,12 @@ var controllers2 = []string{"cpu", "memory"}
 func findParent2(fork Fork, m mount, root bool) (Parent, error) {
 	switch {
 	case scopeGroup != "":
+		// A scope ends with its last process: those that were left behind are
+		// in scopes of their own, beside this one.
+		scopes, _ := filepath.Glob(filepath.Join(filepath.Dir(m.dir(scopeGroup)), "*.scope"))
+		for _, dir := range scopes {
+			sweep(dir)
+		}
 		return newParent2(fork, m.dir(scopeGroup), m.point, controllers2)
 	case root:
 		return newParent2(fork, m.point, m.point, controllers2)
@@ -58,7 +65,7 @@ func newParent2(fork Fork, base, root string, controllers []string) (*parent2, e
 		return nil, err
 	}
 	c := &parent2{ceiling: top, fork: fork, dir: filepath.Join(base, ownGroupName())}
-	if err := os.Mkdir(c.dir, 0o755); err != nil {
+	if c.lock, err = makeOwn(c.dir); err != nil {
 		return nil, err
 	}
 	if err := enable(c.dir, controllers); err != nil {
@@ -133,7 +140,7 @@ func enable(dir string, controllers []string) error {
 func (c *parent2) Dirs() []string { return []string{c.dir} }
 
 func (c *parent2) Close() error {
-	return removeGroup(c.dir, func() error { return nil })
+	return errors.Join(removeGroup(c.dir, func() error { return nil }), c.lock.Close())
 }
 
 type group2 struct {
@@ -195,10 +202,7 @@ func (g *group2) Peak() (int64, error) {
 	return n, err
 }
 
-func (g *group2) OOMKilled() (bool, error) {
-	n, err := readKey(g.dir, "memory.events", "oom_kill")
-	return n > 0, err
-}
+func (g *group2) OOMKills() (int64, error) { return readKey(g.dir, "memory.events", "oom_kill") }
 
 func (g *group2) PIDs() ([]int, error) { return readPids(g.dir) }
 

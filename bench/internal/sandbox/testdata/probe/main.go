@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -54,15 +56,46 @@ func main() {
 			_ = resp.Body.Close()
 		}
 		os.Exit(1)
-	case "flood": // and end
-		n, err := strconv.Atoi(os.Getenv("PROBE_FLOOD"))
+	case "alloc": // and end
+		alloc(number())
+		os.Exit(0)
+	case "alloc first":
+		alloc(300)
+	case "map": // the file, and stay
+		data, err := os.OpenFile(os.Getenv("PROBE_FILE"), os.O_RDWR, 0)
 		if err != nil {
 			panic(err)
 		}
-		flood(n)
+		mapped, err := syscall.Mmap(int(data.Fd()), 0, number()<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+		if err != nil {
+			panic(err)
+		}
+		for i := 0; i < len(mapped); i += 4096 {
+			mapped[i] = 1
+		}
+		fmt.Println("mapped")
+		time.Sleep(time.Hour)
+	case "panic":
+		panic("probe panics in INIT")
+	case "flood": // and end
+		flood(number())
 		os.Exit(0)
 	case "flood first":
 		flood(40)
+	case "once": // one event, and nothing more
+		base := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
+		resp, err := http.Get(base + "next")
+		if err != nil {
+			panic(err)
+		}
+		_ = resp.Body.Close()
+		resp, err = http.Post(base+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json",
+			strings.NewReader(fmt.Sprintf(`{"pid":%d}`, os.Getpid())))
+		if err != nil {
+			panic(err)
+		}
+		_ = resp.Body.Close()
+		time.Sleep(time.Hour)
 	case "spin":
 		spin(200 * time.Millisecond)
 	}
@@ -143,18 +176,49 @@ func handle(ctx context.Context, e event) (result, error) {
 		r.ARN, r.Request, r.Client = lc.InvokedFunctionArn, lc.AwsRequestID, lc.ClientContext.Client.AppTitle
 		r.Trace = os.Getenv("_X_AMZN_TRACE_ID")
 	case "alloc": // N MB
-		for range e.N {
-			b := make([]byte, 1<<20)
-			for i := 0; i < len(b); i += 4096 {
-				b[i] = 1
-			}
-			kept = append(kept, b)
+		alloc(e.N)
+	case "child alloc": // the same, by a child, and how it ended; then end with status N, if there is one in the text
+		cmd := child("alloc", e.N)
+		_ = cmd.Run()
+		r.Text = cmd.ProcessState.String()
+		if e.Text != "" {
+			os.Exit(1)
 		}
+	case "map": // N MB of one file, by four children that stay
+		file := filepath.Join(os.Getenv("HOME"), "mapped")
+		if err := os.WriteFile(file, make([]byte, e.N<<20), 0o600); err != nil {
+			return r, err
+		}
+		for range 4 {
+			cmd := child("map", e.N)
+			cmd.Env = append(cmd.Env, "PROBE_FILE="+file)
+			cmd.Stdout = nil
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				return r, err
+			}
+			if err := cmd.Start(); err != nil {
+				return r, err
+			}
+			lines := bufio.NewScanner(out)
+			for lines.Scan() && lines.Text() != "mapped" {
+			}
+		}
+	case "kill": // itself
+		fmt.Println("probe: about to be killed")
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case "crash": // a goroutine's panic, which no handler sees
+		go func() { panic("probe crashes") }()
+		select {}
+	case "segv":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
 	case "sleep": // until killed
 		time.Sleep(time.Hour)
 	case "spawn": // a child that leaves the process group and outlives us
 		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = []string{"PROBE_INIT=never"}
+		cmd.Env = append(os.Environ(), "PROBE_INIT=never")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := cmd.Start(); err != nil {
 			return r, err
@@ -177,10 +241,7 @@ func handle(ctx context.Context, e event) (result, error) {
 		flood(e.N)
 		fmt.Fprintln(os.Stderr, e.Text)
 	case "child flood": // the same, by a child
-		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = []string{"PROBE_INIT=flood", "PROBE_FLOOD=" + strconv.Itoa(e.N)}
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		if err := cmd.Run(); err != nil {
+		if err := child("flood", e.N).Run(); err != nil {
 			return r, err
 		}
 		fmt.Fprintln(os.Stderr, e.Text)
@@ -230,6 +291,34 @@ func flood(n int) {
 			panic(err)
 		}
 	}
+}
+
+// alloc takes n MB.
+func alloc(n int) {
+	for range n {
+		b := make([]byte, 1<<20)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		kept = append(kept, b)
+	}
+}
+
+// child is a command that runs this program with a PROBE_INIT and a number.
+func child(init string, n int) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{"PROBE_INIT=" + init, "PROBE_N=" + strconv.Itoa(n)}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd
+}
+
+// number is the one that a child was started with.
+func number() int {
+	n, err := strconv.Atoi(os.Getenv("PROBE_N"))
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 // spin keeps one thread busy for d and gives the CPU and wall time it took, in
