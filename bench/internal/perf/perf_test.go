@@ -274,7 +274,8 @@ func TestFailureIsARow(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := clientRows(f)
-	if len(rows) != 2 || rows[0].this.failed != 2 || len(rows[1].this.wall) != 4 || rows[1].this.workers != 8 || rows[1].this.cpu[0] != 3000 {
+	if len(rows) != 2 || rows[0].this.failed != 2 || len(rows[1].this.wall) != 4 ||
+		rows[1].this.workers != 8 || rows[1].this.cpu[0] != 3000 {
 		t.Errorf("%+v", rows)
 	}
 	if s.step.Done != 8 || s.step.Total != 8 {

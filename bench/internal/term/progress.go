@@ -97,7 +97,7 @@ func (p *Progress) Step(s trial.Step) {
 			p.table.add(s.Setting, *s.Last)
 		}
 	}
-	elapsed := p.now().Sub(ph.started)
+	elapsed, left := p.now().Sub(ph.started), ph.timeLeft.at(p.now())
 	p.mu.Unlock()
 	if first {
 		p.begin(ph)
@@ -108,7 +108,7 @@ func (p *Progress) Step(s trial.Step) {
 	if p.screen == nil && s.Last != nil {
 		fmt.Fprintf(p.out, "[%*d/%d] %s: %s", len(fmt.Sprint(s.Total)), s.Done, s.Total, Clean(describe(s)), Clean(outcome(*s.Last)))
 		if s.Done < s.Total && s.Left > 0 {
-			fmt.Fprintf(p.out, ", elapsed %s, left about %s", short(elapsed), short(s.Left))
+			fmt.Fprintf(p.out, ", elapsed %s, left about %s", short(elapsed), short(left))
 		}
 		fmt.Fprintln(p.out)
 	}

@@ -107,7 +107,7 @@ func TestPlainLines(t *testing.T) {
 	want := `seeding 60 objects
 14 invocations to measure; warm-ups are not counted
 [ 1/14] go 128 MB lean auto cold: 12 ms, elapsed 3s, left about 1m15s
-[ 2/14] go 128 MB lean auto cold: failed, Bad thing, elapsed 6s, left about 1m15s
+[ 2/14] go 128 MB lean auto cold: failed, Bad thing, elapsed 6s, left about 1m14s
 [14/14] go 128 MB lean auto cold: timed out
 `
 	if out.String() != want {
