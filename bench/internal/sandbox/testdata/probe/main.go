@@ -98,7 +98,8 @@ func main() {
 		_ = resp.Body.Close()
 		time.Sleep(time.Hour)
 	case "spin":
-		spin(200 * time.Millisecond)
+		cpu, _ := spin(200 * time.Millisecond)
+		fmt.Printf("probe: INIT used %.2f ms\n", 1000*cpu)
 	}
 	switch os.Getenv("PROBE_EXTENSION") {
 	case "":
