@@ -90,7 +90,7 @@ func TestArchive(t *testing.T) {
 		want *regexp.Regexp // on standard output
 	}{
 		{"run", []string{"run", "--memory", "512", "--objects", "50", "--invocations", "1", "--cold", "1", "--concurrency", "8"},
-			regexp.MustCompile(`(?m)^balanced +512 MB lean, 8 workers +[0-9]+ ms`)},
+			regexp.MustCompile(`(?m)^ +512 lean +8 +(none +)?1 +[0-9]+ `)},
 		{"check", []string{"check"}, pass},
 		{"perf", []string{"perf", "--parts", "clients", "--memory", "1769", "--rounds", "1"}, regexp.MustCompile(`(?m)^ *1769 +baseline `)},
 		{"version", []string{"version"}, regexp.MustCompile(`(?s)^fanout +\S+\ncommit +[0-9a-f]{40}\ndate +\S+Z\ngo +go1\S+\nplatform +` +

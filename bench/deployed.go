@@ -33,7 +33,7 @@ func (rf *runFlags) parseDeployed() error {
 		return hint.Usage(help, "--bucket goes with --function: a stack knows its own")
 	case len(rf.functions) > 0 && rf.bucket == "":
 		return hint.Usage(help, "--function needs --bucket")
-	case len(rf.labFlags.contenders) > 0:
+	case len(rf.contenders) > 0:
 		return hint.Usage(help, "--contender runs in the sandbox: leave out --stack and --function")
 	case rf.given("network"):
 		return hint.Usage(help, "--network is the sandbox's: deployed functions have their own")

@@ -115,7 +115,7 @@ func FuzzRunFlags(f *testing.F) {
 		if p := rf.bounds.Precision; precision != "" && !(p > 0 && p < 10) {
 			t.Errorf("precision %q: %v", precision, p)
 		}
-		if b := rf.bounds.Bounds; budget != "" && !(b.Dollars > 0) && !(b.Within > 0) {
+		if b := rf.bounds.Bounds; budget != "" && b.Dollars <= 0 && b.Within <= 0 {
 			t.Errorf("budget %q bounds nothing", budget)
 		}
 		if rf.Corpus.Count < 1 || rf.Corpus.Count > corpus.MaxCount {

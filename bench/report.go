@@ -117,7 +117,8 @@ comes about.`,
 func formatOf[T any](formats []write.Format[T], name, command string) (write.Format[T], error) {
 	i := slices.IndexFunc(formats, func(f write.Format[T]) bool { return f.Name == name })
 	if i < 0 {
-		return write.Format[T]{}, hint.Usage("see fanout help "+command, "format %q: must be one of %s", name, strings.Join(write.Names(formats), ", "))
+		return write.Format[T]{}, hint.Usage("see fanout help "+command, "format %q: must be one of %s", name,
+			strings.Join(write.Names(formats), ", "))
 	}
 	return formats[i], nil
 }

@@ -81,7 +81,7 @@ func (rf *runFlags) parse() (err error) {
 		}
 	}
 	rf.plan.MemoriesMB, rf.plan.Architectures = rf.MemoriesMB, rf.Architectures
-	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.labFlags.Seed
+	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.Seed
 	if err := rf.plan.Validate(); err != nil {
 		return hint.Usage(help, "%w", err)
 	}

@@ -41,7 +41,7 @@ machine. Read it in a shell of its own: it unsets AWS profiles and the like.`,
 		RunE: func(c *cobra.Command, _ []string) error { return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
 	c.Flags().SortFlags = false
-	sf.labFlags.add(c.Flags())
+	sf.add(c.Flags())
 	c.Flags().StringVar(&sf.envFile, "env-file", "",
 		"write the environment to this `file`, readable by you alone, in place of standard output;"+
 			" it is there once all serves, and gone in the end")

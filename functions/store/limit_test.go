@@ -27,7 +27,7 @@ const (
 	limitOthers = "STORE_LIMIT_OTHERS"
 )
 
-const limitObjects = 1200
+const limitObjects = 1100
 
 // readLimited is the child of TestFileLimit: it prints the invocation's answer.
 func readLimited(client string) error {
@@ -50,7 +50,7 @@ func readLimited(client string) error {
 	h := fetch.New(fetch.Config{Client: client}, func(ctx context.Context, name string) (fetch.Store, error) {
 		return store.Open(ctx, name)
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	answer, err := h.Invoke(ctx, []byte(`{"s3_bucket_name":"photos","concurrency":1024}`))
 	if err != nil {

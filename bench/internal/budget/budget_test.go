@@ -111,6 +111,10 @@ func TestGuardPrecision(t *testing.T) {
 	for range 9 {
 		g.Measured(s[1], failed)
 	}
+	cold, untold := warmLine(1), warmLine(1)
+	cold.Start, untold.Start = trial.Cold, trial.Unknown
+	g.Measured(s[1], cold)
+	g.Measured(s[1], untold)
 	if n := len(g.warm[s[1].Key()]); n != 6 {
 		t.Errorf("%d values: failures were counted", n)
 	}

@@ -37,11 +37,16 @@ type charge struct {
 // charges is everything that can be on a bill: a new charge is a line here,
 // with its price in [Prices] and what it counts in [Invocation].
 var charges = []charge{
-	{"compute", "GB-second", Compute, func(i Invocation) float64 { return i.BilledMS / 1000 * float64(i.MemoryMB) / 1024 }, Prices.gbSecond},
-	{"request", "request", Request, func(Invocation) float64 { return 1 }, func(p Prices, _ Invocation) (float64, error) { return p.MillionRequests / 1e6, nil }},
-	{"S3 GET", "request", S3Requests, func(i Invocation) float64 { return float64(i.GETs) }, s3Price(func(s S3Prices) float64 { return s.ThousandGETs / 1000 })},
-	{"S3 LIST", "request", S3Requests, func(i Invocation) float64 { return float64(i.LISTs) }, s3Price(func(s S3Prices) float64 { return s.ThousandLISTs / 1000 })},
-	{"S3 retrieval", "GB", Retrieval, func(i Invocation) float64 { return float64(i.Bytes) / (1 << 30) }, s3Price(func(s S3Prices) float64 { return s.RetrievalGB })},
+	{"compute", "GB-second", Compute, func(i Invocation) float64 { return i.BilledMS / 1000 * float64(i.MemoryMB) / 1024 },
+		Prices.gbSecond},
+	{"request", "request", Request, func(Invocation) float64 { return 1 },
+		func(p Prices, _ Invocation) (float64, error) { return p.MillionRequests / 1e6, nil }},
+	{"S3 GET", "request", S3Requests, func(i Invocation) float64 { return float64(i.GETs) },
+		s3Price(func(s S3Prices) float64 { return s.ThousandGETs / 1000 })},
+	{"S3 LIST", "request", S3Requests, func(i Invocation) float64 { return float64(i.LISTs) },
+		s3Price(func(s S3Prices) float64 { return s.ThousandLISTs / 1000 })},
+	{"S3 retrieval", "GB", Retrieval, func(i Invocation) float64 { return float64(i.Bytes) / (1 << 30) },
+		s3Price(func(s S3Prices) float64 { return s.RetrievalGB })},
 }
 
 func (p Prices) gbSecond(i Invocation) (float64, error) {

@@ -33,7 +33,7 @@ const (
 
 // Table is a dated table of prices.
 type Table struct {
-	Date    string            `json:"date"`    // YYYY-MM-DD: when the figures were taken
+	Date    string            `json:"date"`    // YYYY-MM-DD: when the prices were taken
 	Sources []string          `json:"sources"` // where from
 	Regions map[string]Prices `json:"regions"`
 }
@@ -105,25 +105,25 @@ func (t Table) validate() error {
 }
 
 func (p Prices) validate() error {
-	figures := map[string]float64{"lambda_usd_per_million_requests": p.MillionRequests}
+	prices := map[string]float64{"lambda_usd_per_million_requests": p.MillionRequests}
 	for arch, usd := range p.GBSecond {
 		if err := lambda.CheckArchitecture(arch); err != nil {
 			return err
 		}
-		figures["lambda_usd_per_gb_second of "+arch] = usd
+		prices["lambda_usd_per_gb_second of "+arch] = usd
 	}
 	for class, s3 := range p.S3 {
 		if class != Standard && class != Express {
 			return fmt.Errorf("storage class %q: must be %s or %s", class, Standard, Express)
 		}
-		figures["get_usd_per_thousand of "+string(class)] = s3.ThousandGETs
-		figures["list_usd_per_thousand of "+string(class)] = s3.ThousandLISTs
+		prices["get_usd_per_thousand of "+string(class)] = s3.ThousandGETs
+		prices["list_usd_per_thousand of "+string(class)] = s3.ThousandLISTs
 		if s3.RetrievalGB < 0 || s3.RetrievalGB > 1 {
 			return fmt.Errorf("retrieval_usd_per_gb of %s is %v: must be 0 to 1", class, s3.RetrievalGB)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(figures)) {
-		if usd := figures[name]; !(usd > 0 && usd <= 10) {
+	for _, name := range slices.Sorted(maps.Keys(prices)) {
+		if usd := prices[name]; !(usd > 0 && usd <= 10) {
 			return fmt.Errorf("%s is %v: must be above 0 and at most 10", name, usd)
 		}
 	}

@@ -38,7 +38,8 @@ func TestPublishedWorkload(t *testing.T) {
 		},
 		{
 			// 1,000 × 0.00003/1,000 + 0.00113/1,000; 25,500,000/2^30 × 0.0006
-			"S3 Express", Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 1, Bytes: 25_500_000, Class: Express},
+			"S3 Express", Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 1, Bytes: 25_500_000,
+				Class: Express},
 			[4]float64{0.0000333334, 0.0000002, 0.00003113, 0.0000142492354}, 0.0000789126354,
 		},
 		{
@@ -75,7 +76,8 @@ func TestBill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bill, err := p.Invocation(Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 2, Bytes: 1 << 30, Class: Express})
+	bill, err := p.Invocation(Invocation{Arch: "x86_64", MemoryMB: 1024, BilledMS: 2000, GETs: 1000, LISTs: 2, Bytes: 1 << 30,
+		Class: Express})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +106,8 @@ func TestBill(t *testing.T) {
 	if err := errors.Join(json.Unmarshal(text, &fields), json.Unmarshal(text, &back)); err != nil || !reflect.DeepEqual(back, bill) {
 		t.Errorf("%+v, %v", back, err)
 	}
-	for _, name := range []string{"compute_usd", "request_usd", "s3_requests_usd", "retrieval_usd"} { // read by others since the first version
+	for _, name := range []string{"compute_usd", "request_usd", "s3_requests_usd",
+		"retrieval_usd"} { // read by others since the first version
 		if v, ok := fields[name].(float64); !ok || v <= 0 {
 			t.Errorf("%s: %v in %s", name, fields[name], text)
 		}
@@ -193,7 +196,8 @@ func FuzzReadTable(f *testing.F) {
 
 // entry is one of the price list's, in its own form.
 func entry(group, region, usage, usd string) string {
-	return fmt.Sprintf(`{"product":{"attributes":{"group":%q,"regionCode":%q,"usagetype":%q}},"terms":{"OnDemand":{"A.B":{"priceDimensions":{`+
+	return fmt.Sprintf(`{"product":{"attributes":{"group":%q,"regionCode":%q,"usagetype":%q}},`+
+		`"terms":{"OnDemand":{"A.B":{"priceDimensions":{`+
 		`"A.B.2":{"beginRange":"6000000000","pricePerUnit":{"USD":"0.0000000001"}},`+
 		`"A.B.1":{"beginRange":"0","pricePerUnit":{"USD":%q}}}}}}}`, group, region, usage, usd)
 }
@@ -266,7 +270,8 @@ func TestFetch(t *testing.T) {
 			entry("S3-API-Tier1", "eu-west-9", "EUW9-Tables-Requests-Tier1", "0.0000099000"),
 		}, good...), ""},
 		{"none", good[1:], "price of AWSLambda AWS-Lambda-Duration in eu-west-9: the price list has none"},
-		{"several", append([]string{entry("S3-API-Tier2", "eu-west-9", "Requests-Tier2", "0.0000009000")}, good...), "S3-API-Tier2 in eu-west-9: the price list has several"},
+		{"several", append([]string{entry("S3-API-Tier2", "eu-west-9", "Requests-Tier2", "0.0000009000")}, good...),
+			"S3-API-Tier2 in eu-west-9: the price list has several"},
 		{"not a number", append([]string{entry("S3-API-Tier2", "eu-west-9", "Requests-Tier2", "free")}, good...), `price "free"`},
 		{"not JSON", append([]string{"{"}, good...), "read the price list"},
 	} {

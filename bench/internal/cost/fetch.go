@@ -34,8 +34,10 @@ var wantedPrices = []wanted{
 	{"AWSLambda", "AWS-Lambda-Duration", nil, 1, func(p *Prices, usd float64) { p.GBSecond[lambda.X86] = usd }},
 	{"AWSLambda", "AWS-Lambda-Duration-ARM", nil, 1, func(p *Prices, usd float64) { p.GBSecond[lambda.ARM] = usd }},
 	{"AWSLambda", "AWS-Lambda-Requests", nil, 1e6, func(p *Prices, usd float64) { p.MillionRequests = usd }},
-	{"AmazonS3", "S3-API-Tier1", regexp.MustCompile(`^([A-Z]{2,4}[0-9]?-)?Requests-Tier1$`), 1000, func(p *Prices, usd float64) { p.setStandard(func(s *S3Prices) { s.ThousandLISTs = usd }) }},
-	{"AmazonS3", "S3-API-Tier2", regexp.MustCompile(`^([A-Z]{2,4}[0-9]?-)?Requests-Tier2$`), 1000, func(p *Prices, usd float64) { p.setStandard(func(s *S3Prices) { s.ThousandGETs = usd }) }},
+	{"AmazonS3", "S3-API-Tier1", regexp.MustCompile(`^([A-Z]{2,4}[0-9]?-)?Requests-Tier1$`), 1000,
+		func(p *Prices, usd float64) { p.setStandard(func(s *S3Prices) { s.ThousandLISTs = usd }) }},
+	{"AmazonS3", "S3-API-Tier2", regexp.MustCompile(`^([A-Z]{2,4}[0-9]?-)?Requests-Tier2$`), 1000,
+		func(p *Prices, usd float64) { p.setStandard(func(s *S3Prices) { s.ThousandGETs = usd }) }},
 }
 
 func (p *Prices) setStandard(set func(*S3Prices)) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -65,7 +66,13 @@ func patient(o *awslambda.Options) {
 	o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
 		so.MaxAttempts = 10
 		so.MaxBackoff = 20 * time.Second
-		so.Retryables = append(so.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"ResourceConflictException": {}}})
+		so.Retryables = append(so.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"ResourceConflictException": {}}},
+			retry.IsErrorRetryableFunc(func(err error) aws.Ternary { // an answer that breaks off
+				if errors.Is(err, io.ErrUnexpectedEOF) {
+					return aws.TrueTernary
+				}
+				return aws.UnknownTernary
+			}))
 	})
 }
 
@@ -111,26 +118,36 @@ func unmark(description string) (original string, ok bool) {
 // the configuration does. The description is the one part of it that changes
 // nothing else.
 func (c *Control) ForceCold(ctx context.Context, function string) error {
-	now, err := c.configuration(ctx, function)
+	var err error
+	for range meanwhileTries {
+		if err = c.forceCold(ctx, function); !changedMeanwhile(err) {
+			break // also by our own call, if its answer was lost and it was made again
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("force a cold start of %s: %w", function, err)
+	}
+	c.changed[function] = true
+	return nil
+}
+
+func (c *Control) forceCold(ctx context.Context, function string) error {
+	now, err := c.configuration(ctx, function)
+	if err != nil {
+		return err
 	}
 	original, _ := unmark(aws.ToString(now.Description))
 	c.count++
 	text, ok := mark(original, c.count, time.Now())
 	if !ok {
-		return fmt.Errorf("force a cold start of %s: its description leaves no room for a mark: shorten it to 240 characters", function)
+		return errors.New("its description leaves no room for a mark: shorten it to 240 characters")
 	}
 	// subtle: the change is noted before the call, since it may be made though
 	// the answer never comes.
 	if _, ok := c.changed[function]; !ok {
 		c.changed[function] = false
 	}
-	if err := c.describe(ctx, function, text, now.RevisionId); err != nil {
-		return fmt.Errorf("force a cold start of %s: %w", function, err)
-	}
-	c.changed[function] = true
-	return nil
+	return c.describe(ctx, function, text, now.RevisionId)
 }
 
 // describe sets the description of a function that still has this revision,
@@ -199,7 +216,7 @@ var ErrLost = errors.New("what it was before is not known: set it by hand")
 // nothing else, nor anything that somebody else changes at the same time. The
 // error is [ErrLost] where there is nothing to put back.
 func (c *Control) PutRight(ctx context.Context, function string) (found bool, err error) {
-	for range putRightTries {
+	for range meanwhileTries {
 		now, err := c.configuration(ctx, function)
 		if err != nil {
 			return false, fmt.Errorf("put back the description of %s: %w", function, err)
@@ -222,8 +239,8 @@ func (c *Control) PutRight(ctx context.Context, function string) (found bool, er
 	return true, fmt.Errorf("put back the description of %s: somebody else keeps changing the function", function)
 }
 
-// putRightTries is how often a change is tried that meets somebody else's.
-const putRightTries = 5
+// meanwhileTries is how often a change is tried that meets somebody else's.
+const meanwhileTries = 5
 
 // changedMeanwhile says whether an update was refused because the function's
 // revision was no longer the one looked at.

@@ -1,6 +1,7 @@
 package deployed
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -159,6 +160,44 @@ func TestControlDenied(t *testing.T) {
 	}
 	if err := c.Restore(t.Context()); err != nil || s.Calls(lambdatest.Update, "f") != 1 {
 		t.Errorf("%v after %d updates", err, s.Calls(lambdatest.Update, "f"))
+	}
+}
+
+// A change that was made though its answer was lost, or met somebody else's, is
+// a change: it takes effect, and is undone.
+func TestControlLostAnswer(t *testing.T) {
+	for name, step := range map[string]func(*lambdatest.Service) lambdatest.Step{
+		"the answer was lost": func(s *lambdatest.Service) lambdatest.Step { return s.Late(lambdatest.Update, "f", lambdatest.Drop) },
+		"it broke off": func(s *lambdatest.Service) lambdatest.Step {
+			return s.Late(lambdatest.Update, "f", lambdatest.BreakOff)
+		},
+		"it was a 500": func(s *lambdatest.Service) lambdatest.Step {
+			return s.Late(lambdatest.Update, "f", lambdatest.Fault(http.StatusInternalServerError, "ServiceException"))
+		},
+		"another change came first": func(s *lambdatest.Service) lambdatest.Step {
+			return lambdatest.Then(func() { s.Describe("f", "mine") })
+		},
+	} {
+		s, c := fake(t, "mine")
+		s.Script(lambdatest.Update, "f", step(s))
+		if err := c.ForceCold(t.Context(), "f"); err != nil || s.Description("f") == "mine" {
+			t.Errorf("%s: %q, %v", name, s.Description("f"), err)
+		}
+		if err := c.Restore(t.Context()); err != nil || s.Description("f") != "mine" {
+			t.Errorf("%s: restored: %q, %v", name, s.Description("f"), err)
+		}
+	}
+
+	// Ctrl-C while the answer is waited for: the change is undone, too.
+	s, c := fake(t, "mine")
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Script(lambdatest.Update, "f", s.Late(lambdatest.Update, "f", lambdatest.Then(cancel)))
+	s.Always(lambdatest.Update, "f", nil)
+	if err := c.ForceCold(ctx, "f"); err == nil {
+		t.Error("interrupted, and nothing was said")
+	}
+	if err := c.Restore(t.Context()); err != nil || s.Description("f") != "mine" {
+		t.Errorf("interrupted: restored: %q, %v", s.Description("f"), err)
 	}
 }
 

@@ -216,6 +216,19 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	if step := s.next(operation, name); step != nil && step(w, r) {
 		return
 	}
+	s.behave(w, r, operation, name)
+}
+
+// Late does what a call asks for before the step answers it.
+func (s *Service) Late(operation, function string, step Step) Step {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		s.behave(httptest.NewRecorder(), r, operation, function)
+		return step(w, r)
+	}
+}
+
+// behave answers a call as it should be.
+func (s *Service) behave(w http.ResponseWriter, r *http.Request, operation, name string) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the caller is gone
@@ -231,7 +244,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 	case Invoke:
 		s.invoke(w, f, body)
 	case Update:
-		var in struct{ Description, RevisionId *string } //nolint:revive,staticcheck // the API's own spelling
+		var in struct{ Description, RevisionId *string }
 		if err := json.Unmarshal(body, &in); err != nil {
 			Fault(http.StatusBadRequest, "InvalidRequestContentException")(w, r)
 			return

@@ -167,7 +167,7 @@ func BenchmarkListGenerated(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w := &sink{header: make(http.Header)}
-		if refusal := s.answer(&call{w: w, r: r, bucket: "corpus", query: q, caller: &caller{}}); refusal != nil {
+		if refusal := s.dispatch(&call{w: w, r: r, bucket: "corpus", query: q, caller: &caller{}}); refusal != nil {
 			b.Fatal(refusal.message)
 		}
 		if w.n < 100_000 {
@@ -223,7 +223,7 @@ func BenchmarkList(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w := &sink{header: make(http.Header)}
-		if refusal := s.answer(&call{w: w, r: r, bucket: "corpus", query: r.URL.Query(), caller: &caller{}}); refusal != nil {
+		if refusal := s.dispatch(&call{w: w, r: r, bucket: "corpus", query: r.URL.Query(), caller: &caller{}}); refusal != nil {
 			b.Fatal(refusal.message)
 		}
 		if w.n < 100_000 {

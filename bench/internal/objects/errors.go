@@ -102,7 +102,7 @@ func writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
 	}
 	x := newXML("Error", "")
 	x.text("Code", e.code)
-	x.text("Message", e.message)
+	x.text("Message", strings.Map(replaceControl, e.message))
 	for _, f := range e.fields {
 		x.text(f.name, strings.Map(replaceControl, f.value))
 	}

@@ -97,21 +97,28 @@ func (s *Server) serve(c *call) (refusal *apiError) {
 	if c.bucket, c.key, ok = resource(r); !ok {
 		return errNotThisHost
 	}
-	// x-id is the SDK's, which names the operation to those who log it.
-	if q := r.URL.RawQuery; q != "" && (!strings.HasPrefix(q, "x-id=") || strings.Contains(q, "&")) {
-		c.query = r.URL.Query()
-		for _, name := range subresources {
-			if c.query.Has(name) {
-				c.sub = name
-				break
-			}
-		}
-	}
-	return s.answer(c)
+	c.readQuery()
+	return s.dispatch(c)
 }
 
-// answer finds the operation and lets it answer.
-func (s *Server) answer(c *call) *apiError {
+// readQuery reads the query, where there is one that matters: x-id is the
+// SDK's, which names the operation to those who log it.
+func (c *call) readQuery() {
+	q := c.r.URL.RawQuery
+	if q == "" || strings.HasPrefix(q, "x-id=") && !strings.Contains(q, "&") {
+		return
+	}
+	c.query = c.r.URL.Query()
+	for _, name := range subresources {
+		if c.query.Has(name) {
+			c.sub = name
+			return
+		}
+	}
+}
+
+// dispatch finds the operation and lets it answer.
+func (s *Server) dispatch(c *call) *apiError {
 	op := operations[operation{c.r.Method, c.level(), c.sub}]
 	switch c.r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -127,7 +134,7 @@ func (s *Server) answer(c *call) *apiError {
 		if wait(c.r.Context(), c.arrived, s.latencies.draw()) != nil {
 			return nil // the caller has gone
 		}
-		c.w = &answer{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth}
+		c.w = &throttledWriter{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth}
 	case http.MethodPut:
 		if c.key != "" {
 			s.counts.puts.Add(1)
@@ -257,9 +264,9 @@ func (s *Server) limit(bucketName, key string) *rate.Limiter {
 
 var errShort = errors.New("cut short, as asked for")
 
-// answer is a ResponseWriter that sends no faster than its caller's bandwidth
+// throttledWriter is a ResponseWriter that sends no faster than its caller's bandwidth
 // and, if half is set, no more than left.
-type answer struct {
+type throttledWriter struct {
 	http.ResponseWriter
 	ctx       context.Context
 	bandwidth *rate.Limiter
@@ -274,7 +281,7 @@ const (
 	burstBytes = 256 << 10
 )
 
-func (a *answer) Write(p []byte) (n int, err error) {
+func (a *throttledWriter) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
 		chunk := p[:min(len(p), chunkBytes)]
 		if a.half {

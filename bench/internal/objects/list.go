@@ -109,7 +109,7 @@ func (s *Server) listObjects(c *call) *apiError {
 	if refusal != nil {
 		return refusal
 	}
-	page := xmlPage{limit: l.limit, encode: l.encode, entries: xmlAnswer{b: make([]byte, 0, l.limit*contentsBytes)}}
+	page := xmlPage{limit: l.limit, encode: l.encode, entries: xmlDocument{b: make([]byte, 0, l.limit*contentsBytes)}}
 	withOwner := !l.second || c.query.Get("fetch-owner") == "true"
 	refusal = s.store.view(c.bucket, func(b *bucket) *apiError {
 		page.truncated = b.page(l.listing, func(key string, versions []*version) bool {
@@ -155,7 +155,7 @@ func (s *Server) listObjects(c *call) *apiError {
 }
 
 // contents writes an object in a list.
-func (x *xmlAnswer) contents(key string, v *version, withOwner bool) {
+func (x *xmlDocument) contents(key string, v *version, withOwner bool) {
 	x.open("Contents")
 	x.text("Key", key)
 	x.time("LastModified", v.modified)
@@ -173,10 +173,10 @@ func (x *xmlAnswer) contents(key string, v *version, withOwner bool) {
 }
 
 // page writes what a list has collected.
-func (x *xmlAnswer) page(p *xmlPage) { x.b = slices.Concat(x.b, p.entries.b, p.folded.b) }
+func (x *xmlDocument) page(p *xmlPage) { x.b = slices.Concat(x.b, p.entries.b, p.folded.b) }
 
 // prefix writes one of the common prefixes.
-func (x *xmlAnswer) prefix(common string) {
+func (x *xmlDocument) prefix(common string) {
 	x.open("CommonPrefixes")
 	x.text("Prefix", common)
 	x.close("CommonPrefixes")
@@ -230,7 +230,7 @@ type xmlPage struct {
 	n               int
 	lastKey, lastID string // of the page
 	truncated       bool
-	entries, folded xmlAnswer
+	entries, folded xmlDocument
 }
 
 // collect fills the page. It can begin, and end, among the versions of one key.

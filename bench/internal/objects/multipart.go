@@ -26,9 +26,9 @@ const (
 // that a client that missed the answer can ask again.
 type multipart struct {
 	id, bucket string
-	like       *version // the object as the request that began it describes it
+	object     *version // as the request that began it describes it
 	composite  bool     // the object's checksum is to be one of the parts' checksums
-	named      bool     // like.algorithm was asked for
+	explicit   bool     // object.algorithm was asked for
 
 	mu    sync.Mutex
 	parts map[int]*part
@@ -67,17 +67,17 @@ func (u *multipart) free() {
 
 // createUpload answers CreateMultipartUpload.
 func (s *Server) createUpload(c *call) *apiError {
-	like, refusal := newVersion(c)
+	object, refusal := newVersion(c)
 	if refusal != nil {
 		return refusal
 	}
-	u := &multipart{bucket: c.bucket, like: like, parts: make(map[int]*part)}
+	u := &multipart{bucket: c.bucket, object: object, parts: make(map[int]*part)}
 	h := c.w.Header()
 	if refusal := u.readChecksum(c.r.Header); refusal != nil {
 		return refusal
 	}
-	if u.named {
-		h["X-Amz-Checksum-Algorithm"] = []string{like.algorithm.name}
+	if u.explicit {
+		h["X-Amz-Checksum-Algorithm"] = []string{object.algorithm.name}
 		h["X-Amz-Checksum-Type"] = []string{(&version{composite: u.composite}).checksumType()}
 	}
 	refusal = s.store.edit(c.bucket, func(b *bucket) *apiError {
@@ -100,7 +100,7 @@ func (s *Server) createUpload(c *call) *apiError {
 // readChecksum reads which checksum the object is to have.
 func (u *multipart) readChecksum(h http.Header) *apiError {
 	name, kind := h.Get("X-Amz-Checksum-Algorithm"), h.Get("X-Amz-Checksum-Type")
-	u.like.algorithm = defaultAlgorithm
+	u.object.algorithm = defaultAlgorithm
 	if name == "" {
 		if kind != "" {
 			return errRequest.saying("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
@@ -112,7 +112,7 @@ func (u *multipart) readChecksum(h http.Header) *apiError {
 		return errRequest.saying("Checksum algorithm provided is unsupported. Please try again with any of the valid types: " +
 			"[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
 	}
-	u.named, u.like.algorithm, u.composite = true, a, a.composite
+	u.explicit, u.object.algorithm, u.composite = true, a, a.composite
 	switch kind {
 	case "":
 	case "COMPOSITE":
@@ -133,7 +133,7 @@ func (u *multipart) readChecksum(h http.Header) *apiError {
 func (s *Server) findUpload(c *call) (u *multipart, refusal *apiError) {
 	id := c.param("uploadId")
 	refusal = s.store.view(c.bucket, func(b *bucket) *apiError {
-		if u = b.uploads[id]; u == nil || u.like.key != c.key {
+		if u = b.uploads[id]; u == nil || u.object.key != c.key {
 			return errNoUpload.with("UploadId", id)
 		}
 		return nil
@@ -154,14 +154,14 @@ func (s *Server) putPart(c *call) *apiError {
 	if c.r.Header.Get("X-Amz-Copy-Source") != "" {
 		return s.copyPart(c, u, number)
 	}
-	v, refusal := s.receiveBody(c, &version{key: c.key, algorithm: u.like.algorithm})
+	v, refusal := s.receiveBody(c, &version{key: c.key, algorithm: u.object.algorithm})
 	if refusal != nil {
 		return refusal
 	}
-	if u.named && v.algorithm != u.like.algorithm {
+	if u.explicit && v.algorithm != u.object.algorithm {
 		v.free()
 		return errRequest.saying("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
-			strings.ToLower(u.like.algorithm.name), strings.ToLower(v.algorithm.name))
+			strings.ToLower(u.object.algorithm.name), strings.ToLower(v.algorithm.name))
 	}
 	p, refusal := u.add(number, v)
 	if refusal != nil {
@@ -213,7 +213,7 @@ func (s *Server) copyPart(c *call, u *multipart, number int) *apiError {
 		}
 		input, size = io.LimitReader(content, length), length
 	}
-	v, err := s.receive(input, size, &version{key: c.key}, newDigests(u.like.algorithm))
+	v, err := s.receive(input, size, &version{key: c.key}, newDigests(u.object.algorithm))
 	if err != nil {
 		s.log.Error("objects: copy a part", "key", c.key, "error", err)
 		return errInternal
@@ -228,7 +228,7 @@ func (s *Server) copyPart(c *call, u *multipart, number int) *apiError {
 	x := newXML("CopyPartResult", xmlNamespace)
 	x.time("LastModified", p.modified)
 	x.text("ETag", p.etag())
-	x.text(u.like.algorithm.element(), p.checksum)
+	x.text(u.object.algorithm.element(), p.checksum)
 	x.write(c.w, c.r, http.StatusOK)
 	return nil
 }
@@ -295,7 +295,7 @@ func (u *multipart) complete(s *Server, request completeRequest, h http.Header) 
 	}
 	v, err := u.assemble(parts)
 	if err != nil {
-		s.log.Error("objects: read the parts", "key", u.like.key, "error", err)
+		s.log.Error("objects: read the parts", "key", u.object.key, "error", err)
 		return nil, errInternal
 	}
 	if size := h.Get("X-Amz-Mp-Object-Size"); size != "" && size != strconv.FormatInt(v.size, 10) {
@@ -335,7 +335,7 @@ func (u *multipart) chosen(request completeRequest) ([]*part, *apiError) {
 			return nil, wrong
 		}
 		said := cmp.Or(named.ChecksumCRC32, named.ChecksumCRC32C, named.ChecksumCRC64NVME, named.ChecksumSHA1, named.ChecksumSHA256)
-		if u.named && said != "" && said != p.checksum {
+		if u.explicit && said != "" && said != p.checksum {
 			return nil, wrong
 		}
 		parts[i] = p
@@ -353,7 +353,7 @@ func (u *multipart) chosen(request completeRequest) ([]*part, *apiError) {
 // assemble makes the object of its parts. Its ETag is the MD5 of theirs, with
 // their number.
 func (u *multipart) assemble(parts []*part) (*version, error) {
-	v := *u.like
+	v := *u.object
 	v.parts, v.body, v.composite, v.modified = parts, joinedBody(parts), u.composite, time.Now()
 	all, checksums := md5.New(), v.algorithm.make()
 	for _, p := range parts {
@@ -436,8 +436,8 @@ func (s *Server) listParts(c *call) *apiError {
 		x.int("NextPartNumberMarker", int64(page[len(page)-1]))
 	}
 	x.bool("IsTruncated", len(page) < len(numbers) && limit > 0)
-	if u.named {
-		x.text("ChecksumAlgorithm", u.like.algorithm.name)
+	if u.explicit {
+		x.text("ChecksumAlgorithm", u.object.algorithm.name)
 	}
 	for _, n := range page {
 		p := u.parts[n]
@@ -446,8 +446,8 @@ func (s *Server) listParts(c *call) *apiError {
 		x.time("LastModified", p.modified)
 		x.text("ETag", p.etag())
 		x.int("Size", p.size)
-		if u.named {
-			x.text(u.like.algorithm.element(), p.checksum)
+		if u.explicit {
+			x.text(u.object.algorithm.element(), p.checksum)
 		}
 		x.close("Part")
 	}
@@ -462,10 +462,10 @@ func underWay(all []*multipart, prefix string) []*multipart {
 	all = slices.DeleteFunc(all, func(u *multipart) bool {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		return u.ended || !strings.HasPrefix(u.like.key, prefix)
+		return u.ended || !strings.HasPrefix(u.object.key, prefix)
 	})
 	slices.SortFunc(all, func(x, y *multipart) int {
-		return cmp.Or(cmp.Compare(x.like.key, y.like.key), cmp.Compare(x.id, y.id))
+		return cmp.Or(cmp.Compare(x.object.key, y.object.key), cmp.Compare(x.id, y.id))
 	})
 	return all
 }
@@ -512,12 +512,12 @@ func (s *Server) listUploads(c *call) *apiError {
 func uploadPage(all []*multipart, q url.Values, limit int, encode func(string) string) (page xmlPage) {
 	prefix, delimiter, key, id := q.Get("prefix"), q.Get("delimiter"), q.Get("key-marker"), q.Get("upload-id-marker")
 	for _, u := range all {
-		if u.like.key < key || u.like.key == key && (id == "" || u.id <= id) {
+		if u.object.key < key || u.object.key == key && (id == "" || u.id <= id) {
 			continue
 		}
 		common := ""
-		if i := strings.Index(u.like.key[len(prefix):], delimiter); delimiter != "" && i >= 0 {
-			common = u.like.key[:len(prefix)+i+len(delimiter)]
+		if i := strings.Index(u.object.key[len(prefix):], delimiter); delimiter != "" && i >= 0 {
+			common = u.object.key[:len(prefix)+i+len(delimiter)]
 			if common == page.lastKey || common == key {
 				continue
 			}
@@ -532,15 +532,15 @@ func uploadPage(all []*multipart, q url.Values, limit int, encode func(string) s
 			page.folded.prefix(encode(common))
 			continue
 		}
-		page.lastKey, page.lastID = u.like.key, u.id
+		page.lastKey, page.lastID = u.object.key, u.id
 		x := &page.entries
 		x.open("Upload")
-		x.text("Key", encode(u.like.key))
+		x.text("Key", encode(u.object.key))
 		x.text("UploadId", u.id)
 		x.owner("Initiator")
 		x.owner("Owner")
 		x.text("StorageClass", "STANDARD")
-		x.time("Initiated", u.like.modified)
+		x.time("Initiated", u.object.modified)
 		x.close("Upload")
 	}
 	return page

@@ -105,7 +105,7 @@ func TestBandwidth(t *testing.T) {
 		for range 2 {
 			go func() {
 				w := &sink{header: make(http.Header)}
-				a := &answer{ResponseWriter: w, ctx: t.Context(), bandwidth: l}
+				a := &throttledWriter{ResponseWriter: w, ctx: t.Context(), bandwidth: l}
 				_, err := a.Write(make([]byte, size))
 				if w.n != size {
 					err = errors.Join(err, errors.New("bytes are missing"))

@@ -133,7 +133,7 @@ func (s *Server) sendBody(c *call, v *version, from, length int64, short bool) *
 	if c.r.Method == http.MethodHead {
 		return nil
 	}
-	a := &answer{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth, half: short, left: length / 2}
+	a := &throttledWriter{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth, half: short, left: length / 2}
 	// An error here is the caller's having gone, or the fault asked for: the
 	// status line has been sent, so that only closing the connection can tell.
 	if inMemory {

@@ -344,21 +344,21 @@ func (s *store) deleteBucket(name string) *apiError {
 	return refusal
 }
 
-// named is a bucket in a list of them.
-type named struct {
+// bucketInfo is a bucket in a list of them.
+type bucketInfo struct {
 	name    string
 	created time.Time
 }
 
 // list gives the buckets, by name.
-func (s *store) list() []named {
+func (s *store) list() []bucketInfo {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := make([]named, 0, len(s.buckets))
+	all := make([]bucketInfo, 0, len(s.buckets))
 	for name, b := range s.buckets {
-		all = append(all, named{name, b.created})
+		all = append(all, bucketInfo{name, b.created})
 	}
-	slices.SortFunc(all, func(x, y named) int { return cmp.Compare(x.name, y.name) })
+	slices.SortFunc(all, func(x, y bucketInfo) int { return cmp.Compare(x.name, y.name) })
 	return all
 }
 

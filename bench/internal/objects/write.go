@@ -107,14 +107,14 @@ func (s *Server) putObject(c *call) *apiError {
 	if c.r.Header.Get("X-Amz-Copy-Source") != "" {
 		return s.copyObject(c)
 	}
-	like, refusal := newVersion(c)
+	template, refusal := newVersion(c)
 	if refusal != nil {
 		return refusal
 	}
 	if _, refusal := s.store.bucketVersioning(c.bucket); refusal != nil {
 		return refusal // before the body is read
 	}
-	v, refusal := s.receiveBody(c, like)
+	v, refusal := s.receiveBody(c, template)
 	if refusal != nil {
 		return refusal
 	}
@@ -132,9 +132,9 @@ func (s *Server) putObject(c *call) *apiError {
 	return nil
 }
 
-// receiveBody reads the body of c into a version like that one, once it is
+// receiveBody reads the body of c into a version like template, once it is
 // what its headers say.
-func (s *Server) receiveBody(c *call, like *version) (*version, *apiError) {
+func (s *Server) receiveBody(c *call, template *version) (*version, *apiError) {
 	said, refusal := readChecks(c.r.Header)
 	if refusal != nil {
 		return nil, refusal
@@ -146,8 +146,8 @@ func (s *Server) receiveBody(c *call, like *version) (*version, *apiError) {
 	if body.size > maxPutBytes {
 		return nil, errTooLarge.with("MaxSizeAllowed", "5368709120")
 	}
-	d := newDigests(cmp.Or(said.algorithm, like.algorithm, defaultAlgorithm))
-	v, err := s.receive(body, body.size, like, d)
+	d := newDigests(cmp.Or(said.algorithm, template.algorithm, defaultAlgorithm))
+	v, err := s.receive(body, body.size, template, d)
 	if err != nil {
 		if refusal := bodyError(err); refusal != errIncomplete || c.r.Context().Err() != nil {
 			return nil, refusal
@@ -162,14 +162,14 @@ func (s *Server) receiveBody(c *call, like *version) (*version, *apiError) {
 	return v, nil
 }
 
-// receive reads a body of size bytes into a version like that one, with the
+// receive reads a body of size bytes into a version like template, with the
 // ETag and checksum that d makes of it.
-func (s *Server) receive(input io.Reader, size int64, like *version, d *digests) (*version, error) {
+func (s *Server) receive(input io.Reader, size int64, template *version, d *digests) (*version, error) {
 	b, err := s.store.bodies.receive(io.TeeReader(input, d), size)
 	if err != nil {
 		return nil, err
 	}
-	v := *like
+	v := *template
 	v.body, v.size, v.md5 = b, size, d.md5.Sum(nil)
 	v.etag = quoted(v.md5)
 	v.algorithm, v.checksum = d.of, d.checksum()
@@ -228,7 +228,7 @@ func (s *Server) openSource(c *call) (copySource, *version, readCloser, *apiErro
 
 // copyObject answers CopyObject.
 func (s *Server) copyObject(c *call) *apiError {
-	like, refusal := newVersion(c)
+	template, refusal := newVersion(c)
 	if refusal != nil {
 		return refusal
 	}
@@ -251,16 +251,16 @@ func (s *Server) copyObject(c *call) *apiError {
 			"object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	if !replace {
-		like.meta = from.meta
+		template.meta = from.meta
 	}
 	if !replaceTags {
-		like.tags = from.tags
+		template.tags = from.tags
 	}
 	algorithm := algorithmNamed(h.Get("X-Amz-Checksum-Algorithm"))
 	if algorithm == nil && !from.composite {
 		algorithm = from.algorithm
 	}
-	v, err := s.receive(content, from.size, like, newDigests(cmp.Or(algorithm, defaultAlgorithm)))
+	v, err := s.receive(content, from.size, template, newDigests(cmp.Or(algorithm, defaultAlgorithm)))
 	if err != nil {
 		s.log.Error("objects: copy a body", "key", from.key, "error", err)
 		return errInternal
@@ -373,7 +373,7 @@ func (s *Server) deleteObjects(c *call) *apiError {
 	return nil
 }
 
-func (x *xmlAnswer) deleted(d *deletion) {
+func (x *xmlDocument) deleted(d *deletion) {
 	x.open("Deleted")
 	x.text("Key", d.key)
 	x.optional("VersionId", d.version)

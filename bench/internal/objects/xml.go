@@ -22,17 +22,17 @@ const (
 	timeFormat = "2006-01-02T15:04:05.000Z"
 )
 
-// xmlAnswer builds the XML of an answer. encoding/xml would put U+FFFD for what
+// xmlDocument builds the XML of an answer. encoding/xml would put U+FFFD for what
 // XML 1.0 cannot hold, where S3 writes a reference to the character, which no
 // strict reader takes: that is what encoding-type=url is for.
-type xmlAnswer struct {
+type xmlDocument struct {
 	b    []byte
 	root string
 }
 
 // newXML begins a document with its outermost element.
-func newXML(root, namespace string) *xmlAnswer {
-	x := &xmlAnswer{append(make([]byte, 0, 512), xmlHeader+"<"+root...), root}
+func newXML(root, namespace string) *xmlDocument {
+	x := &xmlDocument{append(make([]byte, 0, 512), xmlHeader+"<"+root...), root}
 	if namespace != "" {
 		x.b = append(x.b, ` xmlns="`+namespace+`"`...)
 	}
@@ -40,42 +40,42 @@ func newXML(root, namespace string) *xmlAnswer {
 	return x
 }
 
-func (x *xmlAnswer) open(name string)  { x.b = append(append(append(x.b, '<'), name...), '>') }
-func (x *xmlAnswer) close(name string) { x.b = append(append(append(x.b, "</"...), name...), '>') }
+func (x *xmlDocument) open(name string)  { x.b = append(append(append(x.b, '<'), name...), '>') }
+func (x *xmlDocument) close(name string) { x.b = append(append(append(x.b, "</"...), name...), '>') }
 
-func (x *xmlAnswer) text(name, value string) {
+func (x *xmlDocument) text(name, value string) {
 	x.open(name)
 	x.b = appendXMLText(x.b, value)
 	x.close(name)
 }
 
 // optional writes an element unless its value is empty.
-func (x *xmlAnswer) optional(name, value string) {
+func (x *xmlDocument) optional(name, value string) {
 	if value != "" {
 		x.text(name, value)
 	}
 }
 
-func (x *xmlAnswer) int(name string, n int64) {
+func (x *xmlDocument) int(name string, n int64) {
 	x.open(name)
 	x.b = strconv.AppendInt(x.b, n, 10)
 	x.close(name)
 }
 
-func (x *xmlAnswer) bool(name string, v bool) {
+func (x *xmlDocument) bool(name string, v bool) {
 	x.open(name)
 	x.b = strconv.AppendBool(x.b, v)
 	x.close(name)
 }
 
-func (x *xmlAnswer) time(name string, t time.Time) {
+func (x *xmlDocument) time(name string, t time.Time) {
 	x.open(name)
 	x.b = t.UTC().AppendFormat(x.b, timeFormat)
 	x.close(name)
 }
 
 // owner writes the one owner there is.
-func (x *xmlAnswer) owner(name string) {
+func (x *xmlDocument) owner(name string) {
 	x.open(name)
 	x.text("ID", ownerID)
 	x.text("DisplayName", "fanout")
@@ -87,7 +87,7 @@ func (x *xmlAnswer) owner(name string) {
 const ownerID = "66616e6f757466616e6f757466616e6f757466616e6f757466616e6f75746661"
 
 // write ends the document and sends it.
-func (x *xmlAnswer) write(w http.ResponseWriter, r *http.Request, status int) {
+func (x *xmlDocument) write(w http.ResponseWriter, r *http.Request, status int) {
 	x.close(x.root)
 	h := w.Header()
 	h.Set("Content-Type", "application/xml")

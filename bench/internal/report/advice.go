@@ -72,7 +72,8 @@ func (r *Report) candidates() (all []candidate, notes []string) {
 			continue
 		}
 		if k := r.sameCPU(i); k >= 0 {
-			note := fmt.Sprintf("%s and %s had the same CPU, the %.3g vCPU of this machine: the larger is not advised", r.Name(r.Rows[k]), r.Name(row), row.Limits.VCPU)
+			note := fmt.Sprintf("%s and %s had the same CPU, the %.3g vCPU of this machine: the larger is not advised",
+				r.Name(r.Rows[k]), r.Name(row), row.Limits.VCPU)
 			notes = append(notes, note)
 			continue
 		}

@@ -113,12 +113,14 @@ func TestHeadline(t *testing.T) {
 		{"two of three tie", []size{{128, 5000}, {512, 605}, {1769, 590}}, 0.1, 512, 512, "512 to 1769 MB tie (n=6, p="},
 		{"none tie: time is worth its money", []size{{128, 5000}, {512, 1200}, {1769, 340}}, 0.01, 1769, 1769, "ahead of 512 MB"},
 		{"none tie: a little faster, for much more", []size{{128, 500}, {1769, 400}}, 0.01, 128, 1769, "ahead of 128 MB"},
-		{"memory that makes no difference at all", []size{{512, 400}, {1024, 400}, {3008, 400}, {10240, 400}}, 0.05, 512, 512, "512 to 10240 MB tie"},
+		{"memory that makes no difference at all", []size{{512, 400}, {1024, 400}, {3008, 400}, {10240, 400}}, 0.05, 512, 512,
+			"512 to 10240 MB tie"},
 	} {
 		rng := rand.New(rand.NewPCG(14, 14))
 		f := trial.File{Header: reporttest.Header()}
 		for _, s := range tc.sizes {
-			f.Results = append(f.Results, made(rng, reporttest.Used{MemoryMB: s.mb, Workers: 64, Client: "lean", MS: s.ms, CPU: 60}, 6, tc.sigma)...)
+			f.Results = append(f.Results,
+				made(rng, reporttest.Used{MemoryMB: s.mb, Workers: 64, Client: "lean", MS: s.ms, CPU: 60}, 6, tc.sigma)...)
 		}
 		r := New(f, Options{})
 		balanced, fastest := pickOf(t, r, Balanced), pickOf(t, r, Fastest)
@@ -167,7 +169,8 @@ func TestDominatedTies(t *testing.T) {
 		{"as fast, and dearer", []candidate{{row: 0, time: 500, cost: 1}, {row: 1, time: 500, cost: 2}}, []int{0}},
 		{"as cheap, and slower", []candidate{{row: 0, time: 600, cost: 1}, {row: 1, time: 500, cost: 1}}, []int{1}},
 		{"the same in both", []candidate{{row: 0, time: 500, cost: 1}, {row: 1, time: 500, cost: 1}}, []int{0}},
-		{"a tie in the middle", []candidate{{row: 0, time: 900, cost: 1}, {row: 1, time: 500, cost: 2}, {row: 2, time: 500, cost: 3}, {row: 3, time: 400, cost: 4}}, []int{0, 1, 3}},
+		{"a tie in the middle", []candidate{{row: 0, time: 900, cost: 1}, {row: 1, time: 500, cost: 2}, {row: 2, time: 500, cost: 3},
+			{row: 3, time: 400, cost: 4}}, []int{0, 1, 3}},
 		{"dearer and slower", []candidate{{row: 0, time: 500, cost: 1}, {row: 1, time: 600, cost: 2}}, []int{0}},
 		{"each better in one", []candidate{{row: 0, time: 500, cost: 2}, {row: 1, time: 600, cost: 1}}, []int{1, 0}},
 	} {
@@ -186,12 +189,18 @@ func TestClampedAlike(t *testing.T) {
 		notes  int
 		marked []int
 	}{
-		{"two sizes clamped alike", map[int]string{8288: "cgroup-v1; clamped to 2 vCPU", 9308: "cgroup-v1; clamped to 2 vCPU"}, 8288, 1, []int{8288, 9308}},
-		{"a size that has as much without being clamped", map[int]string{3538: "cgroup-v2", 9308: "cgroup-v2; clamped to 2 vCPU"}, 3538, 1, []int{9308}},
-		{"three, one of which has less CPU", map[int]string{1769: "cgroup-v2", 8288: "cgroup-v2; clamped to 2 vCPU", 9308: "cgroup-v2; clamped to 2 vCPU"}, 8288, 1, []int{8288, 9308}},
-		{"one that is clamped: it stands, and is marked", map[int]string{1769: "cgroup-v2", 9308: "cgroup-v2; clamped to 2 vCPU"}, 9308, 0, []int{9308}},
+		{"two sizes clamped alike", map[int]string{8288: "cgroup-v1; clamped to 2 vCPU", 9308: "cgroup-v1; clamped to 2 vCPU"}, 8288, 1,
+			[]int{8288, 9308}},
+		{"a size that has as much without being clamped", map[int]string{3538: "cgroup-v2", 9308: "cgroup-v2; clamped to 2 vCPU"}, 3538,
+			1, []int{9308}},
+		{"three, one of which has less CPU",
+			map[int]string{1769: "cgroup-v2", 8288: "cgroup-v2; clamped to 2 vCPU",
+				9308: "cgroup-v2; clamped to 2 vCPU"}, 8288, 1, []int{8288, 9308}},
+		{"one that is clamped: it stands, and is marked", map[int]string{1769: "cgroup-v2", 9308: "cgroup-v2; clamped to 2 vCPU"}, 9308,
+			0, []int{9308}},
 		{"not clamped", map[int]string{1769: "cgroup-v2", 3008: "cgroup-v2"}, 3008, 0, nil},
-		{"half a CPU", map[int]string{1024: "cgroup-v2; clamped to 0.5 vCPU", 1769: "cgroup-v2; clamped to 0.5 vCPU"}, 1024, 1, []int{1024, 1769}},
+		{"half a CPU", map[int]string{1024: "cgroup-v2; clamped to 0.5 vCPU", 1769: "cgroup-v2; clamped to 0.5 vCPU"}, 1024, 1,
+			[]int{1024, 1769}},
 	} {
 		rng := rand.New(rand.NewPCG(12, 12))
 		f := trial.File{Header: reporttest.Header()}
@@ -233,11 +242,13 @@ func TestNoLimitsNoAdvice(t *testing.T) {
 		rng := rand.New(rand.NewPCG(12, 13))
 		f := trial.File{Header: reporttest.Header()}
 		for _, mb := range []int{128, 1769} {
-			f.Results = append(f.Results, made(rng, reporttest.Used{MemoryMB: mb, Workers: 64, Client: "lean", MS: 400, CPU: 60}, 6, 0.01)...)
+			f.Results = append(f.Results,
+				made(rng, reporttest.Used{MemoryMB: mb, Workers: 64, Client: "lean", MS: 400, CPU: 60}, 6, 0.01)...)
 		}
 		change(&f)
 		a := New(f, Options{}).Advice
-		if len(a.Picks) > 0 || len(a.Frontier) > 0 || a.SmallestMB != 0 || !strings.Contains(a.Missing, "not limited") || !strings.Contains(a.Missing, "sudo") {
+		if len(a.Picks) > 0 || len(a.Frontier) > 0 || a.SmallestMB != 0 || !strings.Contains(a.Missing, "not limited") ||
+			!strings.Contains(a.Missing, "sudo") {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
@@ -246,7 +257,8 @@ func TestNoLimitsNoAdvice(t *testing.T) {
 // One client's failures do not hide that another is fine.
 func TestSmallestMemory(t *testing.T) {
 	at := func(contender, client string, mb int, failure string) trial.Result {
-		return reporttest.Used{Contender: contender, Client: client, MemoryMB: mb, Workers: 64, MS: 400, CPU: 60, P50: 20, P99: 100, Failure: failure}.Result(0)
+		return reporttest.Used{Contender: contender, Client: client, MemoryMB: mb, Workers: 64, MS: 400, CPU: 60, P50: 20, P99: 100,
+			Failure: failure}.Result(0)
 	}
 	for _, tc := range []struct {
 		name    string
@@ -255,9 +267,14 @@ func TestSmallestMemory(t *testing.T) {
 		least   int
 	}{
 		{"all alike", []trial.Result{at("go", "lean", 128, ""), at("go", "stock", 128, "")}, "128 MB", 128},
-		{"another contender answers wrong", []trial.Result{at("go", "lean", 128, ""), at("rust", "x", 128, trial.WrongAnswer), at("rust", "x", 512, "")}, "go lean 128 MB, rust x 512 MB", 128},
-		{"another client has too little memory", []trial.Result{at("go", "lean", 128, ""), at("go", "stock", 128, "Runtime.ExitError"), at("go", "stock", 256, "")}, "lean 128 MB, stock 256 MB", 128},
-		{"one fails everywhere", []trial.Result{at("go", "lean", 128, ""), at("go", "stock", 128, "X"), at("go", "stock", 256, "X")}, "lean 128 MB, stock none", 128},
+		{"another contender answers wrong",
+			[]trial.Result{at("go", "lean", 128, ""), at("rust", "x", 128, trial.WrongAnswer),
+				at("rust", "x", 512, "")}, "go lean 128 MB, rust x 512 MB", 128},
+		{"another client has too little memory",
+			[]trial.Result{at("go", "lean", 128, ""), at("go", "stock", 128, "Runtime.ExitError"),
+				at("go", "stock", 256, "")}, "lean 128 MB, stock 256 MB", 128},
+		{"one fails everywhere", []trial.Result{at("go", "lean", 128, ""), at("go", "stock", 128, "X"), at("go", "stock", 256, "X")},
+			"lean 128 MB, stock none", 128},
 		{"all fail everywhere", []trial.Result{at("go", "lean", 128, "X")}, "none", 0},
 		{"nothing", nil, "", 0},
 	} {

@@ -43,11 +43,13 @@ func (r *Report) columns() []column {
 	add(
 		column{Name: "backend", In: inPrograms, Left: true, Cell: text(func(Row) string { return r.Header.Backend })},
 		column{Name: "contender", In: inPrograms, Left: true, Cell: text(func(row Row) string { return row.Contender })},
-		column{Name: "memory_mb", Label: label("memory", "MB"), In: inPlain | inPrograms, Keep: 9, Cell: whole(func(row Row) int { return row.MemoryMB })},
+		column{Name: "memory_mb", Label: label("memory", "MB"), In: inPlain | inPrograms, Keep: 9,
+			Cell: whole(func(row Row) int { return row.MemoryMB })},
 		column{Name: "arch", In: inPrograms, Left: true, Cell: text(func(row Row) string { return row.Arch })},
 		column{Name: "client", In: inPrograms, Left: true, Cell: text(func(row Row) string { return row.Client })},
 		column{Label: label("client", ""), In: inPlain, Left: true, Keep: 9, Cell: text(r.Who)},
-		column{Label: label("workers", ""), In: inTables, Keep: 9, Cell: func(row Row) table.Cell { return table.Figure(float64(row.InFlight()), row.Workers()) }},
+		column{Label: label("workers", ""), In: inTables, Keep: 9,
+			Cell: func(row Row) table.Cell { return table.Figure(float64(row.InFlight()), row.Workers()) }},
 		column{Name: "concurrency", In: inPrograms, Cell: whole(func(row Row) int { return row.Concurrency })},
 		column{Name: "chosen", In: inPrograms, Cell: whole(func(row Row) int { return row.Chosen })},
 		column{Name: "invocations", In: inPrograms, Cell: whole(func(row Row) int { return row.Invocations })},
@@ -63,7 +65,8 @@ func (r *Report) columns() []column {
 			}
 			return table.Figure(row.Warm.Precision(), table.Share(row.Warm.Precision()))
 		}},
-		column{Label: label("95% interval", ""), In: table.InMarkdown, Cell: text(func(row Row) string { return Interval(row.Warm, table.Number) })},
+		column{Label: label("95% interval", ""), In: table.InMarkdown,
+			Cell: text(func(row Row) string { return Interval(row.Warm, table.Number) })},
 	)
 	add(bounds("warm_ms", warm)...)
 	add(summary("init_ms", func(row Row) stats.Summary { return row.Init })...)
@@ -77,7 +80,8 @@ func (r *Report) columns() []column {
 	add(summary("cold_cost_usd", func(row Row) stats.Summary { return row.ColdCost })...)
 	add(r.percentile(column{Name: "warm_ms_p90", Label: label("p90", "ms")}, func(row Row) Percentile { return row.P90 }),
 		r.percentile(column{Name: "warm_ms_p99", Label: label("p99", "ms")}, func(row Row) Percentile { return row.P99 }),
-		column{Name: "max_memory_mb", Label: label("peak memory", "MB"), Short: label("peak", "MB"), Keep: 2, Cell: whole(func(row Row) int { return row.MaxMemoryMB })},
+		column{Name: "max_memory_mb", Label: label("peak memory", "MB"), Short: label("peak", "MB"), Keep: 2,
+			Cell: whole(func(row Row) int { return row.MaxMemoryMB })},
 		column{Name: "speed_up", Label: label("speed-up", ""), Keep: 4, Cell: func(row Row) table.Cell {
 			if row.SpeedUp == 0 {
 				return table.Missing()

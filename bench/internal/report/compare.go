@@ -158,7 +158,8 @@ func describe(s corpus.Spec) string {
 	if s == (corpus.Spec{}) {
 		return "a bucket of one's own"
 	}
-	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q", s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle)
+	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q", s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix,
+		s.Needle)
 }
 
 // Compare tests each setting of both runs for a change: warm and cold times
@@ -229,7 +230,7 @@ func (c *Comparison) setting(name string, o, n Row, coldPlanned bool) {
 		{WarmMS, o.Warm, n.Warm, n.Failed - n.FailedCold, true, Broken},
 		{ColdMS, o.Cold, n.Cold, n.FailedCold, coldPlanned, BrokenCold},
 	} {
-		switch none := m.old.N > 0 && m.new.N == 0 && n.Untold == 0; {
+		switch none := m.old.N > 0 && m.new.N == 0 && n.UnknownStarts == 0; {
 		case m.old.N > 0 && m.new.N > 0:
 			c.times(name, m.metric, m.old, m.new)
 		case broken: // that is said once
@@ -257,7 +258,8 @@ func (c *Comparison) broke(name string, o, n Row, how Outcome) {
 	change := failures(name, o, n, how)
 	if o.Failed > 0 && change.P > stats.Alpha {
 		change.Outcome = Same
-		c.Undecided = append(c.Undecided, fmt.Sprintf("%s: %s, but %d of %d failed before, too few invocations to tell", name, how, o.Failed, o.Invocations))
+		c.Undecided = append(c.Undecided,
+			fmt.Sprintf("%s: %s, but %d of %d failed before, too few invocations to tell", name, how, o.Failed, o.Invocations))
 	}
 	c.add(change)
 }
@@ -370,15 +372,18 @@ func (c *Comparison) judge(old, new *Report) {
 	if !decidable && len(c.Worse()) == 0 && c.Better() == 0 && len(old.Rows) > 0 && len(new.Rows) > 0 {
 		why := "no setting has times in both runs"
 		if untested > 0 || c.Tests > 0 {
-			why = fmt.Sprintf("too few invocations for any test to decide: it takes n of %d of each setting", max(c.Need, stats.MinForTest(stats.Alpha)))
+			why = fmt.Sprintf("too few invocations for any test to decide: it takes n of %d of each setting",
+				max(c.Need, stats.MinForTest(stats.Alpha)))
 		}
 		c.Undecided = append(c.Undecided, why)
 	}
 	if few > 0 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, with which one change among %d tests would be sure to be seen: their changes may go unseen", few, c.Need, c.Tests))
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, with which one change among %d tests would be sure "+
+			"to be seen: their changes may go unseen", few, c.Need, c.Tests))
 	}
 	if untested > 0 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%s not tested, for want of invocations: any change there goes unseen", counted(untested, "measurement")))
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s not tested, for want of invocations: any change there goes unseen",
+			counted(untested, "measurement")))
 	}
 }
 

@@ -102,14 +102,18 @@ func TestCompare(t *testing.T) {
 		outcomes []Outcome
 		message  string
 	}{
-		{"a tenth slower", run(8, 500, 0), run(8, 550, 0), []Outcome{Worse}, "got worse in 1 of 1 tests; first go x86_64 lean ×64 512 MB, warm ms +"},
+		{"a tenth slower", run(8, 500, 0), run(8, 550, 0), []Outcome{Worse},
+			"got worse in 1 of 1 tests; first go x86_64 lean ×64 512 MB, warm ms +"},
 		{"sure, but within the threshold", run(20, 500, 0), run(20, 515, 0), []Outcome{Same}, ""},
 		{"faster", run(8, 500, 0), run(8, 400, 0), []Outcome{Better}, ""},
-		{"twice as slow, in too few runs", run(3, 500, 0), run(3, 1000, 0), []Outcome{Same}, "the runs cannot be compared: too few invocations for any test to decide: it takes n of 4 of each setting"},
-		{"it fails now", run(8, 500, 0), run(0, 500, 8), []Outcome{Broken}, "first go x86_64 lean ×64 512 MB, failures 8 of 8, from 0 of 8, always fails now"},
+		{"twice as slow, in too few runs", run(3, 500, 0), run(3, 1000, 0), []Outcome{Same},
+			"the runs cannot be compared: too few invocations for any test to decide: it takes n of 4 of each setting"},
+		{"it fails now", run(8, 500, 0), run(0, 500, 8), []Outcome{Broken},
+			"first go x86_64 lean ×64 512 MB, failures 8 of 8, from 0 of 8, always fails now"},
 		{"it fails now and then, as before", run(8, 500, 2), run(8, 500, 2), []Outcome{Same, Same}, ""},
 		{"it no longer fails", run(0, 500, 8), run(8, 500, 0), []Outcome{Better}, ""},
-		{"nothing measured any more", run(8, 500, 0), run(0, 500, 0), []Outcome{Removed}, "the runs cannot be compared: new has no results"},
+		{"nothing measured any more", run(8, 500, 0), run(0, 500, 0), []Outcome{Removed},
+			"the runs cannot be compared: new has no results"},
 		{"nothing measured before", run(0, 500, 0), run(8, 500, 0), []Outcome{Added}, "the runs cannot be compared: old has no results"},
 	} {
 		c := Compare(tc.old, tc.new, 0.05)
@@ -118,7 +122,8 @@ func TestCompare(t *testing.T) {
 			outcomes = append(outcomes, change.Outcome)
 		}
 		err := c.Err()
-		if !slices.Equal(outcomes, tc.outcomes) || (err == nil) != (tc.message == "") || err != nil && (!strings.Contains(err.Error(), tc.message) || errors.Is(err, ErrWorse) == errors.Is(err, ErrUndecided)) {
+		if !slices.Equal(outcomes, tc.outcomes) || (err == nil) != (tc.message == "") || err != nil &&
+			(!strings.Contains(err.Error(), tc.message) || errors.Is(err, ErrWorse) == errors.Is(err, ErrUndecided)) {
 			t.Errorf("%s: %q, %v", tc.name, outcomes, err)
 		}
 	}
@@ -161,7 +166,8 @@ func TestMismatch(t *testing.T) {
 // a one-sided test would call a change is none.
 func TestFailuresTwoSided(t *testing.T) {
 	run := func(failed, n int) *Report {
-		row := Row{Setting: Setting{Key: trial.Key{Contender: "go", MemoryMB: 512, Arch: "x86_64", Client: "lean", Concurrency: 64}}, Invocations: n, Failed: failed}
+		row := Row{Setting: Setting{Key: trial.Key{Contender: "go", MemoryMB: 512, Arch: "x86_64", Client: "lean", Concurrency: 64}},
+			Invocations: n, Failed: failed}
 		return &Report{Header: reporttest.Header(), Rows: []Row{row}}
 	}
 	for _, tc := range []struct {
@@ -192,7 +198,7 @@ func TestGate(t *testing.T) {
 		mb                             int
 		warm, cold, failed, failedCold int // how many; failed are warm ones
 		ms                             float64
-		untold                         int
+		unknown                        int
 	}
 	run := func(settings ...setting) *Report {
 		f := trial.File{Header: reporttest.Header()}
@@ -214,7 +220,7 @@ func TestGate(t *testing.T) {
 			}
 			add(u, s.warm, trial.Warm)
 			add(u, s.cold, trial.Cold)
-			add(u, s.untold, trial.Unknown)
+			add(u, s.unknown, trial.Unknown)
 			u.Failure = "Runtime.ExitError"
 			add(u, s.failed, trial.Warm)
 			add(u, s.failedCold, trial.Cold)
@@ -236,28 +242,44 @@ func TestGate(t *testing.T) {
 		message  string
 	}{
 		{"alike", run(setting{mb: 128, warm: 8}), run(setting{mb: 128, warm: 8}), nil, ""},
-		{"two settings, each of 4 crashes", run(many(2, setting{warm: 4})...), run(many(2, setting{failed: 4})...), ErrWorse, "failures 4 of 4, from 0 of 4, always fails now"},
+		{"two settings, each of 4 crashes", run(many(2, setting{warm: 4})...), run(many(2, setting{failed: 4})...), ErrWorse,
+			"failures 4 of 4, from 0 of 4, always fails now"},
 		{"one invocation, which crashes", run(setting{mb: 128, warm: 1}), run(setting{mb: 128, failed: 1}), ErrWorse, "always fails now"},
-		{"one setting of ten always crashes", run(many(10, setting{warm: 8})...), run(append(many(9, setting{warm: 8}), setting{mb: 128 + 64*9, failed: 2})...), ErrWorse, "704 MB, failures 2 of 2"},
-		{"each cold start crashes", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, warm: 8, failedCold: 2}), ErrWorse, "each cold start fails now"},
-		{"each warm one crashes, cold ones do not", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, cold: 2, failed: 8}), ErrWorse, "always fails now"},
-		{"what could not be told apart worked, and crashes", run(setting{mb: 128, untold: 4}), run(setting{mb: 128, failed: 4}), ErrWorse, "always fails now"},
-		{"it worked once of 8 times, and never does", run(setting{mb: 128, warm: 1, failed: 7}), run(setting{mb: 128, failed: 8}), ErrUndecided, "7 of 8 failed before"},
-		{"it worked mostly, and never does", run(setting{mb: 128, warm: 7, failed: 1}), run(setting{mb: 128, failed: 8}), ErrWorse, "always fails now"},
-		{"crashes now and then, of ten settings", run(many(10, setting{warm: 4})...), run(many(10, setting{warm: 1, failed: 3})...), ErrWorse, "all settings, failures 30 of 40"},
-		{"crashed before, and still does", run(setting{mb: 128, failed: 8}), run(setting{mb: 128, failed: 8}), ErrUndecided, "too few invocations"},
+		{"one setting of ten always crashes", run(many(10, setting{warm: 8})...),
+			run(append(many(9, setting{warm: 8}), setting{mb: 128 + 64*9, failed: 2})...), ErrWorse, "704 MB, failures 2 of 2"},
+		{"each cold start crashes", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, warm: 8, failedCold: 2}), ErrWorse,
+			"each cold start fails now"},
+		{"each warm one crashes, cold ones do not", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, cold: 2, failed: 8}),
+			ErrWorse, "always fails now"},
+		{"what could not be told apart worked, and crashes", run(setting{mb: 128, unknown: 4}), run(setting{mb: 128, failed: 4}),
+			ErrWorse, "always fails now"},
+		{"it worked once of 8 times, and never does", run(setting{mb: 128, warm: 1, failed: 7}), run(setting{mb: 128, failed: 8}),
+			ErrUndecided, "7 of 8 failed before"},
+		{"it worked mostly, and never does", run(setting{mb: 128, warm: 7, failed: 1}), run(setting{mb: 128, failed: 8}), ErrWorse,
+			"always fails now"},
+		{"crashes now and then, of ten settings", run(many(10, setting{warm: 4})...), run(many(10, setting{warm: 1, failed: 3})...),
+			ErrWorse, "all settings, failures 30 of 40"},
+		{"crashed before, and still does", run(setting{mb: 128, failed: 8}), run(setting{mb: 128, failed: 8}), ErrUndecided,
+			"too few invocations"},
 		{"crashed before, and works", run(setting{mb: 128, failed: 8}), run(setting{mb: 128, warm: 8}), nil, ""},
 		{"new has a header only", run(setting{mb: 128, warm: 8}), run(), ErrUndecided, "new has no results"},
 		{"old has a header only", run(), run(setting{mb: 128, warm: 8}), ErrUndecided, "old has no results"},
 		{"both have", run(), run(), ErrUndecided, "old has no results"},
-		{"a setting is gone", run(many(3, setting{warm: 8})...), run(many(2, setting{warm: 8})...), ErrUndecided, "1 measurement of old not in new; first go x86_64 lean ×64 256 MB"},
-		{"a setting is gone, and another is worse", run(many(3, setting{warm: 8})...), run(many(2, setting{warm: 8, ms: 900})...), ErrWorse, "got worse in 2"},
-		{"cold starts are gone, though planned", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, warm: 8}), ErrUndecided, "cold ms"},
+		{"a setting is gone", run(many(3, setting{warm: 8})...), run(many(2, setting{warm: 8})...), ErrUndecided,
+			"1 measurement of old not in new; first go x86_64 lean ×64 256 MB"},
+		{"a setting is gone, and another is worse", run(many(3, setting{warm: 8})...), run(many(2, setting{warm: 8, ms: 900})...),
+			ErrWorse, "got worse in 2"},
+		{"cold starts are gone, though planned", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, warm: 8}), ErrUndecided,
+			"cold ms"},
 		{"a new setting", run(many(2, setting{warm: 8})...), run(many(3, setting{warm: 8})...), nil, ""},
-		{"too few for any test", run(many(3, setting{warm: 3})...), run(many(3, setting{warm: 3, ms: 5000})...), ErrUndecided, "n of 4 of each setting"},
-		{"one against many", run(setting{mb: 128, warm: 1}), run(setting{mb: 128, warm: 30, ms: 5000}), ErrUndecided, "n of 4 of each setting"},
-		{"enough for a test, too few for so many", run(many(40, setting{warm: 4})...), run(many(40, setting{warm: 4, ms: 900})...), ErrUndecided, "it takes n of 7 of each setting"},
-		{"some have too few: the others decide", run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1}), run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1, ms: 9000}), nil, ""},
+		{"too few for any test", run(many(3, setting{warm: 3})...), run(many(3, setting{warm: 3, ms: 5000})...), ErrUndecided,
+			"n of 4 of each setting"},
+		{"one against many", run(setting{mb: 128, warm: 1}), run(setting{mb: 128, warm: 30, ms: 5000}), ErrUndecided,
+			"n of 4 of each setting"},
+		{"enough for a test, too few for so many", run(many(40, setting{warm: 4})...), run(many(40, setting{warm: 4, ms: 900})...),
+			ErrUndecided, "it takes n of 7 of each setting"},
+		{"some have too few: the others decide", run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1}),
+			run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1, ms: 9000}), nil, ""},
 	} {
 		c := Compare(tc.old, tc.new, 0.05)
 		err := c.Err()
@@ -284,7 +306,8 @@ func TestGate(t *testing.T) {
 			}
 		}
 	}
-	few := Compare(run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1}), run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1}), 0.05)
+	few := Compare(run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1}), run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1}),
+		0.05)
 	if !slices.ContainsFunc(few.Warnings, func(w string) bool { return strings.Contains(w, "1 measurement not tested") }) {
 		t.Errorf("a setting of one invocation, and not a word: %q", few.Warnings)
 	}

@@ -10,9 +10,9 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -91,11 +91,11 @@ type Row struct {
 	Verdict Verdict       `json:"verdict"`
 	Limits  lambda.Limits `json:"limits,omitzero"` // what held its invocations, the loosest of them
 
-	Invocations int       `json:"invocations"` // all, failed ones too
-	Failed      int       `json:"failed"`
-	FailedCold  int       `json:"failed_cold"`        // of the failed ones, those in a new process
-	Untold      int       `json:"untold"`             // that went well, and may have been cold or warm: in neither sample
-	Failures    []Failure `json:"failures,omitempty"` // what failed, most often first
+	Invocations   int       `json:"invocations"` // all, failed ones too
+	Failed        int       `json:"failed"`
+	FailedCold    int       `json:"failed_cold"`        // of the failed ones, those in a new process
+	UnknownStarts int       `json:"unknown_starts"`     // that went well, and may have been cold or warm: in neither sample
+	Failures      []Failure `json:"failures,omitempty"` // what failed, most often first
 
 	seen usage
 }
@@ -104,6 +104,18 @@ type Row struct {
 type Percentile struct {
 	Value float64 `json:"value"`
 	Why   string  `json:"why,omitempty"` // not empty: there is no value, n is too small
+}
+
+// MarshalJSON gives null where there is no value.
+func (p Percentile) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Value *float64 `json:"value"`
+		Why   string   `json:"why,omitempty"`
+	}{&p.Value, p.Why}
+	if p.Why != "" {
+		out.Value = nil
+	}
+	return json.Marshal(out)
 }
 
 // Failure is one kind of failure and how often it happened.
@@ -146,7 +158,8 @@ func New(f trial.File, o Options) *Report {
 		r.Objects, r.Bytes = f.Results[i].Stats.Objects, f.Results[i].Stats.Bytes
 	}
 	if impossible > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations have impossible times and are left out", impossible, impossible+len(f.Results)))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations have impossible times and are left out", impossible,
+			impossible+len(f.Results)))
 	}
 	if r.Region == "" {
 		r.Region = cmp.Or(f.Header.Region, DefaultRegion)
@@ -154,23 +167,7 @@ func New(f trial.File, o Options) *Report {
 	if r.Class == "" {
 		r.Class = ClassOf(f.Header)
 	}
-	table := o.Prices
-	if table.Regions == nil {
-		table = cost.Builtin
-	}
-	prices, err := table.Prices(r.Region)
-	if err == nil {
-		r.Priced, r.Date = true, prices.Date
-		for _, res := range f.Results {
-			if _, err = prices.Invocation(cost.Invocation{Arch: res.Arch, Class: r.Class}); err != nil {
-				r.Priced = false
-				break
-			}
-		}
-	}
-	if err != nil {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("no costs: %v; fanout prices --aws fetches them", err))
-	}
+	prices := r.takePrices(f, o.Prices)
 
 	groups := map[trial.Key][]trial.Result{}
 	for _, res := range f.Results {
@@ -187,7 +184,7 @@ func New(f trial.File, o Options) *Report {
 		r.Rows = append(r.Rows, row)
 	}
 	slices.SortFunc(r.Rows, func(a, b Row) int {
-		return a.Key.Compare(b.Key)
+		return a.Compare(b.Key)
 	})
 	r.speedUps()
 	r.verdicts()
@@ -200,6 +197,28 @@ func New(f trial.File, o Options) *Report {
 	return r
 }
 
+// takePrices finds the prices of the report's region, and says whether every
+// invocation has one.
+func (r *Report) takePrices(f trial.File, t cost.Table) cost.Prices {
+	if t.Regions == nil {
+		t = cost.Builtin
+	}
+	prices, err := t.Prices(r.Region)
+	if err == nil {
+		r.Priced, r.Date = true, prices.Date
+		for _, res := range f.Results {
+			if _, err = prices.Invocation(cost.Invocation{Arch: res.Arch, Class: r.Class}); err != nil {
+				r.Priced = false
+				break
+			}
+		}
+	}
+	if err != nil {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("no costs: %v; fanout prices --aws fetches them", err))
+	}
+	return prices
+}
+
 // possible leaves out invocations with times that no clock gives, such as
 // negative ones: nothing can be said of them.
 func possible(f trial.File) (trial.File, int) {
@@ -207,9 +226,11 @@ func possible(f trial.File) (trial.File, int) {
 	within := func(ms float64) bool { return ms >= 0 && ms <= most }
 	n := len(f.Results)
 	f.Results = slices.DeleteFunc(slices.Clone(f.Results), func(r trial.Result) bool {
-		fine := r.MemoryMB >= 0 && r.MaxMemoryMB >= 0 && within(r.DurationMS) && within(r.InitMS) && within(r.BilledMS) && (r.ProcessMS == nil || within(*r.ProcessMS))
+		fine := r.MemoryMB >= 0 && r.MaxMemoryMB >= 0 && within(r.DurationMS) && within(r.InitMS) && within(r.BilledMS) &&
+			(r.ProcessMS == nil || within(*r.ProcessMS))
 		if s := r.Stats; s != nil {
-			fine = fine && within(s.CPUMS) && within(s.ListMS) && (s.TTFBP50MS == nil || within(*s.TTFBP50MS)) && (s.TTFBP99MS == nil || within(*s.TTFBP99MS))
+			fine = fine && within(s.CPUMS) && within(s.ListMS) && (s.TTFBP50MS == nil || within(*s.TTFBP50MS)) &&
+				(s.TTFBP99MS == nil || within(*s.TTFBP99MS))
 		}
 		return !fine
 	})
@@ -230,7 +251,8 @@ func ClassOf(h trial.Header) cost.StorageClass {
 func (r *Report) Baseline(i int) int {
 	row, found := r.Rows[i], -1
 	for k, base := range r.Rows {
-		if base.Concurrency != 1 || base.Warm.N == 0 || base.Contender != row.Contender || base.MemoryMB != row.MemoryMB || base.Arch != row.Arch {
+		if base.Concurrency != 1 || base.Warm.N == 0 || base.Contender != row.Contender || base.MemoryMB != row.MemoryMB ||
+			base.Arch != row.Arch {
 			continue
 		}
 		if base.Client == row.Client {
@@ -251,175 +273,6 @@ func (r *Report) speedUps() {
 	}
 }
 
-func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
-	row := Row{Setting: Setting{Key: k}, Invocations: len(results)}
-	var warm, initial, first, cold, cpu, cpuMS, p50, p99, list, retries, bytes, read []float64
-	row.seen.vcpu = lambda.VCPU(k.MemoryMB)
-	for _, r := range results {
-		row.MaxMemoryMB = max(row.MaxMemoryMB, r.MaxMemoryMB)
-		row.Limits = looser(row.Limits, r.Limits)
-		if !r.OK {
-			row.fail(r)
-			continue
-		}
-		if r.Stats != nil {
-			row.Chosen = r.Stats.Concurrency
-		}
-		if r.Start == trial.Unknown {
-			row.Untold++
-			continue // neither a cold start's figures nor a warm one's
-		}
-		if r.Start == trial.Cold {
-			if r.InitMS > 0 { // an INIT of over 10 s is within the duration
-				initial = append(initial, r.InitMS)
-			}
-			first = append(first, r.DurationMS)
-			cold = append(cold, r.InitMS+r.DurationMS)
-			continue
-		}
-		warm = append(warm, r.DurationMS)
-		switch {
-		case r.ProcessMS != nil:
-			cpuMS = append(cpuMS, *r.ProcessMS)
-		case r.Stats != nil:
-			cpuMS = append(cpuMS, r.Stats.CPUMS)
-		}
-		if s := r.Stats; s != nil {
-			list = append(list, s.ListMS)
-			retries = append(retries, float64(s.Retries))
-			bytes = append(bytes, float64(s.Bytes))
-			read = append(read, float64(s.Objects))
-			if s.TTFBP50MS != nil {
-				p50 = append(p50, *s.TTFBP50MS)
-			}
-			if s.TTFBP99MS != nil {
-				p99 = append(p99, *s.TTFBP99MS)
-			}
-		}
-	}
-	if c := row.Limits.VCPU; c > 0 {
-		row.seen.vcpu = min(row.seen.vcpu, c)
-	}
-	if objects > 0 {
-		for _, ms := range cpuMS {
-			cpu = append(cpu, ms*1000/float64(objects))
-		}
-	}
-	row.Warm, row.Init, row.First, row.Cold = stats.Summarise(warm), stats.Summarise(initial), stats.Summarise(first), stats.Summarise(cold)
-	row.CPUPerObject = stats.Summarise(cpu)
-	row.P90, row.P99 = percentile(warm, 90), percentile(warm, 99)
-	if row.Warm.Median > 0 {
-		row.ObjectsPerS = float64(objects) / row.Warm.Median * 1000
-	}
-	median := func(v []float64) float64 { return stats.Summarise(v).Median }
-	u := &row.seen
-	u.cpuMS, u.hasCPU = median(cpuMS), len(cpuMS) > 0
-	u.hasStats = len(read) > 0
-	u.ttfbP50, u.ttfbP99, u.listMS, u.retries = median(p50), median(p99), median(list), median(retries)
-	if u.objects, u.bytes = float64(objects), float64(size); u.hasStats {
-		u.objects, u.bytes = median(read), median(bytes)
-	}
-	return row
-}
-
-// looser gives the limits that say less about a memory size: none before a
-// share that was clamped, and that before what the size buys.
-func looser(a, b lambda.Limits) lambda.Limits {
-	switch {
-	case a.None() || b.IsZero():
-		return a
-	case b.None() || a.IsZero() || a.VCPU == 0:
-		return b
-	case b.VCPU > 0 && b.VCPU < a.VCPU:
-		return b
-	}
-	return a
-}
-
-func percentile(values []float64, percent float64) Percentile {
-	v, err := stats.Percentile(values, percent)
-	if err != nil {
-		return Percentile{Why: err.Error()}
-	}
-	return Percentile{Value: v}
-}
-
-// price adds the costs of the invocations that went well.
-func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
-	var warm, cold, billed, settable []float64
-	for _, res := range results {
-		if !res.OK || res.Start == trial.Unknown {
-			continue
-		}
-		bill, err := p.Invocation(r.used(res))
-		if err != nil {
-			return // New has said so already
-		}
-		if res.Start == trial.Cold {
-			cold = append(cold, bill.Total())
-			continue
-		}
-		warm, billed, settable = append(warm, bill.Total()), append(billed, billedMS(res)), append(settable, bill.Settable())
-	}
-	row.seen.settable = settable
-	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
-	if len(billed) > 0 {
-		// Of warm invocations of one setting only the billed time differs.
-		i := cost.Invocation{
-			Arch: row.Arch, MemoryMB: row.MemoryMB, BilledMS: stats.Summarise(billed).Median, Class: r.Class,
-			GETs: int(row.seen.objects), LISTs: cost.ListRequests(r.Objects), Bytes: int64(row.seen.bytes),
-		}
-		row.Cost, _ = p.Invocation(i) // the same prices as above
-	}
-}
-
-// used is what an invocation is billed for. A contender that reports no stats
-// has given the right answer, and so read every object.
-func (r *Report) used(res trial.Result) cost.Invocation {
-	i := cost.Invocation{
-		Arch: res.Arch, MemoryMB: res.MemoryMB, BilledMS: billedMS(res), Class: r.Class,
-		GETs: r.Objects, LISTs: cost.ListRequests(r.Objects), Bytes: r.Bytes,
-	}
-	if res.Stats != nil {
-		i.GETs, i.Bytes = res.Stats.Objects+res.Stats.Errors, res.Stats.Bytes
-	}
-	return i
-}
-
-// billedMS is what was billed; where the log did not say (see Result.Note),
-// what would be for the time it took.
-func billedMS(r trial.Result) float64 {
-	if r.BilledMS > 0 {
-		return r.BilledMS
-	}
-	return math.Ceil(r.DurationMS)
-}
-
-func (row *Row) fail(r trial.Result) {
-	row.Failed++
-	if r.Start == trial.Cold {
-		row.FailedCold++
-	}
-	name := r.ErrorType
-	switch {
-	case r.OutOfMemory():
-		name = oom
-	case r.TimedOut():
-		name = "timeout"
-	}
-	i := slices.IndexFunc(row.Failures, func(f Failure) bool { return f.Name == name })
-	if i < 0 {
-		i = len(row.Failures)
-		row.Failures = append(row.Failures, Failure{Name: name, Example: r.Error})
-	}
-	row.Failures[i].Count++
-	row.Failures[i].Log = cmp.Or(row.Failures[i].Log, r.Log)
-	slices.SortStableFunc(row.Failures, func(a, b Failure) int { return cmp.Compare(b.Count, a.Count) })
-}
-
-// oom is the failure of a process that was killed for memory.
-const oom = "OOM"
-
 // notes warns of what was unusual about single figures.
 func (r *Report) notes(f trial.File) {
 	counts := map[string]int{}
@@ -428,15 +281,17 @@ func (r *Report) notes(f trial.File) {
 			counts[res.Note]++
 		}
 	}
-	untold := 0
+	unknown := 0
 	for _, row := range r.Rows {
-		untold += row.Untold
+		unknown += row.UnknownStarts
 	}
-	if untold > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations may have been cold or warm, nothing says which: they are in neither figure", untold, len(f.Results)))
+	if unknown > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations may have been cold or warm, nothing says which: they are "+
+			"in neither figure", unknown, len(f.Results)))
 	}
 	if n := len(f.Skipped); n > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%s of the result file could not be read; the first is line %d: %s", counted(n, "line"), f.Skipped[0].Line, f.Skipped[0].Why))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s of the result file could not be read; the first is line %d: %s",
+			counted(n, "line"), f.Skipped[0].Line, f.Skipped[0].Why))
 	}
 	r.Warnings = append(r.Warnings, f.End.Warnings...)
 	for _, note := range slices.Sorted(maps.Keys(counts)) {
@@ -464,11 +319,14 @@ func (r *Report) drift(f trial.File) {
 		}
 	}
 	if all := stats.DriftOfAll(samples); all.Found(all.Test.P) {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("drift: warm runs changed by %+.0f%% from the first half to the second (%s)", all.Change*100, all.Test))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("drift: warm runs changed by %+.0f%% from the first half to the second (%s)",
+			all.Change*100, all.Test))
 	}
 	for i, p := range stats.Holm(ps) {
 		if found[i].Found(p) {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("drift: %s changed by %+.0f%% from its first half of runs to the second (%s)", names[i], found[i].Change*100, found[i].Test))
+			r.Warnings = append(r.Warnings,
+				fmt.Sprintf("drift: %s changed by %+.0f%% from its first half of runs to the second (%s)", names[i],
+					found[i].Change*100, found[i].Test))
 		}
 	}
 }

@@ -50,7 +50,8 @@ func (r *Report) who(row Row, most int) string {
 
 // fullName names all of a setting: two reports may leave out different parts.
 func (r *Report) fullName(row Row) string {
-	return table.Clip(fmt.Sprintf("%s %s %s ×%s %d MB", row.Contender, row.Arch, cmp.Or(row.Client, "own"), row.Key.Workers(), row.MemoryMB), 60)
+	return table.Clip(fmt.Sprintf("%s %s %s ×%s %d MB", row.Contender, row.Arch, cmp.Or(row.Client, "own"), row.Key.Workers(),
+		row.MemoryMB), 60)
 }
 
 // Environment says where the functions ran: "AWS Lambda, us-east-1".
@@ -85,7 +86,8 @@ func (r *Report) Caveats() []string {
 	case trial.Sandbox:
 		said = append(said, fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100)))
 		if h.Limits.None() {
-			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): memory sizes mean nothing here.", table.Clip(h.Limits.String(), 100)))
+			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): memory sizes mean nothing here.",
+				table.Clip(h.Limits.String(), 100)))
 		}
 	}
 	return said

@@ -41,7 +41,8 @@ func TestRows(t *testing.T) {
 func TestRowCost(t *testing.T) {
 	f := trial.File{Header: reporttest.Header()}
 	for i, ms := range []float64{1000, 3000, 2000} {
-		f.Results = append(f.Results, reporttest.Used{MemoryMB: 1024, Workers: 64, Client: "lean", MS: ms, CPU: 1, P50: 20, P99: 100}.Result(i))
+		f.Results = append(f.Results, reporttest.Used{MemoryMB: 1024, Workers: 64, Client: "lean", MS: ms, CPU: 1, P50: 20,
+			P99: 100}.Result(i))
 	}
 	cold := reporttest.Used{MemoryMB: 1024, Workers: 64, Client: "lean", MS: 2000, CPU: 1, P50: 20, P99: 100}.Result(3)
 	cold.Start, cold.InitMS, cold.BilledMS = trial.Cold, 50, 2050
@@ -61,14 +62,16 @@ func TestRowCost(t *testing.T) {
 	f.Results[0].BilledMS, f.Results[0].DurationMS = 0, 1999.2
 	f.Results[0].Note = "no REPORT line"
 	r = New(f, Options{})
-	if got := r.Rows[0].Cost.Total(); math.Abs(got-want) > 1e-6*want || !slices.Equal(r.Warnings, []string{"1 of 1 invocations: no REPORT line"}) {
+	if got := r.Rows[0].Cost.Total(); math.Abs(got-want) > 1e-6*want ||
+		!slices.Equal(r.Warnings, []string{"1 of 1 invocations: no REPORT line"}) {
 		t.Errorf("without a REPORT line: $%v, want $%v; %q", got, want, r.Warnings)
 	}
 	f.Results[0].Note = ""
 	// No prices, no costs; the times stay, and a warning says so.
 	f.Header.Backend, f.Header.Region = trial.AWS, "mars-north-1"
 	r = New(f, Options{})
-	if r.Priced || r.Rows[0].WarmCost.N != 0 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "no costs") || len(r.Advice.Picks) != 1 {
+	if r.Priced || r.Rows[0].WarmCost.N != 0 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "no costs") ||
+		len(r.Advice.Picks) != 1 {
 		t.Errorf("priced %v, %+v, %q, %+v", r.Priced, r.Rows[0].WarmCost, r.Warnings, r.Advice)
 	}
 	f.Header.Region, f.Header.Network = "", "s3-express"
@@ -86,7 +89,9 @@ func TestRowCost(t *testing.T) {
 
 // The objects of a bucket that is somebody's own are known from the answers.
 func TestUnknownCorpus(t *testing.T) {
-	f := trial.File{Header: reporttest.Header(), Results: []trial.Result{reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 100, P50: 20, P99: 100}.Result(0)}}
+	f := trial.File{Header: reporttest.Header(),
+		Results: []trial.Result{reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 100, P50: 20,
+			P99: 100}.Result(0)}}
 	f.Header.Corpus, f.Header.Bytes = corpus.Spec{}, 0
 	r := New(f, Options{})
 	if r.Objects != 1000 || r.Bytes != 25_500_000 || r.Rows[0].ObjectsPerS != 2000 || r.Rows[0].Cost.Of(cost.S3Requests) < 0.0004 {
@@ -103,7 +108,8 @@ func TestDriftIsSaid(t *testing.T) {
 		}
 		f.Results = append(f.Results, u.Result(i))
 	}
-	if w := New(f, Options{}).Warnings; len(w) != 2 || !strings.Contains(w[0], "drift: warm runs changed by +12%") || !strings.Contains(w[1], "512 MB lean") {
+	if w := New(f, Options{}).Warnings; len(w) != 2 || !strings.Contains(w[0], "drift: warm runs changed by +12%") ||
+		!strings.Contains(w[1], "512 MB lean") {
 		t.Errorf("%q", w)
 	}
 }
@@ -137,7 +143,8 @@ func TestDriftEitherWay(t *testing.T) {
 			}
 		}
 		w := New(f, Options{}).Warnings
-		if tc.want == "" && len(w) > 0 || tc.want != "" && (len(w) == 0 || !strings.Contains(w[0], "drift: warm runs changed by "+tc.want)) {
+		if tc.want == "" && len(w) > 0 || tc.want != "" &&
+			(len(w) == 0 || !strings.Contains(w[0], "drift: warm runs changed by "+tc.want)) {
 			t.Errorf("%s: %q", tc.name, w)
 		}
 	}
@@ -160,8 +167,10 @@ func TestBaseline(t *testing.T) {
 		speedUp float64
 	}{
 		{"its own", []trial.Result{at(nil)}, 10},
-		{"another client's of the same contender", []trial.Result{at(func(r *trial.Result) { r.Client, r.DurationMS = "stock", 2000 })}, 20},
-		{"its own before another client's", []trial.Result{at(func(r *trial.Result) { r.Client, r.DurationMS = "aaa", 2000 }), at(nil)}, 10},
+		{"another client's of the same contender", []trial.Result{at(func(r *trial.Result) { r.Client, r.DurationMS = "stock", 2000 })},
+			20},
+		{"its own before another client's", []trial.Result{at(func(r *trial.Result) { r.Client, r.DurationMS = "aaa", 2000 }), at(nil)},
+			10},
 		{"another architecture's", []trial.Result{at(func(r *trial.Result) { r.Arch = "arm64" })}, 0},
 		{"another memory size's", []trial.Result{at(func(r *trial.Result) { r.MemoryMB = 128 })}, 0},
 		{"another contender's", []trial.Result{at(func(r *trial.Result) { r.Contender = "rust" })}, 0},
@@ -194,7 +203,8 @@ func TestImpossibleTimes(t *testing.T) {
 		bad := fine
 		change(&bad)
 		r := New(trial.File{Header: reporttest.Header(), Results: []trial.Result{fine, bad}}, Options{})
-		if len(r.Rows) != 1 || r.Rows[0].Warm.N != 1 || r.Rows[0].Warm.Median != 500 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "1 of 2 invocations have impossible times") {
+		if len(r.Rows) != 1 || r.Rows[0].Warm.N != 1 || r.Rows[0].Warm.Median != 500 || len(r.Warnings) != 1 ||
+			!strings.Contains(r.Warnings[0], "1 of 2 invocations have impossible times") {
 			t.Errorf("%s: %+v, %q", name, r.Rows, r.Warnings)
 		}
 		if _, err := json.Marshal(r); err != nil {
@@ -227,10 +237,11 @@ func TestUntoldAndSkipped(t *testing.T) {
 		End:     trial.End{Reason: trial.Complete, Warnings: []string{"function f: its description could not be put back"}},
 	}, Options{})
 	row := r.Rows[0]
-	if row.Warm.N != 1 || row.Warm.Median != 500 || row.Cold.N != 1 || row.Untold != 2 || row.Invocations != 4 || row.WarmCost.N != 1 {
-		t.Errorf("warm %+v, cold %+v, %d untold, cost %+v", row.Warm, row.Cold, row.Untold, row.WarmCost)
+	if row.Warm.N != 1 || row.Warm.Median != 500 || row.Cold.N != 1 || row.UnknownStarts != 2 || row.Invocations != 4 || row.WarmCost.N != 1 {
+		t.Errorf("warm %+v, cold %+v, %d unknown, cost %+v", row.Warm, row.Cold, row.UnknownStarts, row.WarmCost)
 	}
-	want := []string{"2 of 4 invocations may have been cold or warm", "2 lines of the result file could not be read; the first is line 12: not a result", "its description could not be put back"}
+	want := []string{"2 of 4 invocations may have been cold or warm",
+		"2 lines of the result file could not be read; the first is line 12: not a result", "its description could not be put back"}
 	if len(r.Warnings) != len(want) {
 		t.Fatalf("%q", r.Warnings)
 	}

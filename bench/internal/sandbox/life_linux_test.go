@@ -1,11 +1,13 @@
 package sandbox
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -477,6 +479,66 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// A sandbox killed at any of twenty moments leaves nothing that the next one
+// does not put right.
+func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var pids []int
+	for moment := range 20 {
+		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+		helper.Env = append(os.Environ(), helperEnv+"=busy", probeEnv+"="+probe(t, lambda.X86), "TMPDIR="+dir)
+		if moment%2 == 1 {
+			helper.Env = append(helper.Env, limitsEnv+"=none")
+		}
+		out, err := helper.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := helper.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, helper.Process.Pid)
+		lines := bufio.NewScanner(out)
+		for range moment {
+			if !lines.Scan() {
+				t.Fatalf("the helper ended by itself: %v", helper.Wait())
+			}
+		}
+		if err := helper.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = helper.Wait()
+	}
+	f := startTest(t, func(c *Config) { c.Dir = dir })
+	f.needLimits()
+	for _, pid := range pids {
+		prefix := filepath.Join(dir, dirPrefix+strconv.Itoa(pid)+"-")
+		wait(t, "all processes end", func() bool { return len(strays(t, prefix)) == 0 })
+		left, err := filepath.Glob(prefix + "*")
+		groups, err2 := cgroup.Groups(pid)
+		if err := errors.Join(err, err2); err != nil || len(left)+len(groups) != 0 {
+			t.Errorf("left %v, %v, %v", left, groups, err)
+		}
+	}
+}
+
+// strays lists the processes whose HOME begins with something.
+func strays(t *testing.T, prefix string) (found []string) {
+	t.Helper()
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range processes {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err == nil && strings.HasPrefix(homeOf(pid), prefix) {
+			found = append(found, dir)
+		}
+	}
+	return found
+}
+
 // Without groups, what a function has started ends with it all the same.
 func TestStrays(t *testing.T) {
 	t.Parallel()
@@ -598,8 +660,10 @@ func TestStraysElsewhere(t *testing.T) {
 	if err := here.Wait(); err == nil {
 		t.Error("the stray ended well")
 	}
-	if err := syscall.Kill(elsewhere.Process.Pid, 0); err != nil {
-		t.Errorf("the other one: %v", err)
+	// It is ours to collect: it would be a zombie.
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", elsewhere.Process.Pid))
+	if err != nil || bytes.Contains(status, []byte("State:\tZ")) {
+		t.Errorf("the other one has ended: %s, %v", status, err)
 	}
 	if err := elsewhere.Process.Kill(); err != nil {
 		t.Error(err)
@@ -646,10 +710,9 @@ func help(kind string) error {
 	case "stay": // until it is killed
 		return syscall.Pause()
 	case "limits": // print what holds a function of 1,769 MB, and how one ends that takes 600
-		s, err := Start(Config{
-			Functions:   []Function{{Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 1769, Timeout: time.Minute}},
-			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
-		})
+		cfg := helperConfig()
+		cfg.Functions[0].MemoryMB = 1769
+		s, err := Start(cfg)
 		if err != nil {
 			return err
 		}
@@ -676,16 +739,7 @@ func help(kind string) error {
 		}
 		os.Exit(0)
 	case "sandbox": // start one, have its function start a child, print both their numbers, stay
-		cfg := Config{
-			Functions: []Function{{
-				Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: "x86_64", MemoryMB: 512, Timeout: time.Minute,
-			}},
-			Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
-		}
-		if os.Getenv(limitsEnv) == "none" {
-			cfg.Limits = LimitsNone
-		}
-		s, err := Start(cfg)
+		s, err := Start(helperConfig())
 		if err != nil {
 			return err
 		}
@@ -697,6 +751,44 @@ func help(kind string) error {
 		}
 		fmt.Println(string(out.Payload))
 		select {}
+	case "busy": // start one, and cold processes with children again and again, with a line of each step
+		fmt.Println("to start")
+		cfg := helperConfig()
+		cfg.Log = slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		s, err := Start(cfg)
+		if err != nil {
+			return err
+		}
+		fmt.Println("started")
+		api, ctx := client(s, testCredentials), context.Background()
+		for i := 0; ; i++ {
+			_, err := api.Invoke(ctx, &awslambda.InvokeInput{FunctionName: aws.String("probe"), Payload: []byte(`{"mode":"spawn"}`)})
+			if err != nil {
+				return err
+			}
+			fmt.Println("invoked")
+			_, err = api.UpdateFunctionConfiguration(ctx, &awslambda.UpdateFunctionConfigurationInput{
+				FunctionName: aws.String("probe"), Description: aws.String(strconv.Itoa(i)),
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Println("updated")
+		}
 	}
 	return fmt.Errorf("no such helper: %q", kind)
+}
+
+// helperConfig is the sandbox of a helper, as its environment says.
+func helperConfig() Config {
+	cfg := Config{
+		Functions: []Function{{
+			Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: lambda.HostArchitecture(), MemoryMB: 512, Timeout: time.Minute,
+		}},
+		Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
+	}
+	if os.Getenv(limitsEnv) == "none" {
+		cfg.Limits = LimitsNone
+	}
+	return cfg
 }

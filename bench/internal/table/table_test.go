@@ -29,7 +29,8 @@ func example(rows ...row) Table[row] {
 				c.Note = r.note
 				return c
 			}},
-			{Name: "objects_per_s", Label: Label{"objects per second", "1/s"}, Short: Label{"obj/s", ""}, Keep: 1, In: InText | InCSV, Cell: func(r row) Cell { return Int(int(1e6 / max(r.ms, 1))) }},
+			{Name: "objects_per_s", Label: Label{"objects per second", "1/s"}, Short: Label{"obj/s", ""}, Keep: 1, In: InText | InCSV,
+				Cell: func(r row) Cell { return Int(int(1e6 / max(r.ms, 1))) }},
 		},
 		Rows: rows,
 	}
@@ -121,7 +122,8 @@ func TestNoRows(t *testing.T) {
 // Whatever a cell contains stays one cell of one line, and text.
 func TestHostile(t *testing.T) {
 	for _, text := range []string{
-		"a|b", `a\|b`, "a\nb", "a\r\nb", "\x1b[2J", "a\u202eb", "\x00", "=cmd|'/c calc'!A1", "+1", "-1", "@x", "\t=1", "`x` *y* _z_ [a](javascript:b) ~c~ #d !e",
+		"a|b", `a\|b`, "a\nb", "a\r\nb", "\x1b[2J", "a\u202eb", "\x00", "=cmd|'/c calc'!A1", "+1", "-1", "@x", "\t=1", "`x` *y* _z_ " +
+			"[a](javascript:b) ~c~ #d !e",
 		"<script>alert(1)</script>", `"' onload=alert(1) x='`, "&lt;", "</table>", strings.Repeat("x", 1000), "\xff\xfe",
 	} {
 		table := example(row{text, 1, text})
@@ -132,7 +134,8 @@ func TestHostile(t *testing.T) {
 		markdown := write(t, table.Markdown)
 		line := strings.Split(markdown, "\n")[2]
 		bare := strings.ReplaceAll(strings.ReplaceAll(line, `\\`, ""), `\|`, "")
-		if strings.Count(markdown, "\n") != 3 || strings.Count(bare, "|") != 3 || strings.Contains(line, "<") || strings.ContainsAny(line, "\x1b\r") {
+		if strings.Count(markdown, "\n") != 3 || strings.Count(bare, "|") != 3 || strings.Contains(line, "<") ||
+			strings.ContainsAny(line, "\x1b\r") {
 			t.Errorf("Markdown of %q: %q", text, markdown)
 		}
 		lines, err := csv.NewReader(strings.NewReader(write(t, table.CSV))).ReadAll()
@@ -180,9 +183,11 @@ func TestNegativeNumber(t *testing.T) {
 func TestFigures(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
 		{Number(0.012345), "0.0123"}, {Number(44.25), "44.2"}, {Number(99.96), "100"}, {Number(1234567), "1234567"},
-		{Grouped(9999), "9999"}, {Grouped(12345), "12,345"}, {Grouped(1234567), "1,234,567"}, {Grouped(0.5), "0.5"}, {Grouped(-12345), "-1.23e+04"},
-		{Dollars(406.5), "$406.50"}, {Dollars(0.0123456), "$0.0123"}, {Share(0.034), "3%"}, {Share(0.004), "0.4%"}, {Share(0), "0%"}, {Share(0.99), "99%"}, {Share(0.997), "99.7%"}, {Share(0.99999), "99.9%"}, {Share(1), "100%"}, {Times(14.94), "14.9×"},
-		{Clip("abc", 3), "abc"}, {Clip("abcd", 3), "ab…"}, {Clip("a\x1bb", 9), "a b"},
+		{Grouped(9999), "9999"}, {Grouped(12345), "12,345"}, {Grouped(1234567), "1,234,567"}, {Grouped(0.5), "0.5"}, {Grouped(-12345),
+			"-1.23e+04"},
+		{Dollars(406.5), "$406.50"}, {Dollars(0.0123456), "$0.0123"}, {Share(0.034), "3%"}, {Share(0.004), "0.4%"}, {Share(0),
+			"0%"}, {Share(0.99), "99%"}, {Share(0.997), "99.7%"}, {Share(0.99999), "99.9%"}, {Share(1), "100%"}, {Times(14.94), "14.9×"},
+		{Clip("abc", 3), "abc"}, {Clip("abcd", 3), "ab…"}, {Clip("a\x1b[31mb\x00c", 9), "ab c"},
 	} {
 		if tc.got != tc.want {
 			t.Errorf("%q, want %q", tc.got, tc.want)

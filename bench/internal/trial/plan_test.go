@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/smithy-go"
@@ -162,6 +163,37 @@ func TestForecast(t *testing.T) {
 		got := r.Forecast()
 		if len(got) != want || got[0].Time <= 0 || r.warmed != nil {
 			t.Errorf("seed %d: %d invocations, want %d", seed, len(got), want)
+		}
+	}
+}
+
+// A guess is bound by what is slowest: waiting, CPU time, or bandwidth.
+func TestGuess(t *testing.T) {
+	setting := func(memoryMB int, client string, workers int) Setting {
+		return Setting{Target: Target{MemoryMB: memoryMB}, Client: client, Concurrency: workers}
+	}
+	for _, tc := range []struct {
+		name    string
+		setting Setting
+		objects int
+		bytes   int64
+		network string
+		want    time.Duration
+	}{
+		{"one worker waits", setting(1769, "lean", 1), 1000, 25_500_000, "s3-standard", 25_500 * time.Millisecond},
+		{"sixty-four wait less", setting(1769, "lean", 64), 1000, 25_500_000, "s3-standard", 497 * time.Millisecond},
+		{"auto is taken for sixty-four", setting(1769, "lean", Auto), 1000, 25_500_000, "s3-standard", 497 * time.Millisecond},
+		{"AWS is taken for s3-standard", setting(1769, "lean", 64), 1000, 25_500_000, "", 497 * time.Millisecond},
+		{"little CPU", setting(128, "lean", 64), 1000, 25_500_000, "s3-standard", 745 * time.Millisecond},
+		{"a slower client", setting(128, "stock", 64), 1000, 25_500_000, "s3-standard", 8917 * time.Millisecond},
+		{"a client that nobody measured", setting(128, "foreign", 64), 1000, 25_500_000, "s3-standard", 8917 * time.Millisecond},
+		{"no more than two vCPUs were measured", setting(10240, "stock", 1024), 100_000, 0, "none", 16_495 * time.Millisecond},
+		{"one object of 3 GB", setting(1769, "lean", 64), 1, 3_000_000_000, "s3-standard", 40 * time.Second},
+		{"nothing known", setting(0, "", Auto), 0, 0, "", 100 * time.Millisecond},
+	} {
+		got := guess(tc.setting, tc.objects, tc.bytes, tc.network)
+		if diff := got - tc.want; diff.Abs() > time.Millisecond {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}
 	}
 }

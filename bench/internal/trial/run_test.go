@@ -70,7 +70,6 @@ func lines(f File) []string {
 // Trouble of one call or one function costs what it must, and no other line.
 func TestRunThroughTrouble(t *testing.T) {
 	fault := func(status int) lambdatest.Step { return lambdatest.Fault(status, fmt.Sprintf("Code%d", status)) }
-	const third = 3 // the calls on a are the warm-up, and two measured ones
 	well := []string{"a warm ok", "a warm ok", "b warm ok", "b warm ok"}
 	retried := func(n int) []string {
 		return []string{"a warm ok", fmt.Sprintf("a warm ok after %d", n), "b warm ok", "b warm ok"}
@@ -86,17 +85,17 @@ func TestRunThroughTrouble(t *testing.T) {
 		end    string
 	}{
 		{"all well", func(*lambdatest.Service) {}, well, "", Complete},
-		{"a passing 500", at(third, fault(500)), retried(1), "", Complete},
-		{"a passing 502 of a proxy", at(third, lambdatest.HTML(502)), retried(1), "", Complete},
-		{"a passing 503", at(third, fault(503)), retried(1), "", Complete},
-		{"a passing 504", at(third, lambdatest.HTML(504)), retried(1), "", Complete},
-		{"a dropped connection", at(third, lambdatest.Drop), retried(1), "", Complete},
-		{"an answer that breaks off", at(third, lambdatest.BreakOff), retried(1), "", Complete},
-		{"one after the other", at(third, fault(500), lambdatest.Drop, fault(503), lambdatest.BreakOff), retried(4), "", Complete},
-		{"throttled for a while", at(third, slices.Repeat([]lambdatest.Step{lambdatest.Fault(429, "TooManyRequestsException")}, 6)...),
+		{"a passing 500", later(fault(500)), retried(1), "", Complete},
+		{"a passing 502 of a proxy", later(lambdatest.HTML(502)), retried(1), "", Complete},
+		{"a passing 503", later(fault(503)), retried(1), "", Complete},
+		{"a passing 504", later(lambdatest.HTML(504)), retried(1), "", Complete},
+		{"a dropped connection", later(lambdatest.Drop), retried(1), "", Complete},
+		{"an answer that breaks off", later(lambdatest.BreakOff), retried(1), "", Complete},
+		{"one after the other", later(fault(500), lambdatest.Drop, fault(503), lambdatest.BreakOff), retried(4), "", Complete},
+		{"throttled for a while", later(slices.Repeat([]lambdatest.Step{lambdatest.Fault(429, "TooManyRequestsException")}, 6)...),
 			retried(6), "", Complete},
-		{"throttled without a code", at(third, lambdatest.HTML(429)), retried(1), "", Complete},
-		{"an update under way", at(third, lambdatest.Fault(409, "ResourceConflictException")), retried(1), "", Complete},
+		{"throttled without a code", later(lambdatest.HTML(429)), retried(1), "", Complete},
+		{"an update under way", later(lambdatest.Fault(409, "ResourceConflictException")), retried(1), "", Complete},
 		{"trouble in the probe", func(s *lambdatest.Service) { s.Script(lambdatest.Invoke, "b", fault(500)) }, well, "", Complete},
 		{"500 for good", always("a", fault(500)), without("Code500 after 5"), "", Complete},
 		{"throttled for good", always("a", lambdatest.Fault(429, "TooManyRequestsException")),
@@ -130,10 +129,11 @@ func TestRunThroughTrouble(t *testing.T) {
 	}
 }
 
-// at has the n-th call on a take steps.
-func at(n int, steps ...lambdatest.Step) func(*lambdatest.Service) {
+// later has the calls on a take steps, after the warm-up and one that was
+// measured.
+func later(steps ...lambdatest.Step) func(*lambdatest.Service) {
 	return func(s *lambdatest.Service) {
-		s.Script(lambdatest.Invoke, "a", append(make([]lambdatest.Step, n-1), steps...)...)
+		s.Script(lambdatest.Invoke, "a", append(make([]lambdatest.Step, 2), steps...)...)
 	}
 }
 
@@ -156,6 +156,98 @@ func TestRunGivesUp(t *testing.T) {
 	}
 	if len(f.End.Warnings) != 1 || !strings.Contains(f.End.Warnings[0], "a was left out after 3 invocations") {
 		t.Errorf("warned %q", f.End.Warnings)
+	}
+}
+
+// One that fails now and then is not left out.
+func TestRunDoesNotGiveUp(t *testing.T) {
+	s := cloud(t, lambdatest.Function{})
+	denied := lambdatest.Fault(403, "AccessDeniedException")
+	s.Script(lambdatest.Invoke, "a", denied, denied, nil, denied, denied, nil, nil, denied, denied)
+	var out bytes.Buffer
+	if err := runnerOf(s, &out, 12, 0).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Read(&out)
+	if err != nil || len(f.Results) != 24 || len(f.End.Warnings) != 0 {
+		t.Errorf("%d lines, %v, %v", len(f.Results), f.End.Warnings, err)
+	}
+}
+
+// Where a contender's largest function cannot be reached, another tells what it
+// knows.
+func TestProbeAsksAnother(t *testing.T) {
+	s := cloud(t, lambdatest.Function{Answer: lambdatest.Published})
+	s.Always(lambdatest.Invoke, "b", lambdatest.Fault(403, "AccessDeniedException"))
+	r := runnerOf(s, new(bytes.Buffer), 1, 0)
+	if err := r.Probe(t.Context()); err != nil || !r.Targets[0].Published || !r.Targets[1].Published {
+		t.Errorf("%+v, %v", r.Targets, err)
+	}
+}
+
+// What must be warmed up: a process that is new, or may be gone.
+func TestMeasureWarmsUp(t *testing.T) {
+	s := cloud(t, lambdatest.Function{})
+	r := runnerOf(s, new(bytes.Buffer), 0, 0)
+	many, few := Setting{r.Targets[0], "lean", 64}, Setting{r.Targets[0], "lean", 8}
+	for i, step := range []struct {
+		name    string
+		setting Setting
+		start   string
+		fails   bool
+		calls   int
+	}{
+		{"the first", many, Warm, false, 2},
+		{"the second", many, Warm, false, 1},
+		{"with fewer workers", few, Warm, false, 1},
+		{"a cold start", few, Cold, false, 1},
+		{"with as many workers as the cold start", few, Warm, false, 1},
+		{"with more", many, Warm, false, 2},
+		{"one that fails", many, Warm, true, 1},
+		{"after one that failed", many, Warm, false, 2},
+	} {
+		before := s.Calls(lambdatest.Invoke, "a")
+		if step.fails {
+			s.Script(lambdatest.Invoke, "a", lambdatest.Fault(403, "AccessDeniedException"))
+		}
+		got, err := r.Measure(t.Context(), step.setting, step.start, i)
+		if calls := s.Calls(lambdatest.Invoke, "a") - before; err != nil || len(got) != 1 || got[0].OK == step.fails || calls != step.calls {
+			t.Errorf("%s: %d calls, want %d; %+v, %v", step.name, calls, step.calls, got, err)
+		}
+	}
+}
+
+// The tries come at growing distances, and the time that a function may have
+// run for is known, since it is billed.
+func TestInvokeTries(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		step  lambdatest.Step
+		tries int
+		lost  bool
+	}{
+		{"throttled: the function did not run", lambdatest.Fault(429, "TooManyRequestsException"), throttledTries, false},
+		{"dropped: it may have", lambdatest.Drop, faultTries, true},
+		{"500: it may have", lambdatest.Fault(500, "ServiceException"), faultTries, true},
+		{"denied: once", lambdatest.Fault(403, "AccessDeniedException"), 1, false},
+	} {
+		s := cloud(t, lambdatest.Function{})
+		s.Always(lambdatest.Invoke, "a", tc.step)
+		var pauses []time.Duration
+		got, err := invoke(t.Context(), s.Client(), "a", []byte("{}"), func(_ context.Context, d time.Duration) error {
+			pauses = append(pauses, d)
+			return nil
+		})
+		if err != nil || !got.FromAPI || got.Retries != tc.tries-1 || s.Calls(lambdatest.Invoke, "a") != tc.tries || (got.Lost > 0) != tc.lost {
+			t.Errorf("%s: %+v, %v", tc.name, got, err)
+		}
+		most := leastBackoff
+		for i, d := range pauses {
+			if d < most/2 || d > most {
+				t.Errorf("%s: pause %d is %v, want %v to %v", tc.name, i, d, most/2, most)
+			}
+			most = min(2*most, mostBackoff)
+		}
 	}
 }
 
@@ -273,6 +365,9 @@ func TestRunWithOddLogs(t *testing.T) {
 		got := map[string]int{}
 		for _, line := range f.Results {
 			got[line.Start]++
+			if line.DurationMS <= 0 || line.DurationMS != 100 && line.Note == "" {
+				t.Errorf("%s: duration %v, note %q", tc.name, line.DurationMS, line.Note)
+			}
 		}
 		if fmt.Sprint(got) != fmt.Sprint(tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)

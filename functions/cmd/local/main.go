@@ -60,11 +60,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "error: %v\nhint: unset it or correct it\n", err)
 		return 2
 	}
-	if s.endpoint != "" {
-		if err := os.Setenv("AWS_ENDPOINT_URL_S3", s.endpoint); err != nil {
-			fmt.Fprintf(stderr, "error: set the endpoint: %v\nhint: see -endpoint\n", err)
-			return 2
-		}
+	if err := s.setEndpoint(); err != nil {
+		fmt.Fprintf(stderr, "error: set the endpoint: %v\nhint: see -endpoint\n", err)
+		return 2
 	}
 	if s.timeout > 0 {
 		var cancel context.CancelFunc
@@ -88,6 +86,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 1
 	}
 	return status
+}
+
+// setEndpoint makes -endpoint or -aws count, whatever endpoints the environment or
+// a profile has.
+func (s settings) setEndpoint() error {
+	switch {
+	case s.aws:
+		return os.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+	case s.endpoint != "":
+		return errors.Join(os.Setenv("AWS_ENDPOINT_URL_S3", s.endpoint), os.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false"))
+	}
+	return nil
 }
 
 // eventFlags are the flags that build an event.

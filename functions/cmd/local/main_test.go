@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fanout/functions/fetch"
+	"fanout/functions/store"
 )
 
 // s3Like answers a listing of two objects, and their bodies.
@@ -35,6 +36,63 @@ func s3Like(t *testing.T) string {
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// TestEndpoint: -aws and -endpoint mean what they say, whatever endpoints and
+// switches the environment and the profile have.
+func TestEndpoint(t *testing.T) {
+	environment(t)
+	url := s3Like(t)
+	profile := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(profile, []byte("[default]\nendpoint_url = "+url+"\nignore_configured_endpoint_urls = false\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name   string
+		env    map[string]string
+		args   []string
+		status int // 0: the objects of url; 1: AWS, which nothing here reaches
+	}{
+		{"-aws with an endpoint in the environment", map[string]string{"AWS_ENDPOINT_URL_S3": url}, []string{"-aws"}, 1},
+		{"-aws with the general one", map[string]string{"AWS_ENDPOINT_URL": url}, []string{"-aws"}, 1},
+		{"-aws with one in the profile", map[string]string{"AWS_CONFIG_FILE": profile}, []string{"-aws"}, 1},
+		{"-endpoint where endpoints are ignored", map[string]string{"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+			[]string{"-endpoint", url}, 0},
+		{"-endpoint before the environment's", map[string]string{"AWS_ENDPOINT_URL_S3": "https://other.example"},
+			[]string{"-endpoint", url}, 0},
+		{"the environment's", map[string]string{"AWS_ENDPOINT_URL_S3": url}, nil, 0},
+	} {
+		for _, client := range store.Names {
+			t.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "")
+			t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+			t.Setenv("AWS_MAX_ATTEMPTS", "1")
+			for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} { // to the SDK, empty is not unset
+				t.Setenv(name, "")
+				if err := os.Unsetenv(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, value := range tc.env {
+				t.Setenv(name, value)
+			}
+			var stdout, stderr bytes.Buffer
+			args := append([]string{"-bucket", "bucket", "-client", client}, tc.args...)
+			if status := run(t.Context(), args, nil, &stdout, &stderr); status != tc.status {
+				t.Errorf("%s, %s: status %d, want %d: %s%s", tc.name, client, status, tc.status, stdout.String(), stderr.String())
+			}
+		}
+	}
+}
+
+// TestMain puts all of AWS behind a proxy that nobody is: these tests call loopback
+// addresses only, which are never behind one.
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{"HTTPS_PROXY": "http://127.0.0.1:1", "https_proxy": "", "NO_PROXY": "", "no_proxy": ""} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }
 
 func environment(t *testing.T) {

@@ -22,63 +22,36 @@ type endpoint struct {
 	proxy     string // URL of the proxy to ask for a tunnel to address; empty: none
 }
 
-// globalRegion is what the SDKs call S3 without a region in its host, which is in
-// us-east-1.
-const globalRegion = "aws-global"
+// globalRegion is what the SDKs call S3 without a region in its host, and globalIn
+// the region that it is in.
+const (
+	globalRegion = "aws-global"
+	globalIn     = "us-east-1"
+)
 
 // resolve gives the endpoint of a bucket's name or access point's ARN in a
 // region: the one that the SDK's rules give, or an error if there is none or
 // lean cannot use it.
 func (c Config) resolve(bucket, region string) (endpoint, error) {
-	e := endpoint{scheme: "https", region: region, service: "s3"}
-	home := partitionOf(region)
-	stack, fips := "", ""
-	if c.DualStack {
-		stack = ".dualstack"
-	}
-	if c.FIPS {
-		if home.name == "aws-cn" {
-			return endpoint{}, fmt.Errorf("region %s has no FIPS endpoints", region)
-		}
-		fips = "-fips"
-	}
 	custom, err := c.customEndpoint()
 	if err != nil {
 		return endpoint{}, err
 	}
-	plainHTTP := custom != nil && custom.Scheme == "http" // no certificate that a dot would not fit
-	label, service, virtual := bucket, "s3"+fips, virtualHostable(bucket, plainHTTP)
-	switch zone, ok := lambda.DirectoryBucket(bucket); {
-	case strings.HasPrefix(bucket, "arn:"):
-		name, account, arnRegion, err := accessPoint(bucket)
-		if err != nil {
-			return endpoint{}, err
-		}
-		if partitionOf(arnRegion).name != home.name {
-			return endpoint{}, fmt.Errorf("bucket %q: in another partition than region %s", bucket, region)
-		}
-		if arnRegion != region && c.RefuseARNRegion {
-			return endpoint{}, fmt.Errorf("bucket %q: in another region than %s, and s3_use_arn_region is false", bucket, region)
-		}
-		e.region = arnRegion
-		label, service, virtual = name+"-"+account, "s3-accesspoint"+fips, true
-	case ok && (zone == "" && custom == nil || !virtual):
-		return endpoint{}, fmt.Errorf("bucket %q: a directory bucket is called BASE--ZONE--x-s3, "+
-			"and its access points NAME--ZONE--xa-s3", bucket)
-	case ok:
-		e.service, e.express, service = "s3express", !c.DisableExpressSession, "s3express"+fips+"-"+zone
-	case strings.HasSuffix(bucket, "--op-s3"):
-		return endpoint{}, fmt.Errorf("bucket %q: lean does not read from S3 on Outposts", bucket)
+	if c.FIPS && partitionOf(region).name == "aws-cn" {
+		return endpoint{}, fmt.Errorf("region %s has no FIPS endpoints", region)
 	}
-	host, port := service+stack+"."+e.region+"."+home.suffix, ""
-	if region == globalRegion && service == "s3"+fips {
-		e.region = "us-east-1"
-		host = service + stack + "." + home.suffix
-		if stack+fips != "" {
-			host = service + stack + "." + e.region + "." + home.suffix
-		}
+	e := endpoint{scheme: "https", region: region, service: "s3"}
+	label, service, virtual, err := c.name(bucket, custom, &e)
+	if err != nil {
+		return endpoint{}, err
 	}
-	if custom != nil {
+	host, port := "", ""
+	if custom == nil {
+		host = c.awsHost(service, &e)
+	} else {
+		if region == globalRegion && service == "s3" {
+			e.region = globalIn
+		}
 		e.scheme, host, port = custom.Scheme, custom.Hostname(), custom.Port()
 		e.prefix = strings.TrimRight(custom.EscapedPath(), "/")
 		// A name in front of an address is no name, and one in front of
@@ -107,6 +80,56 @@ func (c Config) resolve(bucket, region string) (endpoint, error) {
 		e.authority = e.address
 	}
 	return c.throughProxy(e)
+}
+
+// name takes a bucket's name or ARN apart: the label that stands for it in a
+// host's name, whether it may stand there, and the name of the service behind it.
+// It sets what in e depends on that.
+func (c Config) name(bucket string, custom *url.URL, e *endpoint) (label, service string, virtual bool, err error) {
+	fips := ""
+	if c.FIPS {
+		fips = "-fips"
+	}
+	plainHTTP := custom != nil && custom.Scheme == "http" // no certificate that a dot would not fit
+	virtual = virtualHostable(bucket, plainHTTP)
+	zone, directory := lambda.DirectoryBucket(bucket)
+	switch {
+	case strings.HasPrefix(bucket, "arn:"):
+		name, account, region, err := accessPoint(bucket)
+		switch {
+		case err != nil:
+			return "", "", false, err
+		case partitionOf(region) != partitionOf(e.region):
+			return "", "", false, fmt.Errorf("bucket %q: in another partition than region %s", bucket, e.region)
+		case region != e.region && c.RefuseARNRegion:
+			return "", "", false, fmt.Errorf("bucket %q: in another region than %s, and s3_use_arn_region is false", bucket, e.region)
+		}
+		e.region = region
+		return name + "-" + account, "s3-accesspoint" + fips, true, nil
+	case directory && (zone == "" && custom == nil || !virtual):
+		return "", "", false, fmt.Errorf("bucket %q: a directory bucket is called BASE--ZONE--x-s3, "+
+			"and its access points NAME--ZONE--xa-s3", bucket)
+	case directory:
+		e.service, e.express = "s3express", !c.DisableExpressSession
+		return bucket, "s3express" + fips + "-" + zone, true, nil
+	case strings.HasSuffix(bucket, "--op-s3"):
+		return "", "", false, fmt.Errorf("bucket %q: lean does not read from S3 on Outposts", bucket)
+	}
+	return bucket, "s3" + fips, virtual, nil
+}
+
+// awsHost is the host of a service in e's region.
+func (c Config) awsHost(service string, e *endpoint) string {
+	suffix, stack := "."+partitionOf(e.region).suffix, ""
+	if c.DualStack {
+		stack = ".dualstack"
+	}
+	if e.region == globalRegion && (service == "s3" || service == "s3-fips") {
+		if e.region = globalIn; service+stack == "s3" {
+			return service + suffix
+		}
+	}
+	return service + stack + "." + e.region + suffix
 }
 
 // throughProxy gives e with the proxy that it is reached through.

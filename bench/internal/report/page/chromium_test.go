@@ -49,7 +49,8 @@ func newBrowser(t *testing.T) *browser {
 	}
 	ctx, stop := chromedp.NewExecAllocator(t.Context(),
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true))
 	t.Cleanup(stop)
 	ctx, leave := chromedp.NewContext(ctx)
@@ -126,7 +127,8 @@ func (b *browser) screen(t *testing.T, width, height int64, phone bool) {
 	if phone {
 		scale = 2
 	}
-	command(t, b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: scale, Mobile: phone})
+	command(t, b, emulation.SetDeviceMetricsOverride,
+		emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: scale, Mobile: phone})
 }
 
 // open shows a page as a file, as somebody with the results' folder does.
@@ -155,7 +157,8 @@ func (b *browser) quiet(t *testing.T) {
 // rows gives the settings of the rows that are shown.
 func (b *browser) rows(t *testing.T) []string {
 	t.Helper()
-	return eval[[]string](t, b, `[...document.querySelectorAll("#settings tbody tr")].filter(r => r.offsetParent).map(r => r.cells[0].textContent.trim())`)
+	return eval[[]string](t, b, `[...document.querySelectorAll("#settings tbody tr")].filter(r => r.offsetParent)
+		.map(r => r.cells[0].textContent.trim())`)
 }
 
 // screenshot writes what is seen to the folder that FANOUT_SCREENSHOTS names.
@@ -176,7 +179,8 @@ func (b *browser) screenshot(t *testing.T, name string) {
 
 func (b *browser) media(t *testing.T, scheme string) {
 	t.Helper()
-	command(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	command(t, b, emulation.SetEmulatedMedia,
+		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 }
 
 const darkPage = "rgb(20, 23, 28)"
@@ -203,7 +207,9 @@ func TestChromium(t *testing.T) {
 		b.do(t, chromedp.Focus(chromedp.ID("table")))
 		for range 60 {
 			b.do(t, chromedp.KeyEvent(kb.Tab))
-			if eval[string](t, b, `document.activeElement.tagName + " " + (document.activeElement.labels?.[0] ? [...document.activeElement.labels[0].childNodes].filter(n => n.nodeType === 3).map(n => n.textContent).join("") : document.activeElement.textContent).trim()`) == name {
+			if eval[string](t, b, `document.activeElement.tagName + " "
+				+ (document.activeElement.labels?.[0] ? [...document.activeElement.labels[0].childNodes]
+				.filter(n => n.nodeType === 3).map(n => n.textContent).join("") : document.activeElement.textContent).trim()`) == name {
 				return
 			}
 		}
@@ -211,11 +217,13 @@ func TestChromium(t *testing.T) {
 	}
 	warm := func() []float64 {
 		t.Helper()
-		return eval[[]float64](t, b, `[...document.querySelectorAll("#settings tbody tr")].filter(r => r.offsetParent && r.cells[3].dataset.sort).map(r => Number(r.cells[3].dataset.sort))`)
+		return eval[[]float64](t, b, `[...document.querySelectorAll("#settings tbody tr")].filter(r => r.offsetParent
+			&& r.cells[3].dataset.sort).map(r => Number(r.cells[3].dataset.sort))`)
 	}
 	sorted := func() string {
 		t.Helper()
-		return eval[string](t, b, `[...document.querySelectorAll("#settings th[aria-sort]")].map(h => h.textContent.trim() + " " + h.ariaSort).join()`)
+		return eval[string](t, b, `[...document.querySelectorAll("#settings th[aria-sort]")].map(h => h.textContent.trim()
+			+ " " + h.ariaSort).join()`)
 	}
 	focus("BUTTON Warm ms")
 	b.do(t, chromedp.KeyEvent(kb.Enter))
@@ -305,9 +313,14 @@ func TestChromiumPhone(t *testing.T) {
 		b.media(t, "light")
 		b.open(t, pageOf(t, file))
 		if width := eval[float64](t, b, `document.scrollingElement.scrollWidth`); width > 390 {
-			t.Errorf("%s: %v wide: %v", name, width, eval[[]string](t, b, `[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > 390 && !e.closest(".scroll")).map(e => e.outerHTML.slice(0, 120)).slice(0, 5)`))
+			t.Errorf("%s: %v wide: %v", name, width,
+				eval[[]string](t, b, `[...document.querySelectorAll("main *")]
+					.filter(e => e.getBoundingClientRect().right > 390 && !e.closest(".scroll"))
+					.map(e => e.outerHTML.slice(0, 120)).slice(0, 5)`))
 		}
-		small := eval[[]float64](t, b, `[...document.querySelectorAll(".picture text")].filter(e => e.getBoundingClientRect().width).map(e => parseFloat(getComputedStyle(e).fontSize) * e.ownerSVGElement.getBoundingClientRect().width / e.ownerSVGElement.viewBox.baseVal.width)`)
+		small := eval[[]float64](t, b, `[...document.querySelectorAll(".picture text")]
+			.filter(e => e.getBoundingClientRect().width)
+			.map(e => parseFloat(getComputedStyle(e).fontSize) * e.ownerSVGElement.getBoundingClientRect().width / e.ownerSVGElement.viewBox.baseVal.width)`)
 		if len(small) == 0 || slices.Min(small) < 10 {
 			t.Errorf("%s: text of pictures, px: %v", name, small)
 		}
@@ -327,14 +340,17 @@ func TestChromiumHostile(t *testing.T) {
 	if n := eval[int](t, b, `document.querySelectorAll("img, iframe, object, embed, [onload], [style]").length`); n != 0 {
 		t.Errorf("%d elements from names", n)
 	}
-	names := eval[string](t, b, `document.querySelector("#settings").innerText + document.querySelector(".failures").innerText + document.querySelector(".details").innerText`)
+	names := eval[string](t, b, `document.querySelector("#settings").innerText
+		+ document.querySelector(".failures").innerText + document.querySelector(".details").innerText`)
 	for _, text := range []string{"<script>alert(1)</script>", "onload=alert(1)"} {
 		if strings.Count(names, text) < 10 {
 			t.Errorf("%q is not there as text", text)
 		}
 	}
 	// Filters compare such a name as it is.
-	chosen := eval[int](t, b, `(() => { const s = document.querySelector("[data-key=who]"); s.selectedIndex = 1; s.dispatchEvent(new Event("input", {bubbles: true})); return [...document.querySelectorAll("#settings tbody tr")].filter(r => r.offsetParent).length })()`)
+	chosen := eval[int](t, b, `(() => { const s = document.querySelector("[data-key=who]"); s.selectedIndex = 1;
+		s.dispatchEvent(new Event("input", {bubbles: true})); return [...document.querySelectorAll("#settings tbody tr")]
+		.filter(r => r.offsetParent).length })()`)
 	if chosen == 0 || chosen == 80 {
 		t.Errorf("the filter by a reporttest.Hostile name leaves %d rows", chosen)
 	}

@@ -19,14 +19,17 @@ func (c *charts) coldStarts() figure {
 		return f
 	}
 	worst := slices.MaxFunc(rows, func(a, b int) int { return cmp.Compare(extra(c.Rows[a]), extra(c.Rows[b])) })
-	f.Summary = "Medians of each client and memory, with its fastest number of workers: INIT, then the first invocation; the diamond is a warm one."
+	f.Summary = "Medians of each client and memory, with its fastest number of workers: INIT, then the first invocation; the diamond " +
+		"is a warm one."
 	if row := c.Rows[worst]; extra(row) > 1 && row.Warm.N > 0 {
-		f.Summary += fmt.Sprintf(" A cold start costs most over a warm one at %s: %s instead of %s.", c.name(row), ms(row.Cold.Median), ms(row.Warm.Median))
+		f.Summary += fmt.Sprintf(" A cold start costs most over a warm one at %s: %s instead of %s.", c.name(row), ms(row.Cold.Median),
+			ms(row.Warm.Median))
 	}
 	f.Key = []keyItem{partKey(0, "init"), partKey(1, "first invocation"), {keyMark(warmMark), "warm invocation"}}
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{c.name(row), middle(row.Init), middle(row.First), middle(row.Cold), middle(row.Warm), strconv.Itoa(row.Cold.N)})
+		f.Rows = append(f.Rows, []string{c.name(row), middle(row.Init), middle(row.First), middle(row.Cold), middle(row.Warm),
+			strconv.Itoa(row.Cold.N)})
 	}
 	var bars []bar
 	for _, i := range f.few(rows) {

@@ -53,7 +53,7 @@ func (c *charts) cost() figure {
 
 // s3Part says how much of the cost no setting changes.
 func (c *charts) s3Part(rows []int) string {
-	parts := nowhere
+	parts := noExtent
 	for _, i := range rows {
 		parts = parts.with(c.Rows[i].Cost.S3() / c.Rows[i].Cost.Total())
 	}

@@ -49,7 +49,8 @@ func details(r *report.Report) []fact {
 	add("architectures", strings.Join(h.Plan.Architectures, ", "))
 	add("clients", strings.Join(h.Plan.Clients, ", "))
 	add("workers", strings.Join(concurrencies, ", "))
-	add("invocations a setting", fmt.Sprintf("%d warm, %d cold; %d warm with one worker", h.Plan.Invocations, h.Plan.Cold, h.Plan.Sequential))
+	add("invocations a setting", fmt.Sprintf("%d warm, %d cold; %d warm with one worker", h.Plan.Invocations, h.Plan.Cold,
+		h.Plan.Sequential))
 	question := "find the first object that holds the needle"
 	if h.Plan.Count {
 		question = "count the objects"
@@ -72,21 +73,30 @@ func details(r *report.Report) []fact {
 // how says how the figures come about.
 func how(r *report.Report) []string {
 	said := []string{
-		fmt.Sprintf("Times are the duration that the log's REPORT line gives, in rounds that take every setting in turn, in a seeded random order: what changes on the way changes for all. Cold and warm ones are never mixed. Each figure is a median; its interval, at %.0f%%, assumes no distribution and takes n of %d.", stats.Confidence*100, stats.MinForInterval),
-		fmt.Sprintf("Two settings differ where a Mann-Whitney U test says so at p of %v; otherwise they tie, or the runs are too few to tell. A setting with any failure is not advised.", stats.Alpha),
-		"The frontier holds the settings that no other beats in both time and cost. The fastest pick is, of those within 5% that tie, the cheapest one; the cheapest pick, the fastest of them.",
-		fmt.Sprintf("The balanced pick has the least time to the power of %.2g times cost to the power of %.2g.", r.Advice.Weight, 1-r.Advice.Weight),
-		"Why: CPU time against the memory's CPU share (1,769 MB are one vCPU), rounds of first bytes against the time, bytes a second against 600 Mbit/s, peak memory against the limit, GETs tried again. The first that decides is named.",
+		fmt.Sprintf("Times are the duration that the log's REPORT line gives, in rounds that take every setting in turn, in a seeded "+
+			"random order: what changes on the way changes for all. Cold and warm ones are never mixed. Each figure is a median; its "+
+			"interval, at %.0f%%, assumes no distribution and takes n of %d.", stats.Confidence*100, stats.MinForInterval),
+		fmt.Sprintf("Two settings differ where a Mann-Whitney U test says so at p of %v; otherwise they tie, or the runs are too few "+
+			"to tell. A setting with any failure is not advised.", stats.Alpha),
+		"The frontier holds the settings that no other beats in both time and cost. The fastest pick is, of those within 5% that " +
+			"tie, the cheapest one; the cheapest pick, the fastest of them.",
+		fmt.Sprintf("The balanced pick has the least time to the power of %.2g times cost to the power of %.2g.", r.Advice.Weight,
+			1-r.Advice.Weight),
+		"Why: CPU time against the memory's CPU share (1,769 MB are one vCPU), rounds of first bytes against the time, bytes a " +
+			"second against 600 Mbit/s, peak memory against the limit, GETs tried again. The first that decides is named.",
 	}
 	if r.Priced {
 		class := ""
 		if r.Class == cost.Express {
 			class = ", and a fee for each byte"
 		}
-		said = append(said, fmt.Sprintf("Cost: billed seconds × GB × price of a GB-second by architecture, the request fee, and S3's GETs and LISTs%s; no free tier, and no volume discount.", class))
+		said = append(said, fmt.Sprintf("Cost: billed seconds × GB × price of a GB-second by architecture, the request fee, and S3's "+
+			"GETs and LISTs%s; no free tier, and no volume discount.", class))
 	}
 	if r.Header.Backend == trial.Sandbox {
-		said = append(said, "The sandbox runs the functions' real bootstraps on one machine, each held to its memory's share of CPU, against an embedded S3 with modelled latency and bandwidth. Placement, noisy neighbours and a Graviton's speed are not modelled.")
+		said = append(said, "The sandbox runs the functions' real bootstraps on one machine, each held to its memory's share of CPU, "+
+			"against an embedded S3 with modelled latency and bandwidth. Placement, noisy neighbours and a Graviton's speed are not "+
+			"modelled.")
 	}
 	return said
 }

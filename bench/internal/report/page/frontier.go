@@ -12,7 +12,8 @@ import (
 
 // frontier sets time against cost.
 func (c *charts) frontier() figure {
-	f := figure{ID: "frontier", Title: "Time against cost", Head: []string{"setting on the frontier", "picked as", "$ a million", "warm ms", "95% interval"}}
+	f := figure{ID: "frontier", Title: "Time against cost",
+		Head: []string{"setting on the frontier", "picked as", "$ a million", "warm ms", "95% interval"}}
 	all := c.rowsWith(func(row report.Row) bool {
 		return row.Warm.N > 0 && row.Failed == 0 && drawable(row.Warm.Median) && drawable(row.WarmCost.Median)
 	})
@@ -40,7 +41,8 @@ func (c *charts) frontier() figure {
 	picked := c.picked()
 	for _, i := range edge {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{c.name(row), strings.Join(picked[i], ", "), table.Dollars(c.million(i)), table.Grouped(row.Warm.Median), interval(row.Warm)})
+		f.Rows = append(f.Rows, []string{c.name(row), strings.Join(picked[i], ", "), table.Dollars(c.million(i)),
+			table.Grouped(row.Warm.Median), interval(row.Warm)})
 	}
 	drawn := func(class string, width, height float64) template.HTML {
 		return c.drawFrontier(edge, shown, width, height, attributes(f, class, f.Title)...)
@@ -78,20 +80,23 @@ func (c *charts) nearFrontier(all, edge []int) []int {
 
 func (c *charts) frontierSummary(edge []int, all, shown int) string {
 	first, last := c.Rows[edge[0]], c.Rows[edge[len(edge)-1]]
-	said := fmt.Sprintf("Of %s without a failure, one is both the fastest and the cheapest: %s.", count(all, "setting", "settings"), c.name(first))
+	said := fmt.Sprintf("Of %s without a failure, one is both the fastest and the cheapest: %s.", count(all, "setting", "settings"),
+		c.name(first))
 	if len(edge) > 1 {
-		said = fmt.Sprintf("Of %s without a failure, %d are on the frontier: no other is both faster and cheaper. It goes from %s (%s, %s) to %s (%s, %s).",
+		said = fmt.Sprintf("Of %s without a failure, %d are on the frontier: no other is both faster and cheaper. It goes from %s "+
+			"(%s, %s) to %s (%s, %s).",
 			count(all, "setting", "settings"), len(edge), c.name(first), table.Dollars(c.million(edge[0])), ms(first.Warm.Median),
 			c.name(last), table.Dollars(c.million(edge[len(edge)-1])), ms(last.Warm.Median))
 	}
 	if n := all - shown; n > 0 {
-		said += fmt.Sprintf(" %s, much slower or dearer, would lie outside the picture; the table of all settings has them.", count(n, "setting", "settings"))
+		said += fmt.Sprintf(" %s, much slower or dearer, would lie outside the picture; the table of all settings has them.",
+			count(n, "setting", "settings"))
 	}
 	return said
 }
 
 func (c *charts) drawFrontier(edge, shown []int, width, height float64, attributes ...string) template.HTML {
-	costs, times := nowhere, nowhere
+	costs, times := noExtent, noExtent
 	for _, i := range shown {
 		costs, times = costs.with(c.million(i)), times.with(c.Rows[i].Warm.Median)
 	}

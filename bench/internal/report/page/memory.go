@@ -34,7 +34,7 @@ func (c *charts) memory() figure {
 	if left > 0 {
 		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "number of workers is", "numbers of workers are"))
 	}
-	times := nowhere
+	times := noExtent
 	for _, i := range rows {
 		w := c.Rows[i].Warm
 		if times = times.with(w.Median); w.HasInterval && drawable(w.Lo) && drawable(w.Hi) {
@@ -55,7 +55,8 @@ func (c *charts) memory() figure {
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{row.Workers(), c.who(row), strconv.Itoa(row.MemoryMB), table.Grouped(row.Warm.Median), interval(row.Warm), strconv.Itoa(row.Warm.N)})
+		f.Rows = append(f.Rows, []string{row.Workers(), c.who(row), strconv.Itoa(row.MemoryMB), table.Grouped(row.Warm.Median),
+			interval(row.Warm), strconv.Itoa(row.Warm.N)})
 	}
 	return f
 }
@@ -85,7 +86,8 @@ func (c *charts) saysMemory(rows []int) string {
 			}
 		}
 		if least < most {
-			said = append(said, fmt.Sprintf("%s from %s at %d MB to %s at %d MB", c.who(c.series[n]), ms(best[least]), least, ms(best[most]), most))
+			said = append(said, fmt.Sprintf("%s from %s at %d MB to %s at %d MB", c.who(c.series[n]), ms(best[least]), least,
+				ms(best[most]), most))
 		}
 	}
 	if len(said) == 0 {

@@ -32,17 +32,17 @@ var pageLayout = template.Must(template.New("page").Parse(pageTemplate))
 type page struct {
 	Policy, Style, Script template.HTML
 
-	Title, Heading, Place string
-	Banner                []string // what the times are not
-	Picks                 []pageStep
-	Missing               string // why there are no picks
-	Notes                 []string
-	Facts                 []fact
-	Warnings              []string
-	Figures               []figure
-	Table                 pageTable
-	Details               []fact
-	How                   []string
+	Title, Heading, Subject string
+	Banner                  []string // what the times are not
+	Picks                   []pageStep
+	Missing                 string // why there are no picks
+	Notes                   []string
+	Facts                   []fact
+	Warnings                []string
+	Figures                 []figure
+	Table                   pageTable
+	Details                 []fact
+	How                     []string
 }
 
 // fact is a term and what is said of it.
@@ -55,9 +55,10 @@ type fact struct{ Name, Value string }
 func Write(w io.Writer, r *report.Report) error {
 	c := newCharts(r)
 	p := page{
-		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"), // files of this repository
-		Policy: policy(pageStyle, pageScript),
-		Place:  r.Subject(), Banner: r.Caveats(), Facts: facts(r), Figures: c.figures(),
+		// Files of this repository, and nothing else.
+		Style: template.HTML("<style>" + pageStyle + "</style>"), Script: template.HTML("<script>" + pageScript + "</script>"),
+		Policy:  policy(pageStyle, pageScript),
+		Subject: r.Subject(), Banner: r.Caveats(), Facts: facts(r), Figures: c.figures(),
 		Table: c.table(), Details: details(r), How: how(r),
 	}
 	for _, warning := range r.Warnings {
@@ -67,7 +68,7 @@ func Write(w io.Writer, r *report.Report) error {
 	if r.Advice.Missing != "" {
 		p.Missing = sentence(r.Advice.Missing)
 	}
-	p.Title = "Fanout: " + p.Place
+	p.Title = "Fanout: " + p.Subject
 	p.Heading = "No setting to advise"
 	if len(p.Picks) > 0 {
 		p.Heading = "Choose " + c.name(r.Rows[r.Advice.Picks[0].Row])
@@ -87,5 +88,7 @@ func policy(style, script string) template.HTML {
 		sum := sha256.Sum256([]byte(s))
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
-	return template.HTML(fmt.Sprintf(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'">`, hash(style), hash(script))) // two hashes
+	rules := fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'",
+		hash(style), hash(script))
+	return template.HTML(`<meta http-equiv="Content-Security-Policy" content="` + rules + `">`) // two hashes
 }

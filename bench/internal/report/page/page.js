@@ -47,7 +47,7 @@
   // Filters: a row stays where all of them hold.
   const form = document.getElementById("filters");
   const words = document.getElementById("words");
-  const edge = document.getElementById("edge");
+  const onlyFrontier = document.getElementById("only-frontier");
   const count = document.getElementById("count");
   const selects = [...form.querySelectorAll("select")];
   const filter = () => {
@@ -56,7 +56,7 @@
     for (const row of body.rows) {
       const text = row.textContent.toLowerCase();
       const holds = selects.every((s) => s.selectedIndex === 0 || row.dataset[s.dataset.key] === s.value) &&
-        wanted.every((w) => text.includes(w)) && (!edge.checked || row.dataset.edge === "1");
+        wanted.every((w) => text.includes(w)) && (!onlyFrontier.checked || row.dataset.frontier === "1");
       row.hidden = !holds;
       if (holds) shown++;
     }

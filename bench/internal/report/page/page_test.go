@@ -91,11 +91,15 @@ func TestHTML(t *testing.T) {
 // Nothing from a results file becomes anything but text, and the page is one
 // that needs nothing else.
 func TestHTMLHostile(t *testing.T) {
-	for name, file := range map[string]trial.File{"every text reporttest.Hostile": reporttest.Poisoned(), "none": reporttest.AWS(), "example": reporttest.Example()} {
+	for name, file := range map[string]trial.File{"every text reporttest.Hostile": reporttest.Poisoned(), "none": reporttest.AWS(),
+		"example": reporttest.Example()} {
 		page := pageOf(t, file)
 		root := parse(t, page)
-		allowed := strings.Fields(`html head meta title link style body a header p nav button main section h1 h2 h3 div article span strong b dl dt dd ul li
-			figure figcaption details summary table thead tbody tr th td small form label input select option output code pre script svg g path text`)
+		allowed := strings.Fields(`
+			html head meta title link style body a header p nav button main section
+			h1 h2 h3 div article span strong b dl dt dd ul li
+			figure figcaption details summary table thead tbody tr th td small form
+			label input select option output code pre script svg g path text`)
 		for n := range root.Descendants() {
 			if n.Type != html.ElementNode {
 				continue
@@ -105,7 +109,8 @@ func TestHTMLHostile(t *testing.T) {
 			}
 			for _, a := range n.Attr {
 				switch {
-				case strings.HasPrefix(a.Key, "on"), a.Key == "style", a.Key == "src", a.Key == "srcset", a.Key == "action", a.Key == "xlink:href":
+				case strings.HasPrefix(a.Key,
+					"on"), a.Key == "style", a.Key == "src", a.Key == "srcset", a.Key == "action", a.Key == "xlink:href":
 					t.Errorf("%s: <%s %s=%q>", name, n.Data, a.Key, a.Val)
 				case a.Key == "href" && a.Val != "data:," && !strings.HasPrefix(a.Val, "#"):
 					t.Errorf("%s: a link to %q", name, a.Val)
@@ -175,7 +180,8 @@ func TestHTMLAccessible(t *testing.T) {
 		t.Errorf("%d figures", len(figures))
 	}
 	for _, f := range figures {
-		if len(all(f, "h2")) != 1 || len(all(f, "figcaption")) != 1 || len(all(f, "table")) != 1 || len(textOf(all(f, "figcaption")[0])) < 40 || len(all(f, "svg")) == 0 {
+		if len(all(f, "h2")) != 1 || len(all(f, "figcaption")) != 1 || len(all(f, "table")) != 1 ||
+			len(textOf(all(f, "figcaption")[0])) < 40 || len(all(f, "svg")) == 0 {
 			t.Errorf("figure %s has no title, no words, no picture or no figures", attribute(f, "id"))
 		}
 	}
@@ -243,9 +249,11 @@ func TestMissingPictures(t *testing.T) {
 		missing map[string]string
 	}{
 		{"one setting: nothing to compare", trial.File{Header: reporttest.Header(), Results: []trial.Result{one}}, map[string]string{
-			"frontier": "two settings", "memory": "Only one memory size", "speedup": "one worker", "cold": "--cold", "runs": "", "cost": ""}},
+			"frontier": "two settings", "memory": "Only one memory size", "speedup": "one " +
+				"worker", "cold": "--cold", "runs": "", "cost": ""}},
 		{"no results", trial.File{Header: reporttest.Header()}, map[string]string{
-			"frontier": "two settings", "memory": "No warm", "speedup": "one worker", "cold": "--cold", "runs": "No invocation", "cost": "No warm"}},
+			"frontier": "two settings", "memory": "No warm", "speedup": "one worker", "cold": "--cold", "runs": "No " +
+				"invocation", "cost": "No warm"}},
 		{"all failed", trial.File{Header: reporttest.Header(), Results: []trial.Result{failed}}, map[string]string{
 			"frontier": "two settings", "memory": "No warm", "runs": "No invocation", "cost": "No warm"}},
 		{"no prices", unpriced, map[string]string{"frontier": "No costs", "cost": "No costs", "runs": ""}},
@@ -253,7 +261,8 @@ func TestMissingPictures(t *testing.T) {
 		r := report.New(tc.file, report.Options{})
 		for _, f := range newCharts(r).figures() {
 			want, asked := tc.missing[f.ID]
-			if asked && (!strings.Contains(f.Missing, want) || (f.Missing == "") != (want == "") || (f.Missing == "") != (len(f.Pictures) > 0)) {
+			if asked && (!strings.Contains(f.Missing, want) || (f.Missing == "") != (want == "") ||
+				(f.Missing == "") != (len(f.Pictures) > 0)) {
 				t.Errorf("%s: %s: missing %q, %d pictures", tc.name, f.ID, f.Missing, len(f.Pictures))
 			}
 		}
@@ -290,7 +299,8 @@ func TestBanner(t *testing.T) {
 // for text, 3 to 1 for marks.
 func TestContrast(t *testing.T) {
 	colours := map[string][2]float64{}
-	for _, m := range regexp.MustCompile(`--([a-z0-9-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)`).FindAllStringSubmatch(pageStyle, -1) {
+	pair := regexp.MustCompile(`--([a-z0-9-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)`)
+	for _, m := range pair.FindAllStringSubmatch(pageStyle, -1) {
 		colours[m[1]] = [2]float64{luminance(t, m[2]), luminance(t, m[3])}
 	}
 	least := map[string]float64{"ink": 7, "soft": 4.5, "accent": 4.5, "good": 4.5, "warn": 4.5}
@@ -338,7 +348,8 @@ func TestManyRuns(t *testing.T) {
 	if len(page) > 300_000 || !strings.Contains(page, "more than 200 runs") {
 		t.Errorf("%d bytes", len(page))
 	}
-	if got := byRank(report.New(f, report.Options{}).Rows[0].Warm.Values); len(got) != maxMarks || got[0] != 400 || got[maxMarks-1] != 599.99 || !slices.IsSorted(got) {
+	if got := byRank(report.New(f, report.Options{}).Rows[0].Warm.Values); len(got) != maxMarks || got[0] != 400 ||
+		got[maxMarks-1] != 599.99 || !slices.IsSorted(got) {
 		t.Errorf("%d marks: %v", len(got), got)
 	}
 }
@@ -362,7 +373,8 @@ func TestSpacedTicks(t *testing.T) {
 
 // Ticks of an axis are round, in order, within it, and neither none nor many.
 func TestTicks(t *testing.T) {
-	for _, tc := range []struct{ lo, hi float64 }{{100, 110}, {1, 64}, {0.5, 2e9}, {235, 283}, {1e-3, 2e-3}, {125.5, 136.2}, {404.9, 405.1}} {
+	for _, tc := range []struct{ lo, hi float64 }{{100, 110}, {1, 64}, {0.5, 2e9}, {235, 283}, {1e-3, 2e-3}, {125.5, 136.2},
+		{404.9, 405.1}} {
 		for name, ticks := range map[string]func(lo, hi float64) []tick{"logTicks": logTicks, "evenTicks": evenTicks} {
 			got := ticks(tc.lo, tc.hi)
 			labels := map[string]bool{}
@@ -402,14 +414,17 @@ func TestInsidePicture(t *testing.T) {
 				}
 				root := parse(t, []byte(markup))
 				var width, height float64
-				if _, err := fmt.Sscanf(attribute(all(root, "svg")[0], "viewbox")+attribute(all(root, "svg")[0], "viewBox"), "0 0 %g %g", &width, &height); err != nil {
+				if _, err := fmt.Sscanf(attribute(all(root, "svg")[0], "viewbox")+attribute(all(root, "svg")[0], "viewBox"),
+					"0 0 %g %g", &width, &height); err != nil {
 					t.Fatal(err)
 				}
 				for _, text := range all(root, "text") {
 					x, _ := strconv.ParseFloat(attribute(text, "x"), 64)
 					y, _ := strconv.ParseFloat(attribute(text, "y"), 64)
 					half := textWidth(textOf(text))
-					left, right := map[string]float64{begins: 0, centred: half / 2, ends: half}[attribute(text, "text-anchor")], map[string]float64{begins: half, centred: half / 2, ends: 0}[attribute(text, "text-anchor")]
+					left, right := map[string]float64{begins: 0, centred: half / 2,
+						ends: half}[attribute(text, "text-anchor")],
+						map[string]float64{begins: half, centred: half / 2, ends: 0}[attribute(text, "text-anchor")]
 					if attribute(text, "transform") != "" {
 						left, right = 6, 6
 					}

@@ -11,8 +11,8 @@ import (
 // extent is the least and the most of some values.
 type extent struct{ lo, hi float64 }
 
-// nowhere contains nothing yet.
-var nowhere = extent{math.Inf(1), math.Inf(-1)}
+// noExtent contains nothing yet.
+var noExtent = extent{math.Inf(1), math.Inf(-1)}
 
 func (e extent) with(values ...float64) extent {
 	for _, v := range values {

@@ -160,7 +160,8 @@ func (a axis) room() float64 {
 
 // newPlot draws the axes of a picture, and the grid behind what is to come.
 func newPlot(width, height float64, x, y axis, attributes ...string) *plot {
-	p := &plot{svg: newSVG(width, height, attributes...), x: x, y: y, left: y.room(), right: width - rightRoom, top: 10, bottom: height - 22}
+	p := &plot{svg: newSVG(width, height, attributes...), x: x, y: y, left: y.room(), right: width - rightRoom, top: 10,
+		bottom: height - 22}
 	if x.title != "" {
 		p.bottom -= titleRoom
 	}
@@ -233,7 +234,8 @@ func (p *plot) labels(labels []label, marks []point) {
 		width := textWidth(l.text)
 		var best box
 		least := math.MaxInt
-		for _, from := range []point{{aside, -above}, {aside, above}, {-aside - width, -above}, {-aside - width, above}, {aside, 0}, {-width / 2, -2 * above}} {
+		for _, from := range []point{{aside, -above}, {aside, above}, {-aside - width, -above}, {-aside - width, above}, {aside, 0},
+			{-width / 2, -2 * above}} {
 			x, y := l.at.x+from.x, l.at.y+from.y
 			b := box{x, y - high/2, x + width, y + high/2}
 			hidden := 0

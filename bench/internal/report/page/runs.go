@@ -44,14 +44,16 @@ func (c *charts) runs() figure {
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{c.name(row), strconv.Itoa(row.Warm.N), extreme(row.Warm, row.Warm.Lowest), middle(row.Warm), extreme(row.Warm, row.Warm.Highest), strconv.Itoa(row.Cold.N)})
+		f.Rows = append(f.Rows, []string{c.name(row), strconv.Itoa(row.Warm.N), extreme(row.Warm, row.Warm.Lowest), middle(row.Warm),
+			extreme(row.Warm, row.Warm.Highest), strconv.Itoa(row.Cold.N)})
 	}
-	f.Key = append(c.key(rows), keyItem{keyMark(style{soft, shapes[0], 3}), "warm"}, keyItem{keyMark(style{soft, openTriangle, 3.5}), "cold, INIT included"})
+	f.Key = append(c.key(rows), keyItem{keyMark(style{soft, shapes[0], 3}), "warm"},
+		keyItem{keyMark(style{soft, openTriangle, 3.5}), "cold, INIT included"})
 	if slices.ContainsFunc(rows, func(i int) bool { return max(c.Rows[i].Warm.N, c.Rows[i].Cold.N) > maxMarks }) {
 		f.Summary += fmt.Sprintf(" Where there are more than %d runs, that many are drawn, evenly by rank.", maxMarks)
 	}
 	rows = f.few(rows)
-	shown := nowhere
+	shown := noExtent
 	for _, i := range rows {
 		shown = shown.with(values(c.Rows[i].Warm)...).with(values(c.Rows[i].Cold)...)
 	}

@@ -24,13 +24,13 @@ type pageColumn struct {
 }
 
 type pageRow struct {
-	Edge   bool // on the frontier
-	Size   string
-	Who    string
-	Memory string
-	Kind   string
-	Work   string
-	Cells  []pageCell
+	Frontier bool // on the frontier
+	Size     string
+	Who      string
+	Memory   string
+	Kind     string
+	Work     string
+	Cells    []pageCell
 }
 
 // pageCell is a figure; Sort is what it sorts by, empty where there is none.
@@ -58,7 +58,8 @@ func (c *charts) table() pageTable {
 			cells = append(cells, pageCell{Text: cell.Text, Sort: rows.Labels()[k].Sort(cell), Small: cell.Note})
 		}
 		t.Rows = append(t.Rows, pageRow{
-			Edge: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB", row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
+			Frontier: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB",
+				row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
 			Kind: string(row.Verdict.Kind), Work: row.Key.Workers(), Cells: cells,
 		})
 		for _, f := range row.Failures {
@@ -78,7 +79,9 @@ func (c *charts) table() pageTable {
 	case !has("P99"):
 		t.Notes = append(t.Notes, "p99 is left out: it needs n of 100 at least.")
 	}
-	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: both take n of %d. Cold is INIT and the first invocation. Speed-up is over one worker of the same contender at the same memory. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
+	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: "+
+		"both take n of %d. Cold is INIT and the first invocation. Speed-up is over one worker of the same contender at the same "+
+		"memory. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
 	return t
 }
 

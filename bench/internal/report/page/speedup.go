@@ -29,7 +29,8 @@ func (c *charts) speedUp() figure {
 	for _, i := range rows {
 		workers = append(workers, c.Rows[i].InFlight())
 	}
-	panels, left := c.panels(rows, func(row report.Row) int { return row.MemoryMB }, func(mb int) string { return fmt.Sprintf("%d MB", mb) })
+	panels, left := c.panels(rows, func(row report.Row) int { return row.MemoryMB },
+		func(mb int) string { return fmt.Sprintf("%d MB", mb) })
 	if left > 0 {
 		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "memory size is", "memory sizes are"))
 	}
@@ -52,7 +53,8 @@ func (c *charts) speedUp() figure {
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{strconv.Itoa(row.MemoryMB), c.who(row), row.Workers(), table.Grouped(row.Warm.Median), table.Times(row.SpeedUp)})
+		f.Rows = append(f.Rows, []string{strconv.Itoa(row.MemoryMB), c.who(row), row.Workers(), table.Grouped(row.Warm.Median),
+			table.Times(row.SpeedUp)})
 	}
 	return f
 }

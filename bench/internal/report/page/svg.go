@@ -39,7 +39,8 @@ const fontSize = 12
 
 func newSVG(width, height float64, attributes ...string) *svg {
 	s := &svg{width: width, height: height}
-	s.open("svg", append([]string{"viewBox", "0 0 " + units(width) + " " + units(height), "role", "img", "font-size", units(fontSize)}, attributes...)...)
+	s.open("svg", append([]string{"viewBox", "0 0 " + units(width) + " " + units(height), "role", "img", "font-size", units(fontSize)},
+		attributes...)...)
 	return s
 }
 
@@ -92,7 +93,8 @@ func path(points ...point) string {
 
 // line draws through points; dash is "5 3", or empty.
 func (s *svg) line(r role, width float64, dash string, points ...point) {
-	attributes := []string{"class", strokeClass(r), "fill", "none", "stroke-width", strconv.FormatFloat(width, 'g', 3, 64), "d", path(points...)}
+	attributes := []string{"class", strokeClass(r), "fill", "none", "stroke-width", strconv.FormatFloat(width, 'g', 3, 64), "d",
+		path(points...)}
 	if dash != "" {
 		attributes = append(attributes, "stroke-dasharray", dash)
 	}
@@ -102,7 +104,8 @@ func (s *svg) line(r role, width float64, dash string, points ...point) {
 
 // box fills a rectangle.
 func (s *svg) box(r role, x, y, width, height float64) {
-	s.open("path", "class", fillClass(r), "d", path(point{x, y}, point{x + width, y}, point{x + width, y + height}, point{x, y + height})+"Z")
+	s.open("path", "class", fillClass(r), "d",
+		path(point{x, y}, point{x + width, y}, point{x + width, y + height}, point{x, y + height})+"Z")
 	s.b.WriteString("</path>")
 }
 
@@ -120,7 +123,8 @@ func (s *svg) text(r role, anchor string, p point, text string) {
 
 func (s *svg) textAt(r role, anchor string, p point, text string, attributes ...string) {
 	const middle = 0.35 // of the size, from the middle of a digit to its foot
-	s.open("text", append([]string{"class", fillClass(r), "x", units(p.x), "y", units(p.y + middle*fontSize), "text-anchor", anchor}, attributes...)...)
+	s.open("text", append([]string{"class", fillClass(r), "x", units(p.x), "y", units(p.y + middle*fontSize), "text-anchor", anchor},
+		attributes...)...)
 	s.escape(text)
 	s.b.WriteString("</text>\n")
 }

@@ -39,12 +39,14 @@ func result(memory, workers int, start string, ms float64) trial.Result {
 func Example() trial.File {
 	oom := result(128, 64, trial.Warm, 900)
 	oom.OK, oom.ErrorType, oom.Error = false, "Runtime.OutOfMemory", "RequestId: 1 Error: Runtime exited with error: signal: killed"
-	other := trial.Result{Contender: "<script>rust", MemoryMB: 512, Arch: "x86_64", Start: trial.Warm, OK: true, DurationMS: 2600, BilledMS: 2600, MaxMemoryMB: 33}
+	other := trial.Result{Contender: "<script>rust", MemoryMB: 512, Arch: "x86_64", Start: trial.Warm, OK: true, DurationMS: 2600,
+		BilledMS: 2600, MaxMemoryMB: 33}
 	late := other
 	late.MemoryMB, late.OK, late.ErrorType, late.Error = 128, false, "Sandbox.Timedout", "Task timed out\x1b[31m after 3.00 seconds"
 	return trial.File{
 		Header: trial.Header{
-			Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: lambda.Limits{By: lambda.CgroupV1},
+			Backend: trial.Sandbox, Host: "Some CPU, 2 cores, " +
+				"linux/amd64", Network: "s3-standard", Limits: lambda.Limits{By: lambda.CgroupV1},
 			Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Unix(0, 0).UTC(),
 		},
 		Results: []trial.Result{
@@ -59,7 +61,8 @@ func Example() trial.File {
 // Hostile is what names in a results file may hold: an element, ends of an
 // attribute, a script, a style and a title, a link, what turns text round, and
 // the characters that pictures mark titles with.
-const Hostile = `<script>alert(1)</script>"' onload=alert(1) x='  </style></title></svg><img src=http://x.invalid/>\u0022;alert(1)//{{.}}` + "\u202e\ue0000\ue001\x1b[31m]]>"
+const Hostile = `<script>alert(1)</script>"' onload=alert(1) x='  </style></title></svg>` +
+	`<img src=http://x.invalid/>\u0022;alert(1)//{{.}}` + "\u202e\ue0000\ue001\x1b[31m]]>"
 
 // AWS makes results as of Lambda: two contenders, two architectures, and
 // Hostile in every text that a file can hold.
@@ -70,7 +73,8 @@ func AWS() trial.File {
 		Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
 		Plan: trial.Plan{
 			MemoriesMB: []int{128, 512, 1024, 1769, 3008}, Architectures: []string{"x86_64", "arm64"}, Clients: []string{"lean"},
-			Concurrencies: []int{1, 16, 64, trial.Auto}, Contenders: []string{"go", "rust"}, Invocations: 12, Cold: 3, Sequential: 1, Seed: 1,
+			Concurrencies: []int{1, 16, 64, trial.Auto}, Contenders: []string{"go",
+				"rust"}, Invocations: 12, Cold: 3, Sequential: 1, Seed: 1,
 		},
 	}}
 	at := f.Header.At
@@ -99,10 +103,12 @@ func AWS() trial.File {
 						ms := max(wait, 375, cpu/min(float64(memory)/1769, 2)) * math.Exp(rng.NormFloat64()*0.05)
 						p50, p99 := 20.0, 100.0
 						r := trial.Result{
-							Contender: contender, Function: "fanout-" + contender, MemoryMB: memory, Arch: arch, Client: "lean", Concurrency: asked, Start: start, Seq: i,
+							Contender: contender, Function: "fanout-" + contender, MemoryMB: memory, Arch: arch,
+							Client: "lean", Concurrency: asked, Start: start, Seq: i,
 							OK: true, DurationMS: math.Round(ms*100) / 100, MaxMemoryMB: 24 + chosen/8,
-							Stats: &fetch.Stats{Objects: 1000, Bytes: 25_500_000, CPUMS: cpu, ListMS: 30, TTFBP50MS: &p50, TTFBP99MS: &p99, Concurrency: chosen},
-							At:    at,
+							Stats: &fetch.Stats{Objects: 1000, Bytes: 25_500_000, CPUMS: cpu, ListMS: 30, TTFBP50MS: &p50,
+								TTFBP99MS: &p99, Concurrency: chosen},
+							At: at,
 						}
 						at = at.Add(time.Second)
 						if start == trial.Cold {
@@ -123,7 +129,8 @@ func AWS() trial.File {
 func Poisoned() trial.File {
 	f := AWS()
 	h := &f.Header
-	for _, text := range []*string{&h.Version, &h.Run, &h.Host, &h.Network, &h.Limits.By, &h.Limits.Reason, &h.Prices, &h.Corpus.Prefix, &h.Corpus.Needle} {
+	for _, text := range []*string{&h.Version, &h.Run, &h.Host, &h.Network, &h.Limits.By, &h.Limits.Reason, &h.Prices, &h.Corpus.Prefix,
+		&h.Corpus.Needle} {
 		*text = Hostile
 	}
 	h.Backend = trial.Sandbox // which shows most of them
@@ -154,9 +161,11 @@ type Used struct {
 func (u Used) Result(i int) trial.Result {
 	r := trial.Result{
 		Contender: u.Contender, MemoryMB: u.MemoryMB, Arch: "x86_64", Client: u.Client, Concurrency: u.Workers, Start: trial.Warm, Seq: i,
-		OK: true, DurationMS: u.MS, BilledMS: math.Ceil(u.MS), MaxMemoryMB: u.MaxMB, ProcessMS: &u.CPU, Limits: lambda.ParseLimits(u.Limits),
+		OK: true, DurationMS: u.MS, BilledMS: math.Ceil(u.MS), MaxMemoryMB: u.MaxMB, ProcessMS: &u.CPU,
+		Limits: lambda.ParseLimits(u.Limits),
 		Stats: &fetch.Stats{
-			Objects: 1000, Bytes: 25_500_000, Retries: u.Retries, ListMS: u.List, TTFBP50MS: &u.P50, TTFBP99MS: &u.P99, Concurrency: u.Workers,
+			Objects: 1000, Bytes: 25_500_000, Retries: u.Retries, ListMS: u.List,
+			TTFBP50MS: &u.P50, TTFBP99MS: &u.P99, Concurrency: u.Workers,
 		},
 		At: time.Unix(int64(i), 0).UTC(),
 	}
@@ -174,7 +183,8 @@ func Header() trial.Header {
 	return trial.Header{
 		Backend: trial.Sandbox, Host: "Some CPU, 2 cores, linux/amd64", Network: "s3-standard", Limits: lambda.Limits{By: lambda.CgroupV1},
 		Corpus: corpus.Default(), Bytes: 25_500_000, At: time.Unix(0, 0).UTC(),
-		Plan: trial.Plan{MemoriesMB: []int{128, 1769}, Architectures: []string{"x86_64"}, Clients: []string{"stock"}, Concurrencies: []int{4, 64}, Contenders: []string{"go"}},
+		Plan: trial.Plan{MemoriesMB: []int{128, 1769}, Architectures: []string{"x86_64"}, Clients: []string{"stock"},
+			Concurrencies: []int{4, 64}, Contenders: []string{"go"}},
 	}
 }
 

@@ -30,8 +30,10 @@ func Benchfmt(w io.Writer, r *report.Report) error {
 		res := benchfmt.Result{
 			Iters: 1,
 			Name: benchfmt.Name(fmt.Sprintf("Read/contender=%s/arch=%s/client=%s/workers=%s/start=%s/memory=%dMB",
-				word(row.Contender), word(row.Arch), word(row.Client), word(strings.ReplaceAll(row.Key.Workers(), " ", "")), start, row.MemoryMB)),
-			Values: []benchfmt.Value{{Value: ms.Values[i] / 1000, Unit: "sec/op", OrigValue: math.Round(ms.Values[i] * 1e6), OrigUnit: "ns/op"}},
+				word(row.Contender), word(row.Arch), word(row.Client), word(strings.ReplaceAll(row.Key.Workers(), " ",
+					"")), start, row.MemoryMB)),
+			Values: []benchfmt.Value{{Value: ms.Values[i] / 1000, Unit: "sec/op", OrigValue: math.Round(ms.Values[i] * 1e6),
+				OrigUnit: "ns/op"}},
 		}
 		if usd.N == ms.N {
 			res.Values = append(res.Values, benchfmt.Value{Value: usd.Values[i] * 1e6, Unit: "usd/Mop"})

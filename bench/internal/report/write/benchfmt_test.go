@@ -26,7 +26,8 @@ func TestBenchstatAgrees(t *testing.T) {
 	f := trial.File{Header: reporttest.Header()}
 	for _, memory := range []int{128, 512, 1769} {
 		for _, workers := range []int{4, 64} {
-			u := reporttest.Used{MemoryMB: memory, Workers: workers, Client: "lean", MS: 1e6 / float64(memory*workers) * 50, CPU: 50, P50: 20, P99: 100}
+			u := reporttest.Used{MemoryMB: memory, Workers: workers, Client: "lean", MS: 1e6 / float64(memory*workers) * 50, CPU: 50,
+				P50: 20, P99: 100}
 			f.Results = append(f.Results, reporttest.Sample(rng, u, 9, 0.1)...)
 		}
 	}
@@ -40,7 +41,8 @@ func TestBenchstatAgrees(t *testing.T) {
 	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "tool", "benchstat", "-format", "csv", "-row", "/contender,/memory,/workers", "-filter", ".unit:sec/op", path)
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "benchstat", "-format", "csv", "-row", "/contender,/memory,/workers",
+		"-filter", ".unit:sec/op", path)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -23,7 +23,8 @@ func Markdown(w io.Writer, r *report.Report) error {
 		if r.Priced {
 			price = ", " + table.Dollars(row.WarmCost.Median*1e6) + " a million"
 		}
-		fmt.Fprintf(&b, "- **%s**: %s: %s ms%s; %s\n", p.Goal, escape(r.Name(row)), table.Number(row.Warm.Median), price, escape(r.Certainty(p)))
+		fmt.Fprintf(&b, "- **%s**: %s: %s ms%s; %s\n", p.Goal, escape(r.Name(row)), table.Number(row.Warm.Median), price,
+			escape(r.Certainty(p)))
 	}
 	if len(r.Advice.Picks) == 0 {
 		fmt.Fprintf(&b, "- No setting to advise: %s.\n", escape(r.Advice.Missing))

@@ -74,7 +74,8 @@ func writeAdvice(b *bytes.Buffer, r *report.Report) {
 		wrap(b, "", "Smallest memory at which nothing failed: "+smallest+".")
 	}
 	if a.S3Share >= 0.5 {
-		wrap(b, "", fmt.Sprintf("%s of the balanced pick's cost is S3's, for requests and bytes: no setting changes that part.", table.Share(a.S3Share)))
+		wrap(b, "", fmt.Sprintf("%s of the balanced pick's cost is S3's, for requests and bytes: no setting changes that part.",
+			table.Share(a.S3Share)))
 	}
 	for _, w := range r.Warnings {
 		wrap(b, "", "warning: "+table.Clip(w, 300))
@@ -88,7 +89,8 @@ func writeNotes(b *bytes.Buffer, r *report.Report) {
 		stats.Confidence*100, stats.MinForInterval))
 	wrap(b, "", "speed-up: over one worker of the same contender at the same memory. why: the share that decides.")
 	if r.Priced {
-		wrap(b, "", fmt.Sprintf("cost: of a million warm invocations, S3 and fees included; compute: alone. %s.", "prices: "+r.PricesUsed()))
+		wrap(b, "", fmt.Sprintf("cost: of a million warm invocations, S3 and fees included; compute: alone. %s.",
+			"prices: "+r.PricesUsed()))
 	}
 	for _, row := range r.Rows {
 		for _, fail := range row.Failures {

@@ -54,13 +54,14 @@ func TestUnlimitedInEveryFormat(t *testing.T) {
 		text := strings.Join(strings.Fields(b.String()), " ")
 		for _, advice := range []string{"balanced", "fastest ", "Choose ", "**cheapest**", "Smallest memory", "smallest memory"} {
 			if strings.Contains(text, advice) && format.Name != "json" && format.Name != "html" {
-				t.Errorf("%s: advises: %q in %s", format.Name, advice, text)
+				t.Errorf("%s: advises: %q in %.2000s", format.Name, advice, text)
 			}
 		}
 		if format.Name != "csv" && !strings.Contains(text, "sudo bin/fanout run") {
 			t.Errorf("%s: does not say what to do: %s", format.Name, text)
 		}
-		marks := map[string]string{"text": " none ", "markdown": "| none |", "csv": ",none: no permission", "json": `"limits": "none: no permission"`, "html": `<td data-sort="none">none</td>`}[format.Name]
+		marks := map[string]string{"text": " none ", "markdown": "| none |", "csv": ",none: no permission",
+			"json": `"limits": "none: no permission"`, "html": `<td data-sort="none">none</td>`}[format.Name]
 		if n := strings.Count(text, marks); n < len(r.Rows) {
 			t.Errorf("%s: %d marks of %d rows in %s", format.Name, n, len(r.Rows), text)
 		}
@@ -80,10 +81,12 @@ func TestCutRunInEveryFormat(t *testing.T) {
 		want string // "": nothing is said
 	}{
 		{trial.End{Reason: trial.Complete}, false, ""},
-		{trial.End{Reason: trial.Budget, Text: "stopped before $0.50 would be passed"}, false, "CUT RUN: its budget ended it (stopped before $0.50 would be passed)"},
+		{trial.End{Reason: trial.Budget, Text: "stopped before $0.50 would be passed"}, false,
+			"CUT RUN: its budget ended it (stopped before $0.50 would be passed)"},
 		{trial.End{Reason: trial.Interrupted}, false, "CUT RUN: it was interrupted"},
 		{trial.End{Reason: trial.Failed, Text: "the disk is full"}, false, "CUT RUN: it failed (the disk is full)"},
-		{trial.End{Reason: trial.PrecisionMissed, Text: "precision 5% not reached: go 512 MB"}, false, "Precision not reached (precision 5% not reached"},
+		{trial.End{Reason: trial.PrecisionMissed, Text: "precision 5% not reached: go 512 MB"}, false,
+			"Precision not reached (precision 5% not reached"},
 		{trial.End{Reason: trial.WrongAnswers}, false, "WRONG ANSWERS were given"},
 		{trial.End{}, false, "CUT RUN: its file has no closing line"},
 		{trial.End{}, true, ""},
@@ -112,11 +115,12 @@ func TestCutRunInEveryFormat(t *testing.T) {
 				}
 			}
 			if !strings.Contains(text, want) || tc.want == "" && strings.Contains(text, "CUT RUN") {
-				t.Errorf("%s, %q: want %q in %s", format.Name, tc.end.Reason, want, text)
+				t.Errorf("%s, %q: want %q in %.2000s", format.Name, tc.end.Reason, want, text)
 			}
 		}
 		c := report.Compare(report.New(reporttest.Example(), report.Options{}), r, 0.05)
-		if got := slices.ContainsFunc(c.Warnings, func(w string) bool { return strings.Contains(w, "new: "+tc.want) && tc.want != "" }); got != (tc.want != "") {
+		if got := slices.ContainsFunc(c.Warnings,
+			func(w string) bool { return strings.Contains(w, "new: "+tc.want) && tc.want != "" }); got != (tc.want != "") {
 			t.Errorf("compare, %q: %q", tc.end.Reason, c.Warnings)
 		}
 	}
@@ -126,8 +130,9 @@ func TestCutRunInEveryFormat(t *testing.T) {
 func TestFailedLog(t *testing.T) {
 	f := reporttest.Example()
 	for i := range f.Results {
-		if f.Results[i].ErrorType == "Runtime.ExitError" {
-			f.Results[i].Log = "START RequestId: 1 Version: $LATEST\nline 1\nline 2\nline 3\npanic: <b>oh</b>\x1b[2J no\n\ngoroutine 1 [running]:\n\r\nexit status 2\nEND RequestId: 1\nREPORT RequestId: 1 Duration: 5.00 ms\n"
+		if f.Results[i].ErrorType == lambda.OutOfMemory {
+			f.Results[i].Log = "START RequestId: 1 Version: $LATEST\nline 1\nline 2\nline 3\npanic: <b>oh</b>\x1b[2J no\n\ngoroutine " +
+				"1 [running]:\n\r\nexit status 2\nEND RequestId: 1\nREPORT RequestId: 1 Duration: 5.00 ms\n"
 		}
 	}
 	r := report.New(f, report.Options{})
@@ -138,13 +143,14 @@ func TestFailedLog(t *testing.T) {
 		}
 		text := b.String()
 		if bytes.ContainsAny(b.Bytes(), "\x1b\r") || format.Name != "json" && strings.Contains(text, "<b>oh") && format.Name != "text" {
-			t.Errorf("%s: raw: %s", format.Name, text)
+			t.Errorf("%s: raw: %.2000s", format.Name, text)
 		}
 		if shown := format.Name != "csv" && format.Name != "benchfmt"; strings.Contains(text, "exit status 2") != shown {
-			t.Errorf("%s: the log's end shown: %v, in %s", format.Name, !shown, text)
+			t.Errorf("%s: the log's end shown: %v, in %.2000s", format.Name, !shown, text)
 		}
-		if format.Name == "text" && (!strings.Contains(text, "\n    | goroutine 1 [running]:\n    | exit status 2\n") || strings.Contains(text, "| START")) {
-			t.Errorf("text: %s", text)
+		if format.Name == "text" && (!strings.Contains(text, "\n    | goroutine 1 [running]:\n    | exit status 2\n") ||
+			strings.Contains(text, "| START")) {
+			t.Errorf("text: %.2000s", text)
 		}
 	}
 }
@@ -218,7 +224,8 @@ func TestFormats(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back report.Report
-	if err := json.Unmarshal(b.Bytes(), &back); err != nil || len(back.Rows) != len(r.Rows) || back.Rows[0].Warm.Median != r.Rows[0].Warm.Median {
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || len(back.Rows) != len(r.Rows) ||
+		back.Rows[0].Warm.Median != r.Rows[0].Warm.Median {
 		t.Errorf("%v", err)
 	}
 }
@@ -253,16 +260,23 @@ func FuzzReport(f *testing.F) {
 	f.Add("<script>", "\x1b[2J", "", -5, 0, math.Inf(1), math.NaN(), -1.0, false)
 	f.Fuzz(func(t *testing.T, contender, client, failure string, memory, workers int, ms, cpu, ttfb float64, ok bool) {
 		file := reporttest.Example()
-		u := reporttest.Used{Contender: contender, Client: client, MemoryMB: memory, Workers: workers, MS: ms, CPU: cpu, P50: ttfb, P99: ttfb * 5}
+		u := reporttest.Used{Contender: contender, Client: client, MemoryMB: memory, Workers: workers, MS: ms, CPU: cpu, P50: ttfb,
+			P99: ttfb * 5}
 		res := u.Result(0)
 		res.OK, res.ErrorType, res.Error = ok, failure, failure
 		file.Results = append(file.Results, res)
 		r := report.New(file, report.Options{})
 		var b bytes.Buffer
 		for _, write := range []func() error{
-			func() error { return Text(&b, r) }, func() error { return Markdown(&b, r) }, func() error { return CSV(&b, r) }, func() error { return Benchfmt(&b, r) },
+			func() error { return Text(&b, r) }, func() error { return Markdown(&b, r) }, func() error {
+				return CSV(&b,
+					r)
+			}, func() error { return Benchfmt(&b, r) },
 			func() error { return page.Write(&b, r) }, func() error { return JSON(&b, r) },
-			func() error { return CompareText(&b, report.Compare(r, r, 0.05)) }, func() error { return CompareMarkdown(&b, report.Compare(r, r, 0.05)) },
+			func() error { return CompareText(&b, report.Compare(r, r, 0.05)) }, func() error {
+				return CompareMarkdown(&b,
+					report.Compare(r, r, 0.05))
+			},
 		} {
 			if err := write(); err != nil {
 				t.Error(err)

@@ -33,8 +33,10 @@ func Own(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// It waits for somebody who is looking whether it is abandoned.
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+	// It waits for somebody who is looking whether it is abandoned. A file
+	// system without locks is no reason to stop: processes are still told by
+	// their number.
+	if err := flock(f, unix.LOCK_EX); err != nil && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOLCK) {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
 	}
 	mine, err := f.Stat()
@@ -63,11 +65,20 @@ func Abandoned(dir, prefix string) *os.File {
 	if err != nil {
 		return nil
 	}
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	if flock(f, unix.LOCK_EX|unix.LOCK_NB) != nil {
 		_ = f.Close()
 		return nil
 	}
 	return f
+}
+
+// flock tries again when a signal came, as the Go runtime sends them.
+func flock(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // sweep kills what processes that ended have left in their groups below dir,
