@@ -67,11 +67,11 @@ func certainty(c Change) string {
 // Summary says in a sentence what came out.
 func (c *Comparison) Summary() string {
 	return fmt.Sprintf("%s, %d better, of %d tests (threshold %s; false alarm at most %s)",
-		c.verdict(), c.Better(), c.Tests, table.Share(c.Threshold), table.Share(stats.Alpha))
+		c.Verdict(), c.Better(), c.Tests, table.Share(c.Threshold), table.Share(stats.Alpha))
 }
 
-// verdict says it in a few words.
-func (c *Comparison) verdict() string {
+// Verdict says it in a few words.
+func (c *Comparison) Verdict() string {
 	switch n := len(c.Worse()); {
 	case n > 0:
 		return fmt.Sprintf("%d got worse", n)

@@ -20,7 +20,7 @@ var compareLayout = template.Must(template.New("compare").Parse(compareTemplate)
 type comparison struct {
 	Policy, Style, Table template.HTML
 
-	Summary             string
+	Heading, Summary    string
 	Undecided, Warnings []string
 }
 
@@ -35,7 +35,7 @@ func WriteComparison(w io.Writer, c *report.Comparison) error {
 		Policy: policy(pageStyle, ""), Style: template.HTML("<style>" + pageStyle + "</style>"),
 		Table: template.HTML(rows.String()), // the table escapes its cells
 	}
-	p.Summary = sentence(c.Summary())
+	p.Heading, p.Summary = capital(c.Verdict()), sentence(c.Summary())
 	for _, list := range []struct{ from, to *[]string }{{&c.Undecided, &p.Undecided}, {&c.Warnings, &p.Warnings}} {
 		for _, text := range *list.from {
 			*list.to = append(*list.to, table.Clip(text, table.MaxNote))

@@ -209,7 +209,7 @@ func TestPictures(t *testing.T) {
 			}
 		}
 		want := map[string]int{
-			"memory":  80,          // 2 contenders, 2 architectures, 5 memories, 4 numbers of workers
+			"memory":  2 * 80,      // 2 contenders, 2 architectures, 5 memories, 4 numbers of workers: time and cost
 			"speedup": 80,          // the same
 			"cold":    20 * 3,      // the best of each memory: init, first, warm
 			"cost":    20 * 3,      // compute, fee, S3
