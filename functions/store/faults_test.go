@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -278,6 +279,32 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestNoSecondChance: no client knocks again at a door whose certificate it does
+// not trust.
+func TestNoSecondChance(t *testing.T) {
+	for _, client := range store.Names {
+		var connections atomic.Int32
+		server := httptest.NewUnstartedServer(http.HandlerFunc(good))
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				connections.Add(1)
+			}
+		}
+		server.StartTLS()
+		awsEnvironment(t, map[string]string{"AWS_ENDPOINT_URL_S3": server.URL, "AWS_REGION": "us-east-1",
+			"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}, "")
+		c, err := store.Open(t.Context(), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = c.Get(t.Context(), "photos", "key", &checksum{}); err == nil || connections.Load() != 1 {
+			t.Errorf("%s: %d connections, %v", client, connections.Load(), err)
+		}
+		server.Close()
+	}
 }
 
 // use is one use of a client under a fault.
