@@ -10,6 +10,7 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -105,6 +106,18 @@ type Percentile struct {
 	Why   string  `json:"why,omitempty"` // not empty: there is no value, n is too small
 }
 
+// MarshalJSON gives null where there is no value.
+func (p Percentile) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Value *float64 `json:"value"`
+		Why   string   `json:"why,omitempty"`
+	}{&p.Value, p.Why}
+	if p.Why != "" {
+		out.Value = nil
+	}
+	return json.Marshal(out)
+}
+
 // Failure is one kind of failure and how often it happened.
 type Failure struct {
 	Name    string `json:"name"` // OOM, timeout, or the error type
@@ -171,7 +184,7 @@ func New(f trial.File, o Options) *Report {
 		r.Rows = append(r.Rows, row)
 	}
 	slices.SortFunc(r.Rows, func(a, b Row) int {
-		return a.Key.Compare(b.Key)
+		return a.Compare(b.Key)
 	})
 	r.speedUps()
 	r.verdicts()

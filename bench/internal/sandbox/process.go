@@ -110,8 +110,6 @@ type process struct {
 	readyAt    time.Time
 	settled    chan struct{} // of the invocation that extensions are at
 	extensions []*extension
-	logSeen    int64  // how far the log has been read
-	rest       []byte // what was not, at the end
 
 	exited chan struct{} // closed after the end; then final is set
 	final  struct {

@@ -47,6 +47,28 @@ type Summary struct {
 	Values      []float64 `json:"-"`            // in the order given
 }
 
+// MarshalJSON gives null for what the sample is too small to say.
+func (s Summary) MarshalJSON() ([]byte, error) {
+	type plain Summary
+	out := struct {
+		N       int      `json:"n"`
+		Median  *float64 `json:"median"`
+		Lo      *float64 `json:"lo"`
+		Hi      *float64 `json:"hi"`
+		plain            // has_interval
+		Level   *float64 `json:"level"`
+		Lowest  *float64 `json:"lowest"`
+		Highest *float64 `json:"highest"`
+	}{N: s.N, plain: plain(s)}
+	if s.N > 0 {
+		out.Median, out.Lowest, out.Highest = &s.Median, &s.Lowest, &s.Highest
+	}
+	if s.HasInterval {
+		out.Lo, out.Hi, out.Level = &s.Lo, &s.Hi, &s.Level
+	}
+	return json.Marshal(out)
+}
+
 // Summarise sums up values, which stay as they are.
 func Summarise(values []float64) Summary {
 	if len(values) == 0 {

@@ -1,9 +1,11 @@
 package stats
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -216,6 +218,36 @@ func TestFisherWorse(t *testing.T) {
 	} {
 		if got := FisherWorse(tc.bad1, tc.n1, tc.bad2, tc.n2); !near(got, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+// JSON says null for what a sample cannot say, never 0.
+func TestJSON(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		of   any
+		want string
+	}{
+		{"no values", Summarise(nil),
+			`{"n":0,"median":null,"lo":null,"hi":null,"has_interval":false,"level":null,"lowest":null,"highest":null}`},
+		{"one value", Summarise([]float64{5}),
+			`{"n":1,"median":5,"lo":null,"hi":null,"has_interval":false,"level":null,"lowest":5,"highest":5}`},
+		{"a median of 0", Summarise([]float64{0, 0}),
+			`{"n":2,"median":0,"lo":null,"hi":null,"has_interval":false,"level":null,"lowest":0,"highest":0}`},
+		{"six values", Summarise([]float64{1, 2, 3, 4, 5, 6}),
+			`{"n":6,"median":3.5,"lo":1,"hi":6,"has_interval":true,"level":0.96875,"lowest":1,"highest":6}`},
+		{"too few to test", Compare([]float64{1, 2}, []float64{3, 4}), `{"p":null,"min_p":0.3333333333333333,"n1":2,"n2":2}`},
+		{"no test", Comparison{}, `{"p":null,"min_p":0,"n1":0,"n2":0}`},
+		{"a test", Compare([]float64{1, 1, 1, 1}, []float64{1, 1, 1, 1}), `{"p":1,"min_p":0.02857142857142857,"n1":4,"n2":4}`},
+	} {
+		text, err := json.Marshal(tc.of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want map[string]any
+		if err := errors.Join(json.Unmarshal(text, &got), json.Unmarshal([]byte(tc.want), &want)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %s, want %s, %v", tc.name, text, tc.want, err)
 		}
 	}
 }

@@ -187,7 +187,7 @@ func TestFigures(t *testing.T) {
 			"-1.23e+04"},
 		{Dollars(406.5), "$406.50"}, {Dollars(0.0123456), "$0.0123"}, {Share(0.034), "3%"}, {Share(0.004), "0.4%"}, {Share(0),
 			"0%"}, {Share(0.99), "99%"}, {Share(0.997), "99.7%"}, {Share(0.99999), "99.9%"}, {Share(1), "100%"}, {Times(14.94), "14.9×"},
-		{Clip("abc", 3), "abc"}, {Clip("abcd", 3), "ab…"}, {Clip("a\x1bb", 9), "a b"},
+		{Clip("abc", 3), "abc"}, {Clip("abcd", 3), "ab…"}, {Clip("a\x1b[31mb\x00c", 9), "ab c"},
 	} {
 		if tc.got != tc.want {
 			t.Errorf("%q, want %q", tc.got, tc.want)

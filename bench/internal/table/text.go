@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
+
+	"fanout/bench/internal/term"
 )
 
 // The most characters that a cell and its note are shown with: more is cut off
@@ -14,16 +15,11 @@ const (
 	MaxNote = 400
 )
 
-// Clip makes foreign text safe to print on a terminal, on one line: a character
-// that cannot be printed, such as an escape, becomes a space, and of more than
-// most characters the rest is cut off and marked with "…".
+// Clip makes foreign text safe to print on a terminal, on one line, see
+// [term.Clean]; of more than most characters the rest is cut off and marked with
+// "…".
 func Clip(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s)
+	s = term.Clean(s)
 	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}

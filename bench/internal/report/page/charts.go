@@ -49,13 +49,11 @@ const (
 	maxMarks  = 200 // of one setting's runs
 )
 
-// charts draws the figures of a report. A problem with a drawing is kept in
-// err, and what follows draws nothing.
+// charts draws the figures of a report.
 type charts struct {
 	*report.Report
 	series []report.Row // the first row of each series
 	of     map[int]int  // a row's series
-	err    error
 }
 
 func newCharts(r *report.Report) *charts {

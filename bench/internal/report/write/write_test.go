@@ -54,7 +54,7 @@ func TestUnlimitedInEveryFormat(t *testing.T) {
 		text := strings.Join(strings.Fields(b.String()), " ")
 		for _, advice := range []string{"balanced", "fastest ", "Choose ", "**cheapest**", "Smallest memory", "smallest memory"} {
 			if strings.Contains(text, advice) && format.Name != "json" && format.Name != "html" {
-				t.Errorf("%s: advises: %q in %s", format.Name, advice, text)
+				t.Errorf("%s: advises: %q in %.2000s", format.Name, advice, text)
 			}
 		}
 		if format.Name != "csv" && !strings.Contains(text, "sudo bin/fanout run") {
@@ -115,7 +115,7 @@ func TestCutRunInEveryFormat(t *testing.T) {
 				}
 			}
 			if !strings.Contains(text, want) || tc.want == "" && strings.Contains(text, "CUT RUN") {
-				t.Errorf("%s, %q: want %q in %s", format.Name, tc.end.Reason, want, text)
+				t.Errorf("%s, %q: want %q in %.2000s", format.Name, tc.end.Reason, want, text)
 			}
 		}
 		c := report.Compare(report.New(reporttest.Example(), report.Options{}), r, 0.05)
@@ -143,14 +143,14 @@ func TestFailedLog(t *testing.T) {
 		}
 		text := b.String()
 		if bytes.ContainsAny(b.Bytes(), "\x1b\r") || format.Name != "json" && strings.Contains(text, "<b>oh") && format.Name != "text" {
-			t.Errorf("%s: raw: %s", format.Name, text)
+			t.Errorf("%s: raw: %.2000s", format.Name, text)
 		}
 		if shown := format.Name != "csv" && format.Name != "benchfmt"; strings.Contains(text, "exit status 2") != shown {
-			t.Errorf("%s: the log's end shown: %v, in %s", format.Name, !shown, text)
+			t.Errorf("%s: the log's end shown: %v, in %.2000s", format.Name, !shown, text)
 		}
 		if format.Name == "text" && (!strings.Contains(text, "\n    | goroutine 1 [running]:\n    | exit status 2\n") ||
 			strings.Contains(text, "| START")) {
-			t.Errorf("text: %s", text)
+			t.Errorf("text: %.2000s", text)
 		}
 	}
 }
