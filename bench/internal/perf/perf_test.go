@@ -155,12 +155,15 @@ func TestPrintRefuses(t *testing.T) {
 		t.Errorf("an empty folder: %v, status %d", err, status)
 	}
 	write(t, dir, floorDir, header("none", 1000, 64))
-	for file, text := range map[string]string{wrkFile: "{}\nhello\n", trial.FileName: "hello\n"} {
-		if err := os.WriteFile(filepath.Join(dir, floorDir, file), []byte(text), 0o644); err != nil {
+	for _, tc := range []struct{ file, text string }{ // in this order: results are read first
+		{wrkFile, "{}\nhello\n"},
+		{trial.FileName, "hello\n"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, floorDir, tc.file), []byte(tc.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := Print(&bytes.Buffer{}, dir); err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s: %v", file, err)
+		if err := Print(&bytes.Buffer{}, dir); err == nil || !strings.Contains(err.Error(), tc.file) {
+			t.Errorf("%s: %v", tc.file, err)
 		}
 	}
 }
