@@ -155,12 +155,12 @@ func TestPrintRefuses(t *testing.T) {
 		t.Errorf("an empty folder: %v, status %d", err, status)
 	}
 	write(t, dir, floorDir, header("none", 1000, 64))
-	for file, text := range map[string]string{wrkFile: "{}\nhello\n", trial.FileName: "hello\n"} {
-		if err := os.WriteFile(filepath.Join(dir, floorDir, file), []byte(text), 0o644); err != nil {
+	for _, broken := range []struct{ file, text string }{{wrkFile, "{}\nhello\n"}, {trial.FileName, "hello\n"}} {
+		if err := os.WriteFile(filepath.Join(dir, floorDir, broken.file), []byte(broken.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := Print(&bytes.Buffer{}, dir); err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s: %v", file, err)
+		if err := Print(&bytes.Buffer{}, dir); err == nil || !strings.Contains(err.Error(), broken.file) {
+			t.Errorf("%s: %v", broken.file, err)
 		}
 	}
 }
