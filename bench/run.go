@@ -14,6 +14,7 @@ import (
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/report/page"
 	"fanout/bench/internal/report/write"
@@ -74,7 +75,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := term.NewProgress(progressTo)
+	show := progress.New(progressTo)
 	defer show.End()
 	rf.Log = newLog(show, rf.verbose)
 	if rf.quiet {
@@ -189,7 +190,7 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 const pageName = "report.html"
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress.Progress) (*lab.Lab, error) {
 	l, err := startLab(ctx, rf.Config, show)
 	if err != nil {
 		return nil, err
