@@ -37,6 +37,7 @@ func details(r *report.Report) []fact {
 		when = ""
 	}
 	add("run", h.Run)
+	all = append(all, fact{"to repeat it", r.Command()})
 	add("begun", when)
 	add("version", h.Version)
 	add("backend", h.Backend)

@@ -209,7 +209,7 @@ func TestPictures(t *testing.T) {
 			}
 		}
 		want := map[string]int{
-			"memory":  80,          // 2 contenders, 2 architectures, 5 memories, 4 numbers of workers
+			"memory":  2 * 80,      // 2 contenders, 2 architectures, 5 memories, 4 numbers of workers: time and cost
 			"speedup": 80,          // the same
 			"cold":    20 * 3,      // the best of each memory: init, first, warm
 			"cost":    20 * 3,      // compute, fee, S3
@@ -434,5 +434,31 @@ func TestInsidePicture(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The page of a comparison: nothing of its names becomes anything but text, and
+// it says what keeps it from being decided.
+func TestComparisonPage(t *testing.T) {
+	few := reporttest.Poisoned()
+	few.Results = few.Results[:len(few.Results)/2]
+	full := report.New(reporttest.Poisoned(), report.Options{})
+	var b bytes.Buffer
+	if err := WriteComparison(&b, report.Compare(full, report.New(few, report.Options{}), 0.05)); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.ContainsAny(b.Bytes(), "\x1b\u202e\ue000") || bytes.Contains(b.Bytes(), []byte("<img")) || bytes.Contains(b.Bytes(), []byte("<script")) {
+		t.Error("raw text of the results")
+	}
+	root := parse(t, b.Bytes())
+	if !strings.Contains(textOf(root), "only in old") || !strings.Contains(textOf(all(root, "main")[0]), "Not decided: ") {
+		t.Errorf("%.2000s", textOf(root))
+	}
+	if rows := len(all(root, "tr")); rows < 80 {
+		t.Errorf("%d rows", rows)
+	}
+	policy := attribute(all(root, "meta")[1], "content")
+	if !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, "script-src 'none'") {
+		t.Errorf("policy %q", policy)
 	}
 }
