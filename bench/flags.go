@@ -17,7 +17,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/network"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -84,7 +84,7 @@ func (lf *labFlags) names() []string {
 }
 
 // startLab starts a lab and puts its corpus, while show says how far that is.
-func startLab(ctx context.Context, cfg lab.Config, show *term.Progress) (*lab.Lab, error) {
+func startLab(ctx context.Context, cfg lab.Config, show *progress.Progress) (*lab.Lab, error) {
 	l, err := lab.Start(cfg)
 	if err != nil {
 		return nil, err

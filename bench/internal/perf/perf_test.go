@@ -18,7 +18,7 @@ import (
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -253,7 +253,7 @@ func answering(t *testing.T) *awslambda.Client {
 // not keep the others from going on.
 func TestFailureIsARow(t *testing.T) {
 	o := valid()
-	o.Dir, o.Progress = t.TempDir(), term.NewProgress(&bytes.Buffer{})
+	o.Dir, o.Progress = t.TempDir(), progress.New(&bytes.Buffer{})
 	s := session{options: &o, failures: &failures{}, header: header("none", 1, 8)}
 	s.header.Plan.Count = true
 	out, err := s.file(clientsDir, s.header)
