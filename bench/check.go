@@ -78,7 +78,7 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 			if note != "" {
 				note = ": " + note
 			}
-			fmt.Fprintf(stdout, "%s  %s: %s%s\n", o.Verdict, c.Name, o.Case, note)
+			fmt.Fprintf(stdout, "%s  %s: %s%s\n", o.Verdict, c.Name, o.Case, term.Clean(note))
 		})
 		if ctx.Err() != nil {
 			return hint.Failed("run it again: it keeps nothing", "interrupted")

@@ -338,6 +338,38 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// Under nohup a hang-up ends nothing.
+func TestNohup(t *testing.T) {
+	build(t, "fanout", "bootstrap")
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" HUP; exec "$0" "$@"`, filepath.Join(bins, "bin", "fanout"),
+		"run", "--network", "none", "--objects", "5", "--memory", "128", "--concurrency", "2", "--invocations", "20", "--out", "r")
+	cmd.Dir = dir
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(stderr)
+	until(t, lines, `^\[ *1/`)
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v: %s", err, rest)
+	}
+	f, err := trial.ReadPath(filepath.Join(dir, "r"))
+	if err != nil || f.End.Reason != trial.Complete || len(f.Results) != 21 {
+		t.Errorf("%d results, %+v, %v", len(f.Results), f.End, err)
+	}
+}
+
 // Killed outright at any moment, the command leaves nothing that the next run
 // does not take away: no process, cgroup, or folder.
 func TestKilledOutright(t *testing.T) {

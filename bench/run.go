@@ -146,7 +146,7 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return errors.Join(runErr, err)
 	}
 	for _, w := range file.End.Warnings {
-		fmt.Fprintf(stderr, "warning: %s\n", w)
+		fmt.Fprintf(stderr, "warning: %s\n", term.Clean(w))
 	}
 	if ctx.Err() != nil {
 		return hint.Failed(help, "%w", runErr)
@@ -159,7 +159,7 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
 	}
 	if runErr == nil && file.End.Text != "" {
-		fmt.Fprintln(stderr, file.End.Text)
+		fmt.Fprintln(stderr, term.CleanLines(file.End.Text))
 	}
 	r := report.New(file, o)
 	pagePath := filepath.Join(filepath.Dir(path), pageName)

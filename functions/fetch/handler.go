@@ -263,6 +263,9 @@ func (j *job) stopped(parent context.Context, cause error, total *accumulator) *
 	switch {
 	case errors.As(cause, &typed) && (typed.Type == NoSuchBucket || typed.Type == AccessDenied):
 		return typed
+	case errors.Is(cause, context.DeadlineExceeded) && j.queue.put == 0:
+		return errorf(DeadlineNear, "stopped just before the time limit: no page of s3://%s/%s was listed; "+
+			"can the function reach S3 (in a VPC: through a gateway endpoint)?", j.event.Bucket, j.event.Folder)
 	case errors.Is(cause, context.DeadlineExceeded):
 		return errorf(DeadlineNear, "stopped just before the time limit: %d of at least %d objects read; "+
 			"raise the timeout, the memory or the concurrency", total.objects, j.queue.put)

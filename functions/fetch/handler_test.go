@@ -271,6 +271,8 @@ func TestDeadline(t *testing.T) {
 	}{
 		{"stops before it and says how far it came", 1769, 10 * time.Second, DeadlineNear, "9 of at least 100 objects read",
 			9 * time.Second},
+		{"a tenth before it, where that is under a second", 1769, 5 * time.Second, DeadlineNear, "4 of at least 100 objects read",
+			4500 * time.Millisecond},
 		{"a short limit still leaves time to answer", 1769, time.Second, DeadlineNear, "0 of at least 100", 800 * time.Millisecond},
 		{"a small share needs longer to wind up", 128, 3 * time.Second, DeadlineNear, "1 of at least 100", 1650 * time.Millisecond},
 		{"never more than half", 128, time.Second, DeadlineNear, "0 of at least 100", 500 * time.Millisecond},
@@ -284,8 +286,8 @@ func TestDeadline(t *testing.T) {
 				defer cancel()
 				start := time.Now()
 				_, err := handlerOver(s, Config{Client: "fake", MemoryMB: tc.memoryMB}).Handle(ctx, event)
-				if took := time.Since(start); took > tc.by {
-					t.Errorf("answered after %v, want by %v", took, tc.by)
+				if took := time.Since(start); took > tc.by || tc.errorType != "" && took < tc.by-50*time.Millisecond {
+					t.Errorf("answered after %v, want by %v and not much earlier", took, tc.by)
 				}
 				var typed *Error
 				errors.As(err, &typed)
@@ -385,6 +387,28 @@ func TestAbort(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNothingListed: where S3 never answered, more memory is not what helps.
+func TestNothingListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := handlerOver(&deafLister{}, fake).Handle(ctx, []byte(`{"s3_bucket_name":"b","folder":"p/","concurrency":1}`))
+		var typed *Error
+		if !errors.As(err, &typed) || typed.Type != DeadlineNear || !strings.Contains(err.Error(), "no page of s3://b/p/") ||
+			strings.Contains(err.Error(), "memory") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// deafLister waits for its first page for ever.
+type deafLister struct{ fakeStore }
+
+func (*deafLister) List(ctx context.Context, _, _ string, _ func([]Object) error) error {
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func TestCanceled(t *testing.T) {

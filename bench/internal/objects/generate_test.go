@@ -45,7 +45,6 @@ func TestGenerate(t *testing.T) {
 		{"the default's kind", corpus.Spec{Count: 60, MinBytes: 20, MaxBytes: 2000, Seed: 1, Needle: "needle", Prefix: "p/"}, true, false},
 		{"the same, in files", corpus.Spec{Count: 60, MinBytes: 20, MaxBytes: 2000, Seed: 1, Needle: "needle", Prefix: "p/"}, true, true},
 		{"many objects", many(), false, false},
-		{"large objects", corpus.Spec{Count: 2, MinBytes: 33 << 20, MaxBytes: 34 << 20, Seed: 1, Needle: "needle", Prefix: ""}, false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			cfg := objects.Config{}

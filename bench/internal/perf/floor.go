@@ -118,7 +118,7 @@ func (w *wrk) measure(ctx context.Context, round int) error {
 		r.Requests, err = parseWrk(out)
 	}
 	if err != nil {
-		r.Error = fmt.Sprintf("%v: %s", err, bytes.TrimSpace(out))
+		r.Error = fmt.Sprintf("%v:\n%s", err, bytes.TrimSpace(out))
 	}
 	if cmd.ProcessState != nil {
 		r.CPUMS = float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / 1000

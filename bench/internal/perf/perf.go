@@ -161,9 +161,9 @@ func Print(w io.Writer, dir string) error {
 		return hint.Usage("name a folder that fanout perf has written", "no experiment of fanout perf in %s", dir)
 	}
 	if header.Limits.None() {
-		fmt.Fprintf(w, "CPU and memory were not limited (%s): memory sizes mean nothing here.\n", header.Limits.Reason)
+		fmt.Fprintf(w, "CPU and memory were not limited (%s): memory sizes mean nothing here.\n", term.Clean(header.Limits.Reason))
 	}
-	_, err := fmt.Fprintf(w, "Sandbox figures, not AWS figures: %s. ± is half the range over the median.\n", header.Host)
+	_, err := fmt.Fprintf(w, "Sandbox figures, not AWS figures: %s. ± is half the range over the median.\n", term.Clean(header.Host))
 	return err
 }
 

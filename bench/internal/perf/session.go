@@ -12,6 +12,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/objects"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -220,4 +221,6 @@ func standard(network objects.Network, memories ...int) lab.Config {
 }
 
 // heading is what stands above a table.
-func heading(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format+"\n\n", args...) }
+func heading(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "%s\n\n", term.Clean(fmt.Sprintf(format, args...)))
+}

@@ -64,6 +64,8 @@ func TestInvokeErrors(t *testing.T) {
 		// A type of invocation that Lambda has not.
 		{"bad type", lambda.InvokeInput{FunctionName: aws.String("probe"), InvocationType: "Sometimes"}, 400, "InvalidParameterValueException"},
 		// The client context is Base64 of JSON.
+		{"context that is no JSON", lambda.InvokeInput{FunctionName: aws.String("probe"), ClientContext: aws.String("bm90IEpTT04=")}, 400,
+			"InvalidRequestContentException"},
 		{"bad context", lambda.InvokeInput{FunctionName: aws.String("probe"), ClientContext: aws.String("e30")}, 400,
 			"InvalidRequestContentException"},
 	} {

@@ -236,3 +236,27 @@ func FuzzDescribe(f *testing.F) {
 		}
 	})
 }
+
+// Whatever a file holds, it is taken as what runs it, or refused with a hint.
+func FuzzInspect(f *testing.F) {
+	f.Add([]byte("#!/bin/sh\n"))
+	f.Add(dynamicELF("/lib64/ld-linux-x86-64.so.2"))
+	f.Add([]byte("PK\x03\x04"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "bootstrap")
+		if err := os.WriteFile(path, text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		command, code, err := inspect(path, lambda.HostArchitecture())
+		if err != nil {
+			if next, _ := hint.Of(err, ""); next == "" || !strings.Contains(err.Error(), path) {
+				t.Errorf("%q: %v, hint %q", text, err, next)
+			}
+			return
+		}
+		if len(command) == 0 || command[len(command)-1] != path || !filepath.IsAbs(command[0]) || code.size != int64(len(text)) {
+			t.Errorf("%q: %q, %+v", text, command, code)
+		}
+	})
+}

@@ -191,8 +191,13 @@ func (e *execution) await(ctx context.Context, begun time.Time) (alive bool, err
 	case a := <-inv.done:
 		e.answered(a, begun)
 	case a := <-p.failed:
-		e.duration = a.at.Sub(begun)
-		e.gaveUp(a)
+		select {
+		case a := <-inv.done: // answered, then gave up
+			e.answered(a, begun)
+		default:
+			e.duration = a.at.Sub(begun)
+			e.gaveUp(a)
+		}
 		return false, nil
 	case <-p.exited:
 		select {

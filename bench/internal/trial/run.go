@@ -77,8 +77,12 @@ type Runner struct {
 	warnings []string                                   // for the closing line
 }
 
-// restoreWithin bounds what Run does after its end, and after Ctrl-C.
-const restoreWithin = 30 * time.Second
+// restoreWithin and, at the pace of AWS's control plane, restoreEach a function
+// bound what Run does after its end, and after Ctrl-C.
+const (
+	restoreWithin = 30 * time.Second
+	restoreEach   = time.Second
+)
 
 // ErrWrongAnswer ends a run in which at least one answer was not true.
 var ErrWrongAnswer = errors.New("wrong answer")
@@ -292,7 +296,7 @@ func (r *Runner) Restore(ctx context.Context) error {
 	if r.control == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreWithin+time.Duration(len(r.Targets))*restoreEach)
 	defer cancel()
 	return r.control.Restore(ctx)
 }

@@ -173,6 +173,7 @@ func TestGet(t *testing.T) {
 		{"SlowDown twice, then the body", []http.HandlerFunc{refuses(503, "SlowDown"), refuses(503, "SlowDown"), says(body)}, 2, "", 3},
 		{"503 without a document", []http.HandlerFunc{refuses(503, ""), says(body)}, 1, "", 2},
 		{"RequestTimeout has status 400", []http.HandlerFunc{refuses(400, "RequestTimeout"), says(body)}, 1, "", 2},
+		{"429 has a status below 500", []http.HandlerFunc{refuses(429, ""), says(body)}, 1, "", 2},
 		{"no answer at all", []http.HandlerFunc{raw(""), says(body)}, 1, "", 2},
 		{"half a head", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nConte"), says(body)}, 1, "", 2},
 		{"no HTTP", []http.HandlerFunc{raw("nonsense\r\n\r\n"), says(body)}, 1, "", 2},

@@ -80,6 +80,14 @@ func TestLarge(t *testing.T) {
 		{name: "a byte more is two parts", size: testPart + 1, buffers: 2, plain: 1, parts: 1},
 		{name: "more parts than buffers", size: 10*testPart + 7, buffers: 3, plain: 1, parts: 10},
 		{name: "more buffers than parts", size: 3 * testPart, buffers: 3, plain: 1, parts: 2},
+		{name: "no ETag: in one go, for nothing says that all ranges are of one version", size: 10 * testPart, buffers: 2, plain: 1,
+			before: func(o *object) func(http.ResponseWriter, *http.Request) bool {
+				return func(w http.ResponseWriter, _ *http.Request) bool {
+					w.Header().Set("Content-Length", fmt.Sprint(len(o.body)))
+					_, _ = w.Write(o.body)
+					return true
+				}
+			}},
 		{name: "no buffer: in one go", size: 10 * testPart, buffers: 0, plain: 1},
 		{name: "a range is refused, then given", size: 5 * testPart, buffers: 2, plain: 1, parts: 5, retries: 1,
 			before: func(*object) func(http.ResponseWriter, *http.Request) bool {

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -103,6 +106,92 @@ func TestBudgetRefund(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestMidnight: a request that waited for its connection past the end of its key's
+// day is signed for that day's last second, not for a day that the key is not for.
+func TestMidnight(t *testing.T) {
+	var dates, scopes []string
+	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
+		dates = append(dates, r.Header.Get("X-Amz-Date"))
+		_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=AKID/")
+		scopes = append(scopes, scope[:8])
+		w.Header().Set("Connection", "close")
+		says("x")(w, r)
+	}, func(t *testing.T, b *bubble) {
+		inner, wait := b.pool.connect, time.Duration(0)
+		b.pool.connect = func(ctx context.Context, h *host, nth int) (net.Conn, error) {
+			time.Sleep(wait) // the bubble's clock
+			return inner(ctx, h, nth)
+		}
+		for _, wait = range []time.Duration{0, 2 * time.Second, 0} {
+			now := time.Now().UTC()
+			if wait > 0 {
+				time.Sleep(now.Truncate(24 * time.Hour).Add(24*time.Hour - time.Second).Sub(now))
+			}
+			if _, err := b.Get(t.Context(), "bucket", "key", &memory{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	want := []string{"20000101T000000Z", "20000101T235959Z", "20000102T000001Z"}
+	if fmt.Sprint(dates) != fmt.Sprint(want) || fmt.Sprint(scopes) != "[20000101 20000101 20000102]" {
+		t.Errorf("signed at %v for days %v, want %v", dates, scopes, want)
+	}
+}
+
+// TestWatches: contexts that are over are forgotten, those with requests under way
+// are not: they can still be canceled.
+func TestWatches(t *testing.T) {
+	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/bucket/slow" {
+			<-r.Context().Done()
+			return
+		}
+		says("x")(w, r)
+	}, func(t *testing.T, b *bubble) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan error)
+		go func() {
+			_, err := b.Get(ctx, "bucket", "slow", &memory{})
+			done <- err
+		}()
+		synctest.Wait()
+		for range 10 {
+			other, stop := context.WithCancel(t.Context())
+			if _, err := b.Get(other, "bucket", "key", &memory{}); err != nil {
+				t.Error(err)
+			}
+			stop()
+		}
+		if n := len(b.pool.watches); n != 2 {
+			t.Errorf("%d contexts are watched, want the one under way and the last", n)
+		}
+		start := time.Now()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) || time.Since(start) != 0 {
+			t.Errorf("error %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// TestErrorText: an error says what S3 said, and by which request to find it.
+func TestErrorText(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{&responseError{status: 503, code: "SlowDown", message: "m", requestID: "R"}, "S3 answered 503 SlowDown: m (request R)"},
+		{&responseError{status: 403, code: "Forbidden"}, "S3 answered 403 Forbidden"},
+		{&bodyError{3, 10, io.EOF}, "body broke off after 3 of 10 bytes: EOF"},
+		{&bodyError{3, -1, io.EOF}, "body broke off after 3 bytes: EOF"},
+		{&bodyError{0, 0, io.EOF}, "body broke off after 0 of 0 bytes: EOF"},
+	} {
+		if tt.err.Error() != tt.want {
+			t.Errorf("%q, want %q", tt.err, tt.want)
+		}
+	}
 }
 
 // TestConnects: a request that gets no connection is given up earlier than one

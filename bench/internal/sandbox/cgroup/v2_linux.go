@@ -159,7 +159,7 @@ func (c *parent2) Create(memory int64, vcpu float64) (_ Group, err error) {
 			err = errors.Join(fmt.Errorf("make a cgroup: %w", err), g.Remove())
 		}
 	}()
-	if err := write(g.dir, "memory.max", strconv.FormatInt(min(memory, c.ceiling.memory), 10)); err != nil {
+	if err := write(g.dir, "memory.max", strconv.FormatInt(min(memory, c.memory), 10)); err != nil {
 		return nil, err
 	}
 	// Where the kernel does not count swap there is no such file.
