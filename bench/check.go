@@ -11,6 +11,7 @@ import (
 	"fanout/bench/internal/contract"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/term"
 )
 
@@ -46,7 +47,7 @@ The status is 1 where a case fails.`,
 }
 
 func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	show := term.NewProgress(stderr)
+	show := progress.New(stderr)
 	defer show.End()
 	cfg := contract.Config()
 	cfg.Log = newLog(show, cf.verbose)
@@ -78,7 +79,7 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 			if note != "" {
 				note = ": " + note
 			}
-			fmt.Fprintf(stdout, "%s  %s: %s%s\n", o.Verdict, c.Name, o.Case, note)
+			fmt.Fprintf(stdout, "%s  %s: %s%s\n", o.Verdict, c.Name, o.Case, term.Clean(note))
 		})
 		if ctx.Err() != nil {
 			return hint.Failed("run it again: it keeps nothing", "interrupted")

@@ -12,6 +12,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/report/write"
+	"fanout/bench/internal/term"
 )
 
 func compareCommand() *cobra.Command {
@@ -65,7 +66,7 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 		if !force {
 			return hint.Usage("measure both alike, or give --force if you know why they may be compared", "%w", err)
 		}
-		fmt.Fprintf(stderr, "warning: %v\n", err)
+		fmt.Fprintf(stderr, "warning: %s\n", term.CleanLines(err.Error()))
 	}
 	c := report.Compare(runs[0], runs[1], least)
 	if err := f.Write(stdout, c); err != nil {
@@ -73,7 +74,7 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 	}
 	switch err := c.Err(); {
 	case errors.Is(err, report.ErrUndecided) && force:
-		fmt.Fprintf(stderr, "warning: %v\n", err)
+		fmt.Fprintf(stderr, "warning: %s\n", term.CleanLines(err.Error()))
 	case errors.Is(err, report.ErrUndecided):
 		return hint.Usage("measure both alike, with --invocations 10 or more, or give --force to pass all the same", "%w", err)
 	case err != nil:

@@ -14,6 +14,7 @@ import (
 
 	"fanout/bench/internal/deployed"
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/outputs"
@@ -121,9 +122,9 @@ func putRight(ctx context.Context, client deployed.Configurer, functions []deplo
 	for _, f := range functions {
 		switch found, err := control.PutRight(ctx, f.ARN); {
 		case errors.Is(err, deployed.ErrLost):
-			fmt.Fprintf(stderr, "warning: %v\n", err)
+			fmt.Fprintf(stderr, "warning: %s\n", term.CleanLines(err.Error()))
 		case err != nil && ctx.Err() == nil:
-			fmt.Fprintf(stderr, "warning: an earlier run was killed, and its change of a function remains: %v\n", err)
+			fmt.Fprintf(stderr, "warning: an earlier run was killed, and its change of a function remains: %s\n", term.CleanLines(err.Error()))
 		case found && err == nil:
 			fmt.Fprintf(stderr, "put back the description of %s, which an earlier run left changed\n", f.ARN)
 		}

@@ -12,6 +12,7 @@ import (
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/report/page"
 	"fanout/bench/internal/report/write"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 )
 
@@ -37,7 +38,7 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return errors.Join(runErr, err)
 	}
 	for _, w := range file.End.Warnings {
-		fmt.Fprintf(stderr, "warning: %s\n", w)
+		fmt.Fprintf(stderr, "warning: %s\n", term.Clean(w))
 	}
 	if ctx.Err() != nil {
 		return hint.Failed(help, "%w", runErr)

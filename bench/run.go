@@ -14,7 +14,7 @@ import (
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 )
@@ -71,7 +71,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := term.NewProgress(progressTo)
+	show := progress.New(progressTo)
 	defer show.End()
 	rf.Log = newLog(show, rf.verbose)
 	if rf.quiet {
@@ -111,7 +111,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 
 // open finds the deployed functions, or starts a lab with some, and tells the
 // runner of them. end takes down what it started.
-func (rf *runFlags) open(ctx context.Context, runner *trial.Runner, show *term.Progress, stderr io.Writer) (end func() error, err error) {
+func (rf *runFlags) open(ctx context.Context, runner *trial.Runner, show *progress.Progress, stderr io.Writer) (end func() error, err error) {
 	end = func() error { return nil }
 	if rf.deployed() {
 		err = rf.connect(ctx, runner, stderr)
@@ -134,7 +134,7 @@ func (rf *runFlags) open(ctx context.Context, runner *trial.Runner, show *term.P
 }
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress.Progress) (*lab.Lab, error) {
 	l, err := startLab(ctx, rf.Config, show)
 	if err != nil {
 		return nil, err

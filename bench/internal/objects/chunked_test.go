@@ -138,6 +138,7 @@ func FuzzChunked(f *testing.F) {
 	f.Add([]byte("0\r\n\r\n"), uint16(0), uint8(0))
 	f.Add([]byte("5;chunk-signature=00\r\nhello\r\n"), uint16(5), uint8(1))
 	f.Add([]byte("ffffffffffffffff\r\n"), uint16(9), uint8(3))
+	f.Add([]byte("a\r\nhelloworld\r\n0\r\n\r\n"), uint16(5), uint8(9)) // more than was promised
 	f.Fuzz(func(t *testing.T, wire []byte, size uint16, cut uint8) {
 		_, signature := newChunkSigner()
 		for _, payload := range []string{streamingUnsignedTrailer, streamingSigned, streamingSignedTrailer} {

@@ -68,6 +68,11 @@ func startWire(t testing.TB) (*objects.Server, *wire) {
 // sign gives a signed request.
 func (w *wire) sign(method, target string, header map[string]string, body string) *http.Request {
 	w.t.Helper()
+	return w.signAt(time.Now(), method, target, header, body)
+}
+
+func (w *wire) signAt(at time.Time, method, target string, header map[string]string, body string) *http.Request {
+	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), method, w.url+target, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
@@ -77,7 +82,7 @@ func (w *wire) sign(method, target string, header map[string]string, body string
 		r.Header.Set(name, value)
 	}
 	err = v4.NewSigner().SignHTTP(context.Background(), aws.Credentials{AccessKeyID: testID, SecretAccessKey: testSecret}, r,
-		r.Header.Get("X-Amz-Content-Sha256"), "s3", "us-east-1", time.Now(), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+		r.Header.Get("X-Amz-Content-Sha256"), "s3", "us-east-1", at, func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -533,6 +538,26 @@ func TestOwnBucketAgain(t *testing.T) {
 	}
 	if got := (reply{res.StatusCode, res.Header, string(text)}); got.status != 409 || got.code(t) != "BucketAlreadyOwnedByYou" {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// S3 takes a clock that is up to 15 minutes off.
+func TestClockSkew(t *testing.T) {
+	_, w := startWire(t)
+	for off, want := range map[time.Duration]string{
+		-14 * time.Minute: "", 14 * time.Minute: "", -16 * time.Minute: "RequestTimeTooSkewed", 16 * time.Minute: "RequestTimeTooSkewed",
+	} {
+		res, err := w.client.Do(w.signAt(time.Now().Add(off), "GET", "/corpus", nil, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		if cerr := res.Body.Close(); err != nil || cerr != nil {
+			t.Fatal(err, cerr)
+		}
+		if got := (reply{res.StatusCode, res.Header, string(text)}).code(t); got != want {
+			t.Errorf("%s off: %q, want %q", off, got, want)
+		}
 	}
 }
 

@@ -21,8 +21,8 @@ func TestGeneratedSmall(t *testing.T) {
 		{"the default", corpus.Default(), true},
 		{"as many as are", corpus.Spec{Count: 10_000, MinBytes: 1, MaxBytes: 9}, true},
 		{"one more", corpus.Spec{Count: 10_001, MinBytes: 1, MaxBytes: 9}, false},
-		{"64 MB", corpus.Spec{Count: 64, MinBytes: 1 << 20, MaxBytes: 1 << 20}, true},
-		{"65 MB", corpus.Spec{Count: 65, MinBytes: 1 << 20, MaxBytes: 1 << 20}, false},
+		{"512 MB", corpus.Spec{Count: 512, MinBytes: 1 << 20, MaxBytes: 1 << 20}, true},
+		{"513 MB", corpus.Spec{Count: 513, MinBytes: 1 << 20, MaxBytes: 1 << 20}, false},
 		{"the largest there are", corpus.Spec{Count: corpus.MaxCount, MinBytes: 5 << 30, MaxBytes: 5 << 30}, false},
 	} {
 		if got := newGenerated(row.spec).small(); got != row.want {

@@ -18,7 +18,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 	"fanout/functions/store"
@@ -46,7 +46,7 @@ type wrkResult struct {
 // runFloor compares lean with wrk, which neither signs, searches nor checks. If
 // wrk is not installed, lean is measured alone.
 func runFloor(ctx context.Context, o *Options, f *failures) (err error) {
-	s, err := openSession(ctx, o, f, standard(objects.None, 1769))
+	s, err := openSession(ctx, o, f, standard(network.None, 1769))
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (w *wrk) measure(ctx context.Context, round int) error {
 		r.Requests, err = parseWrk(out)
 	}
 	if err != nil {
-		r.Error = fmt.Sprintf("%v: %s", err, bytes.TrimSpace(out))
+		r.Error = fmt.Sprintf("%v:\n%s", err, bytes.TrimSpace(out))
 	}
 	if cmd.ProcessState != nil {
 		r.CPUMS = float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / 1000

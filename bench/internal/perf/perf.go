@@ -21,6 +21,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
@@ -46,7 +47,7 @@ type Options struct {
 	Header     trial.Header    // of the result files: version, run, host, time
 
 	Log      *slog.Logger
-	Progress *term.Progress
+	Progress *progress.Progress
 }
 
 // MaxRounds is the most invocations of a competitor.
@@ -161,9 +162,9 @@ func Print(w io.Writer, dir string) error {
 		return hint.Usage("name a folder that fanout perf has written", "no experiment of fanout perf in %s", dir)
 	}
 	if header.Limits.None() {
-		fmt.Fprintf(w, "CPU and memory were not limited (%s): memory sizes mean nothing here.\n", header.Limits.Reason)
+		fmt.Fprintf(w, "CPU and memory were not limited (%s): memory sizes mean nothing here.\n", term.Clean(header.Limits.Reason))
 	}
-	_, err := fmt.Fprintf(w, "Sandbox figures, not AWS figures: %s. ± is half the range over the median.\n", header.Host)
+	_, err := fmt.Fprintf(w, "Sandbox figures, not AWS figures: %s. ± is half the range over the median.\n", term.Clean(header.Host))
 	return err
 }
 

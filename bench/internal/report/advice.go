@@ -80,8 +80,7 @@ func (r *Report) candidates() (all []candidate, notes []string) {
 		c := candidate{row: i, time: row.Warm.Median, times: row.Warm.Values}
 		if r.Priced {
 			c.cost, c.costs = row.WarmCost.Median, row.WarmCost.Values
-			c.settables = row.seen.settable
-			c.settable = stats.Summarise(c.settables).Median
+			c.settable, c.settables = row.SettableCost.Median, row.SettableCost.Values
 		}
 		all = append(all, c)
 	}

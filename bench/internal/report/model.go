@@ -18,7 +18,7 @@ import (
 	"strings"
 
 	"fanout/bench/internal/cost"
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
@@ -88,6 +88,8 @@ type Row struct {
 	WarmCost stats.Summary `json:"warm_cost_usd"` // total of each warm invocation
 	ColdCost stats.Summary `json:"cold_cost_usd"` // total of each cold one, INIT included
 
+	SettableCost stats.Summary `json:"settable_cost_usd"` // of each warm invocation, the part that a setting changes: compute
+
 	Verdict Verdict       `json:"verdict"`
 	Limits  lambda.Limits `json:"limits,omitzero"` // what held its invocations, the loosest of them
 
@@ -145,8 +147,6 @@ func (f Failure) LastLines(n int) []string {
 type usage struct {
 	cpuMS, ttfbP50, ttfbP99, listMS, retries, bytes, objects, vcpu float64
 	hasCPU, hasStats                                               bool
-
-	settable []float64 // of each warm invocation's cost, what a setting changes
 }
 
 // New sums up a file. It does not fail: a figure that cannot be had is left
@@ -239,7 +239,7 @@ func possible(f trial.File) (trial.File, int) {
 
 // ClassOf gives the storage class that a run read from.
 func ClassOf(h trial.Header) cost.StorageClass {
-	if h.Class == string(cost.Express) || h.Network == string(objects.S3Express) {
+	if h.Class == string(cost.Express) || network.Name(h.Network).Model().Express {
 		return cost.Express
 	}
 	return cost.Standard

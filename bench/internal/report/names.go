@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"fanout/bench/internal/cost"
@@ -136,6 +137,70 @@ func counted(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Command is what repeats the run: in the sandbox as it was, elsewhere with the
+// stack to be named. A contender's path is not in the file, and to be filled in.
+func (r *Report) Command() string {
+	h := r.Header
+	words := []string{"fanout", "run"}
+	flag := func(name string, value any) { words = append(words, "--"+name, quote(fmt.Sprint(value))) }
+	list := func(name string, values []string) {
+		if len(values) > 0 {
+			flag(name, strings.Join(values, ","))
+		}
+	}
+	var memories, concurrencies []string
+	for _, mb := range h.Plan.MemoriesMB {
+		memories = append(memories, strconv.Itoa(mb))
+	}
+	for _, n := range h.Plan.Concurrencies {
+		concurrencies = append(concurrencies, trial.Key{Client: "any", Concurrency: n}.Workers())
+	}
+	if h.Backend != trial.Sandbox {
+		flag("stack", "STACK")
+	}
+	list("memory", memories)
+	list("arch", h.Plan.Architectures)
+	list("client", h.Plan.Clients)
+	list("concurrency", concurrencies)
+	flag("invocations", h.Plan.Invocations)
+	flag("cold", h.Plan.Cold)
+	flag("sequential", h.Plan.Sequential)
+	flag("seed", h.Plan.Seed)
+	if h.Plan.Count {
+		words = append(words, "--count")
+	}
+	if h.Backend != trial.Sandbox {
+		return strings.Join(words, " ")
+	}
+	for _, name := range h.Plan.Contenders {
+		if name != "go" { // which is always there
+			flag("contender", name+"=PATH")
+		}
+	}
+	if h.Network != "" {
+		flag("network", h.Network)
+	}
+	if s := h.Corpus; s.Count > 0 {
+		flag("objects", s.Count)
+		flag("min-bytes", s.MinBytes)
+		flag("max-bytes", s.MaxBytes)
+		flag("corpus-seed", s.Seed)
+		flag("needle", s.Needle)
+		flag("prefix", s.Prefix)
+	}
+	return strings.Join(words, " ")
+}
+
+// quote makes any text one word of a shell.
+func quote(s string) string {
+	if s = table.Clip(s, 200); s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_./,=:@%+-", r))
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // PricesUsed says whose prices the costs are at, and of when.

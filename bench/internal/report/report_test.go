@@ -7,6 +7,7 @@ import (
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"math"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -248,6 +249,33 @@ func TestUntoldAndSkipped(t *testing.T) {
 	for i, w := range want {
 		if !strings.Contains(r.Warnings[i], w) {
 			t.Errorf("%q, want %q", r.Warnings[i], w)
+		}
+	}
+}
+
+// The command that repeats a run is one, whatever its names are.
+func TestCommand(t *testing.T) {
+	f := trial.File{Header: reporttest.Header()}
+	f.Header.Plan.Concurrencies = []int{1, 64, trial.Auto}
+	f.Header.Plan.Invocations, f.Header.Plan.Cold, f.Header.Plan.Sequential, f.Header.Plan.Seed = 6, 1, 1, 7
+	got := New(f, Options{}).Command()
+	want := "fanout run --memory 128,1769 --arch x86_64 --client stock --concurrency 1,64,auto --invocations 6 --cold 1 --sequential 1 --seed 7" +
+		" --network s3-standard --objects 1000 --min-bytes 1000 --max-bytes 50000 --corpus-seed 1 --needle MyMagicString --prefix objects/"
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	f.Header.Backend, f.Header.Plan.Count = trial.AWS, true
+	if got := New(f, Options{}).Command(); !strings.Contains(got, "--stack STACK ") || !strings.Contains(got, "--count") || strings.Contains(got, "--network") {
+		t.Error(got)
+	}
+	f.Header.Backend = trial.Sandbox
+	f.Header.Plan.Contenders = []string{"go", "it's; rm -rf $HOME `x`\n"}
+	f.Header.Corpus.Needle, f.Header.Corpus.Prefix = "a b\x1b[31m'c", ""
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", "set -- "+New(f, Options{}).Command()+`; printf '%s\n' "$@"`).Output()
+	words := strings.Split(string(out), "\n")
+	for _, word := range []string{"it's; rm -rf $HOME `x` =PATH", "a b'c", ""} {
+		if err != nil || !slices.Contains(words, word) {
+			t.Errorf("no word %q in %q, %v", word, words, err)
 		}
 	}
 }

@@ -144,8 +144,7 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 		}
 		warm, billed, settable = append(warm, bill.Total()), append(billed, billedMS(res)), append(settable, bill.Settable())
 	}
-	row.seen.settable = settable
-	row.WarmCost, row.ColdCost = stats.Summarise(warm), stats.Summarise(cold)
+	row.WarmCost, row.ColdCost, row.SettableCost = stats.Summarise(warm), stats.Summarise(cold), stats.Summarise(settable)
 	if len(billed) > 0 {
 		// Of warm invocations of one setting only the billed time differs.
 		i := cost.Invocation{

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -163,27 +164,17 @@ func (s *Sandbox) find(c *call) (*function, *settings, error) {
 	if !ok {
 		return nil, nil, invalidParameter("%q is not the name or ARN of a function", ref)
 	}
-	qualifier = first(c.URL.Query().Get("Qualifier"), qualifier, "$LATEST")
+	qualifier = cmp.Or(c.URL.Query().Get("Qualifier"), qualifier, "$LATEST")
 	f, conf := s.function(name)
 	if f == nil || qualifier != "$LATEST" ||
-		first(region, s.cfg.Region) != s.cfg.Region || first(account, s.cfg.AccountID) != s.cfg.AccountID {
-		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", first(region, s.cfg.Region), first(account, s.cfg.AccountID), name)
+		cmp.Or(region, s.cfg.Region) != s.cfg.Region || cmp.Or(account, s.cfg.AccountID) != s.cfg.AccountID {
+		arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", cmp.Or(region, s.cfg.Region), cmp.Or(account, s.cfg.AccountID), name)
 		if qualifier != "$LATEST" {
 			arn += ":" + qualifier
 		}
 		return nil, nil, &apiError{http.StatusNotFound, "ResourceNotFoundException", "Function not found: " + arn}
 	}
 	return f, conf, nil
-}
-
-// first gives the first string that is not empty.
-func first(s ...string) string {
-	for _, v := range s {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 func (s *Sandbox) apiInvoke(w http.ResponseWriter, c *call) error {
@@ -195,7 +186,7 @@ func (s *Sandbox) apiInvoke(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	switch kind := first(c.Header.Get("X-Amz-Invocation-Type"), "RequestResponse"); kind {
+	switch kind := cmp.Or(c.Header.Get("X-Amz-Invocation-Type"), "RequestResponse"); kind {
 	case "DryRun":
 		w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -236,13 +227,13 @@ func (c *call) invocation(f *function) (inv *invocation, logType string, err err
 			return nil, "", invalidContent("Client context must be a valid Base64-encoded JSON object.")
 		}
 	}
-	logType = first(c.Header.Get("X-Amz-Log-Type"), "None")
+	logType = cmp.Or(c.Header.Get("X-Amz-Log-Type"), "None")
 	if logType != "None" && logType != "Tail" {
 		return nil, "", invalidParameter("LogType %q: must be None or Tail", logType)
 	}
 	return &invocation{
 		id: c.id, arn: f.arn, payload: payload, clientContext: string(bytes.TrimSpace(clientContext)),
-		trace: first(c.Header.Get("X-Amzn-Trace-Id"), newTraceID()),
+		trace: cmp.Or(c.Header.Get("X-Amzn-Trace-Id"), newTraceID()),
 		begun: make(chan time.Time, 1), done: make(chan response, 1),
 	}, logType, nil
 }
@@ -275,7 +266,7 @@ func (s *Sandbox) describe(h http.Header, out outcome) {
 		limit = strconv.FormatFloat(out.vcpu, 'f', 3, 64)
 	}
 	h.Set("X-Fanout-Cpu-Limit", limit)
-	h.Set("X-Fanout-Limits", s.held(out.report.MemoryMB).String())
+	h.Set("X-Fanout-Limits", s.limitsOf(out.report.MemoryMB).String())
 	if out.failed {
 		h.Set("X-Amz-Function-Error", "Unhandled")
 	}

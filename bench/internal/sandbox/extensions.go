@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // maxExtensions is how many a function can have
@@ -217,7 +219,7 @@ func (p *process) handleExtensionError(kind string) func(http.ResponseWriter, *h
 		text, _ := json.Marshal(map[string]string{ // strings always can
 			"errorType": kind, "errorMessage": fmt.Sprintf("Error: extension %s failed: %s", x.name, reason),
 		})
-		p.fail(text)
+		p.giveUp(text)
 		runtimeReply(w, http.StatusAccepted, `{"status":"OK"}`)
 		if p.sb.drop(p) { // it is at rest: no invocation will see to it
 			p.kill()
@@ -239,6 +241,23 @@ func (p *process) tellExtensions(inv *invocation) {
 		x.events <- e // it was waiting, so there is room
 	}
 	p.settle() // where nobody wants to
+}
+
+// shutdownLimit is how long a process with internal extensions has from its
+// SIGTERM on; one without has none (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html).
+const shutdownLimit = 500 * time.Millisecond
+
+// retire ends a process at rest, as Lambda ends an environment that it does not
+// need any more.
+func (p *process) retire() {
+	p.mu.Lock()
+	warned := len(p.extensions) > 0
+	p.mu.Unlock()
+	if !warned || p.cmd.Process.Signal(syscall.SIGTERM) != nil {
+		p.kill()
+		return
+	}
+	time.AfterFunc(shutdownLimit, p.kill)
 }
 
 // extensionLines are what Lambda logs of the extensions after INIT.

@@ -215,7 +215,7 @@ func (p *process) start(env []string) (err error) {
 			}
 		}()
 	}
-	err = p.startIn(env, held(childAttr()), true)
+	err = p.startIn(env, stopAtExec(childAttr()), true)
 	if errors.Is(err, syscall.EPERM) { // a debugger has the child already, or nobody may trace
 		err = p.startIn(env, childAttr(), false)
 	}
@@ -223,8 +223,8 @@ func (p *process) start(env []string) (err error) {
 }
 
 // startIn starts the bootstrap with attr, and gives it its limit of files:
-// before it runs, if it is held.
-func (p *process) startIn(env []string, attr *syscall.SysProcAttr, held bool) error {
+// before it runs, if it is stopped at its exec.
+func (p *process) startIn(env []string, attr *syscall.SysProcAttr, stopped bool) error {
 	p.cmd = &exec.Cmd{
 		Path: p.fn.command[0], Args: p.fn.command, Dir: filepath.Dir(p.fn.code.path), Env: env,
 		Stdout: p.log.write, Stderr: p.log.write, SysProcAttr: attr,
@@ -236,7 +236,7 @@ func (p *process) startIn(env []string, attr *syscall.SysProcAttr, held bool) er
 	if err := start(); err != nil {
 		return err
 	}
-	err := p.sb.forker.do(func() error { return letGo(p.cmd.Process.Pid, held) })
+	err := p.sb.forker.do(func() error { return limitFiles(p.cmd.Process.Pid, stopped) })
 	if err != nil {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()

@@ -203,12 +203,12 @@ func (p *process) handleInitError(w http.ResponseWriter, r *http.Request) {
 			"State transition from Ready to InitError failed for runtime. Error: State transition is not allowed")
 		return
 	}
-	p.fail(errorBody(body, r.Header.Get(errorTypeHeader)))
+	p.giveUp(errorBody(body, r.Header.Get(errorTypeHeader)))
 	runtimeReply(w, http.StatusAccepted, `{"status":"OK"}`)
 }
 
-// fail notes an error that ends the process; the first one counts.
-func (p *process) fail(body []byte) {
+// giveUp notes an error that ends the process; the first one counts.
+func (p *process) giveUp(body []byte) {
 	select {
 	case p.failed <- response{body: body, failed: true, at: time.Now()}:
 	default:

@@ -347,9 +347,9 @@ func (s *Sandbox) quota(memoryMB int) float64 {
 // are limits.
 func (s *Sandbox) memoryLimit(memoryMB int) int64 { return min(int64(memoryMB)<<20, s.memory) }
 
-// held says what holds a process of a function of memoryMB: the limits in
+// limitsOf says what holds a process of a function of memoryMB: the limits in
 // force, and where they are less than the memory size.
-func (s *Sandbox) held(memoryMB int) lambda.Limits {
+func (s *Sandbox) limitsOf(memoryMB int) lambda.Limits {
 	l := lambda.Limits{By: s.limits.By} // without the reason: it stands on every response
 	if s.cgroups == nil {
 		return l
@@ -439,7 +439,7 @@ func (s *Sandbox) keep(p *process) {
 	}
 	s.mu.Unlock()
 	if !current {
-		p.kill()
+		p.retire()
 	}
 }
 
@@ -458,7 +458,7 @@ func (s *Sandbox) update(f *function, change func(*settings) error) (*settings, 
 	f.idle = nil
 	s.mu.Unlock()
 	for _, p := range old {
-		p.kill()
+		p.retire()
 	}
 	return &next, nil
 }

@@ -66,17 +66,19 @@ func childAttr() *syscall.SysProcAttr {
 // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 const maxFiles = 1024
 
-// held makes cmd stop before its first instruction, for letGo. A process that
-// is traced itself, or not allowed to trace, cannot start such a child.
-func held(attr *syscall.SysProcAttr) *syscall.SysProcAttr {
+// stopAtExec makes a child stop before its first instruction, for limitFiles. A
+// process that is traced itself, or not allowed to trace, cannot start such a
+// child.
+func stopAtExec(attr *syscall.SysProcAttr) *syscall.SysProcAttr {
 	attr.Ptrace = true
 	return attr
 }
 
-// letGo gives a process that has just started its limit of files. One that is
-// held runs from then on: to be called on the thread that forked it.
-func letGo(pid int, held bool) error {
-	if held {
+// limitFiles gives a process that has just started its limit of files. One that
+// is stopped at its exec runs from then on: to be called on the thread that
+// forked it.
+func limitFiles(pid int, stopped bool) error {
+	if stopped {
 		// Whichever comes first: its stop, or its end by a signal, which is for
 		// somebody else to collect.
 		err := ignoringEINTR(func() error {
@@ -88,7 +90,7 @@ func letGo(pid int, held bool) error {
 	}
 	limit := unix.Rlimit{Cur: maxFiles, Max: maxFiles}
 	err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil)
-	if held {
+	if stopped {
 		err = errors.Join(err, unix.PtraceDetach(pid))
 	}
 	if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended

@@ -21,9 +21,9 @@ func (*forker) close() {}
 
 func childAttr() *syscall.SysProcAttr { return nil }
 
-func held(attr *syscall.SysProcAttr) *syscall.SysProcAttr { return attr }
+func stopAtExec(attr *syscall.SysProcAttr) *syscall.SysProcAttr { return attr }
 
-func letGo(int, bool) error { return errNotLinux }
+func limitFiles(int, bool) error { return errNotLinux }
 
 func killGroup(int) error { return errNotLinux }
 

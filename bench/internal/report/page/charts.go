@@ -41,6 +41,7 @@ const (
 	narrowWidth = 350
 	panelWidth  = 350
 	panelHeight = 250
+	costHeight  = 180 // of the cost below a time
 )
 
 const (

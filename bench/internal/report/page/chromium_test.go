@@ -253,6 +253,12 @@ func TestChromium(t *testing.T) {
 	if said := eval[string](t, b, `document.querySelector("#count").textContent`); said != "4 of 80" {
 		t.Errorf("it says %q", said)
 	}
+	// Words are whole: 51 is none of 512, and what finds nothing says so.
+	focus("INPUT Search")
+	b.do(t, chromedp.KeyEvent(" 51"))
+	if v := b.rows(t); len(v) != 0 || !eval[bool](t, b, `!!document.querySelector("#nothing").offsetParent`) {
+		t.Errorf("51: %q", v)
+	}
 	focus("BUTTON Clear")
 	b.do(t, chromedp.KeyEvent(kb.Enter), chromedp.Poll[chromedp.Void](`document.querySelector("#count").textContent === "80 of 80"`))
 	focus("INPUT only the frontier")

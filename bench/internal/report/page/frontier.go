@@ -41,7 +41,7 @@ func (c *charts) frontier() figure {
 	picked := c.picked()
 	for _, i := range edge {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{c.name(row), strings.Join(picked[i], ", "), table.Dollars(c.million(i)),
+		f.Rows = append(f.Rows, []string{c.name(row), strings.Join(picked[i], ", "), table.Dollars(c.totalMillion(i)),
 			table.Grouped(row.Warm.Median), interval(row.Warm)})
 	}
 	drawn := func(class string, width, height float64) template.HTML {
@@ -51,8 +51,8 @@ func (c *charts) frontier() figure {
 	return f
 }
 
-// million is what a million warm invocations of a row cost.
-func (c *charts) million(i int) float64 { return c.Rows[i].WarmCost.Median * 1e6 }
+// totalMillion is what a million warm invocations of a row cost.
+func (c *charts) totalMillion(i int) float64 { return c.Rows[i].WarmCost.Median * 1e6 }
 
 // picked says as what each row is advised.
 func (c *charts) picked() map[int][]string {
@@ -68,9 +68,9 @@ func (c *charts) picked() map[int][]string {
 func (c *charts) nearFrontier(all, edge []int) []int {
 	first, last := edge[0], edge[len(edge)-1]
 	slowest, fastest := c.Rows[first].Warm.Median, c.Rows[last].Warm.Median
-	least, dearest := c.million(first), c.million(last)
+	least, dearest := c.totalMillion(first), c.totalMillion(last)
 	kept := slices.DeleteFunc(slices.Clone(all), func(i int) bool {
-		return c.Rows[i].Warm.Median > max(slowest*2.5, fastest*8) || c.million(i) > dearest+max((dearest-least)*1.5, dearest*0.08)
+		return c.Rows[i].Warm.Median > max(slowest*2.5, fastest*8) || c.totalMillion(i) > dearest+max((dearest-least)*1.5, dearest*0.08)
 	})
 	if len(kept) < 2 {
 		return all
@@ -85,8 +85,8 @@ func (c *charts) frontierSummary(edge []int, all, shown int) string {
 	if len(edge) > 1 {
 		said = fmt.Sprintf("Of %s without a failure, %d are on the frontier: no other is both faster and cheaper. It goes from %s "+
 			"(%s, %s) to %s (%s, %s).",
-			count(all, "setting", "settings"), len(edge), c.name(first), table.Dollars(c.million(edge[0])), ms(first.Warm.Median),
-			c.name(last), table.Dollars(c.million(edge[len(edge)-1])), ms(last.Warm.Median))
+			count(all, "setting", "settings"), len(edge), c.name(first), table.Dollars(c.totalMillion(edge[0])), ms(first.Warm.Median),
+			c.name(last), table.Dollars(c.totalMillion(edge[len(edge)-1])), ms(last.Warm.Median))
 	}
 	if n := all - shown; n > 0 {
 		said += fmt.Sprintf(" %s, much slower or dearer, would lie outside the picture; the table of all settings has them.",
@@ -98,12 +98,12 @@ func (c *charts) frontierSummary(edge []int, all, shown int) string {
 func (c *charts) drawFrontier(edge, shown []int, width, height float64, attributes ...string) template.HTML {
 	costs, times := noExtent, noExtent
 	for _, i := range shown {
-		costs, times = costs.with(c.million(i)), times.with(c.Rows[i].Warm.Median)
+		costs, times = costs.with(c.totalMillion(i)), times.with(c.Rows[i].Warm.Median)
 	}
 	room := max((costs.hi-costs.lo)*0.08, costs.hi*0.002)
 	p := newPlot(width, height, linear("dollars for a million invocations, S3 included", costs.lo-room, costs.hi+2*room),
 		logarithmic("warm ms", times.lo*0.93, times.hi), attributes...)
-	at := func(i int) point { return p.at(c.million(i), c.Rows[i].Warm.Median) }
+	at := func(i int) point { return p.at(c.totalMillion(i), c.Rows[i].Warm.Median) }
 	var steps []point
 	for k, i := range edge {
 		if k > 0 {
@@ -119,9 +119,9 @@ func (c *charts) drawFrontier(edge, shown []int, width, height float64, attribut
 	picked := c.picked()
 	for _, i := range shown {
 		row := c.Rows[i]
-		title := fmt.Sprintf("%s: %s, %s", c.name(row), ms(row.Warm.Median), table.Dollars(c.million(i)))
+		title := fmt.Sprintf("%s: %s, %s", c.name(row), ms(row.Warm.Median), table.Dollars(c.totalMillion(i)))
 		if row.Warm.HasInterval {
-			title = fmt.Sprintf("%s: %s (%s), %s", c.name(row), ms(row.Warm.Median), interval(row.Warm), table.Dollars(c.million(i)))
+			title = fmt.Sprintf("%s: %s (%s), %s", c.name(row), ms(row.Warm.Median), interval(row.Warm), table.Dollars(c.totalMillion(i)))
 		}
 		p.titled(title, func() { p.mark(c.style(c.of[i]), at(i)) })
 		marks = append(marks, at(i))

@@ -5,15 +5,18 @@ import (
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/table"
 	"fmt"
+	"html/template"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// memory shows time by memory, a panel for each number of workers.
+// memory shows time, and the cost of compute, by memory, a panel for each number
+// of workers.
 func (c *charts) memory() figure {
-	f := figure{ID: "memory", Title: "Time by memory", Head: []string{"workers", "client", "memory MB", "warm ms", "95% interval", "n"}}
+	f := figure{ID: "memory", Title: "Time and cost by memory",
+		Head: []string{"workers", "client", "memory MB", "warm ms", "95% interval", "compute $/M", "95% interval", "n"}}
 	rows := c.rowsWith(func(row report.Row) bool { return row.Warm.N > 0 && drawable(row.Warm.Median) && row.MemoryMB > 0 })
 	var sizes []int
 	for _, i := range rows {
@@ -30,35 +33,83 @@ func (c *charts) memory() figure {
 	}
 	panels, left := c.panels(rows, func(row report.Row) int { return row.Concurrency }, workersCaption)
 	f.Key = c.key(rows)
-	f.Summary = c.saysMemory(rows) + " Upright lines are the 95% intervals of the medians."
+	f.Summary = c.saysMemory(rows)
+	if c.Priced {
+		f.Summary += " Below it, what compute costs: S3's part, the same for all, is left out."
+	}
+	f.Summary += " Upright lines are the 95% intervals of the medians."
 	if left > 0 {
 		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "number of workers is", "numbers of workers are"))
 	}
-	times := noExtent
-	for _, i := range rows {
-		w := c.Rows[i].Warm
-		if times = times.with(w.Median); w.HasInterval && drawable(w.Lo) && drawable(w.Hi) {
-			times = times.with(w.Lo, w.Hi)
-		}
-	}
+	times := c.upright("warm ms", rows, func(row report.Row) stats.Summary { return row.Warm })
+	costs := c.upright("compute, $/M", rows, million)
+	times.axis.least, costs.axis.least = costs.axis.room(), times.axis.room()
 	for _, panel := range panels {
-		p := newPlot(panelWidth, panelHeight, logarithmic("memory, MB", float64(sizes[0]), float64(sizes[len(sizes)-1])).marking(sizes),
-			logarithmic("warm ms", times.lo, times.hi), attributes(f, "panel", f.Title+", "+panel.caption)...)
-		c.curves(p, panel.rows, curve{
-			at:       func(row report.Row) (x, y float64) { return float64(row.MemoryMB), row.Warm.Median },
-			interval: func(row report.Row) stats.Summary { return row.Warm },
-			title: func(row report.Row) string {
-				return fmt.Sprintf("%s: %s, interval %s, n=%d", c.name(row), ms(row.Warm.Median), interval(row.Warm), row.Warm.N)
-			},
-		})
-		f.Pictures = append(f.Pictures, picture{Caption: panel.caption, Wide: p.markup()})
+		drawn := c.byMemory(f, panel, sizes, panelHeight, times)
+		if c.Priced {
+			drawn += c.byMemory(f, panel, sizes, costHeight, costs)
+		}
+		f.Pictures = append(f.Pictures, picture{Caption: panel.caption, Wide: drawn})
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
 		f.Rows = append(f.Rows, []string{row.Workers(), c.who(row), strconv.Itoa(row.MemoryMB), table.Grouped(row.Warm.Median),
-			interval(row.Warm), strconv.Itoa(row.Warm.N)})
+			interval(row.Warm), middle(million(row)), interval(million(row)), strconv.Itoa(row.Warm.N)})
 	}
 	return f
+}
+
+// million is the settable cost of a million warm invocations.
+func million(row report.Row) stats.Summary {
+	s := row.SettableCost
+	for _, v := range []*float64{&s.Median, &s.Lo, &s.Hi} {
+		*v *= 1e6
+	}
+	return s
+}
+
+// metric is what is shown of each row, on one scale for all panels.
+type metric struct {
+	axis axis
+	of   func(report.Row) stats.Summary
+}
+
+// upright makes a metric with an axis for all of these rows.
+func (c *charts) upright(title string, rows []int, of func(report.Row) stats.Summary) metric {
+	values := noExtent
+	for _, i := range rows {
+		s := of(c.Rows[i])
+		if !drawable(s.Median) {
+			continue
+		}
+		if values = values.with(s.Median); s.HasInterval && drawable(s.Lo) && drawable(s.Hi) {
+			values = values.with(s.Lo, s.Hi)
+		}
+	}
+	if values == noExtent {
+		return metric{of: of}
+	}
+	return metric{logarithmic(title, values.lo, values.hi), of}
+}
+
+// byMemory draws what a metric says of a panel's rows; nothing, if it says
+// nothing of any row.
+func (c *charts) byMemory(f figure, p panel, sizes []int, height float64, m metric) template.HTML {
+	if m.axis.hi == 0 {
+		return ""
+	}
+	memory := logarithmic("memory, MB", float64(sizes[0]), float64(sizes[len(sizes)-1])).marking(sizes)
+	drawn := newPlot(panelWidth, height, memory, m.axis, attributes(f, "panel", f.Title+", "+p.caption+", "+m.axis.title)...)
+	rows := slices.DeleteFunc(slices.Clone(p.rows), func(i int) bool { return !drawable(m.of(c.Rows[i]).Median) })
+	c.curves(drawn, rows, curve{
+		at:       func(row report.Row) (x, y float64) { return float64(row.MemoryMB), m.of(row).Median },
+		interval: m.of,
+		title: func(row report.Row) string {
+			s := m.of(row)
+			return fmt.Sprintf("%s: %s %s, interval %s, n=%d", c.name(row), m.axis.title, table.Grouped(s.Median), interval(s), s.N)
+		},
+	})
+	return drawn.markup()
 }
 
 func workersCaption(n int) string {

@@ -81,14 +81,18 @@ func Write(w io.Writer, r *report.Report) error {
 	return err
 }
 
-// policy lets in this style and this script, the icon in the page, and nothing
-// else from anywhere.
+// policy lets in this style and this script, if there is one, the icon in the
+// page, and nothing else from anywhere.
 func policy(style, script string) template.HTML {
 	hash := func(s string) string {
 		sum := sha256.Sum256([]byte(s))
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
+	scripts := "'none'"
+	if script != "" {
+		scripts = hash(script)
+	}
 	rules := fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'",
-		hash(style), hash(script))
+		hash(style), scripts)
 	return template.HTML(`<meta http-equiv="Content-Security-Policy" content="` + rules + `">`) // two hashes
 }

@@ -50,17 +50,22 @@
   const onlyFrontier = document.getElementById("only-frontier");
   const count = document.getElementById("count");
   const selects = [...form.querySelectorAll("select")];
+  const nothing = document.getElementById("nothing");
+  // A number is found as a whole, other words by how they begin.
+  const split = (text) => text.toLowerCase().split(/[\s,;:()]+/).filter(Boolean);
+  const found = (have, word) => have.some((h) => h === word || !/^[\d.]+$/.test(word) && h.startsWith(word));
   const filter = () => {
-    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = split(words.value);
     let shown = 0;
     for (const row of body.rows) {
-      const text = row.textContent.toLowerCase();
+      const have = [...row.cells].flatMap((cell) => split(cell.textContent));
       const holds = selects.every((s) => s.selectedIndex === 0 || row.dataset[s.dataset.key] === s.value) &&
-        wanted.every((w) => text.includes(w)) && (!onlyFrontier.checked || row.dataset.frontier === "1");
+        wanted.every((w) => found(have, w)) && (!onlyFrontier.checked || row.dataset.frontier === "1");
       row.hidden = !holds;
       if (holds) shown++;
     }
     count.textContent = `${shown} of ${body.rows.length}`;
+    nothing.hidden = shown > 0;
   };
   form.hidden = false;
   form.addEventListener("input", filter);

@@ -209,7 +209,7 @@ func TestPictures(t *testing.T) {
 			}
 		}
 		want := map[string]int{
-			"memory":  80,          // 2 contenders, 2 architectures, 5 memories, 4 numbers of workers
+			"memory":  2 * 80,      // 2 contenders, 2 architectures, 5 memories, 4 numbers of workers: time and cost
 			"speedup": 80,          // the same
 			"cold":    20 * 3,      // the best of each memory: init, first, warm
 			"cost":    20 * 3,      // compute, fee, S3
@@ -363,7 +363,7 @@ func TestNarrowTicks(t *testing.T) {
 
 // Leaving ticks out leaves the others, each time they are asked for.
 func TestSpacedTicks(t *testing.T) {
-	a := axis{lo: 1, hi: 100, log: true, ticks: []tick{{1, "1"}, {1.01, "2"}, {100, "3"}}}
+	a := axis{lo: 1, hi: 100, log: true, measured: true, ticks: []tick{{1, "1"}, {1.01, "2"}, {100, "3"}}}
 	for range 2 {
 		if got := a.spaced(300, textWidth); len(got) != 2 || got[0].label != "1" || got[1].label != "3" {
 			t.Errorf("%v", got)
@@ -371,11 +371,24 @@ func TestSpacedTicks(t *testing.T) {
 	}
 }
 
+// Where 1, 2 and 5 of each decade do not fit, the decades do: no label of them
+// is left out here and there.
+func TestCrowdedLogTicks(t *testing.T) {
+	a := logarithmic("", 3, 1200)
+	var labels []string
+	for _, tick := range a.spaced(130, func(string) float64 { return 0.7 * fontSize }) {
+		labels = append(labels, tick.label)
+	}
+	if !slices.Equal(labels, []string{"10", "100", "1000"}) {
+		t.Errorf("%q", labels)
+	}
+}
+
 // Ticks of an axis are round, in order, within it, and neither none nor many.
 func TestTicks(t *testing.T) {
 	for _, tc := range []struct{ lo, hi float64 }{{100, 110}, {1, 64}, {0.5, 2e9}, {235, 283}, {1e-3, 2e-3}, {125.5, 136.2},
 		{404.9, 405.1}} {
-		for name, ticks := range map[string]func(lo, hi float64) []tick{"logTicks": logTicks, "evenTicks": evenTicks} {
+		for name, ticks := range map[string]func(lo, hi float64) []tick{"logTicksOf": logTicksOf, "evenTicks": evenTicks} {
 			got := ticks(tc.lo, tc.hi)
 			labels := map[string]bool{}
 			for i, tick := range got {
@@ -434,5 +447,31 @@ func TestInsidePicture(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The page of a comparison: nothing of its names becomes anything but text, and
+// it says what keeps it from being decided.
+func TestComparisonPage(t *testing.T) {
+	few := reporttest.Poisoned()
+	few.Results = few.Results[:len(few.Results)/2]
+	full := report.New(reporttest.Poisoned(), report.Options{})
+	var b bytes.Buffer
+	if err := WriteComparison(&b, report.Compare(full, report.New(few, report.Options{}), 0.05)); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.ContainsAny(b.Bytes(), "\x1b\u202e\ue000") || bytes.Contains(b.Bytes(), []byte("<img")) || bytes.Contains(b.Bytes(), []byte("<script")) {
+		t.Error("raw text of the results")
+	}
+	root := parse(t, b.Bytes())
+	if !strings.Contains(textOf(root), "only in old") || !strings.Contains(textOf(all(root, "main")[0]), "Not decided: ") {
+		t.Errorf("%.2000s", textOf(root))
+	}
+	if rows := len(all(root, "tr")); rows < 80 {
+		t.Errorf("%d rows", rows)
+	}
+	policy := attribute(all(root, "meta")[1], "content")
+	if !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, "script-src 'none'") {
+		t.Errorf("policy %q", policy)
 	}
 }

@@ -33,8 +33,9 @@ type pageRow struct {
 	Cells    []pageCell
 }
 
-// pageCell is a figure; Sort is what it sorts by, empty where there is none.
-type pageCell struct{ Text, Sort, Small string }
+// pageCell is a figure; Sort is what it sorts by, empty if there is none. Detail is
+// a sentence that is shown on demand.
+type pageCell struct{ Text, Sort, Small, Detail string }
 
 // pageFailure is one kind of failure of a setting.
 type pageFailure struct{ Name, Error, Log string }
@@ -49,13 +50,18 @@ type pageFilter struct {
 func (c *charts) table() pageTable {
 	rows := c.Table()
 	t := pageTable{Head: []pageColumn{{Name: "Setting", Text: true}}}
-	for _, col := range rows.Labels() {
+	heads := rows.Labels()
+	for _, col := range heads {
 		t.Head = append(t.Head, pageColumn{Name: capital(col.Label.Head), Unit: col.Label.Unit, Text: col.Left})
 	}
 	for i, row := range c.Rows {
 		var cells []pageCell
 		for k, cell := range rows.Cells(row) {
-			cells = append(cells, pageCell{Text: cell.Text, Sort: rows.Labels()[k].Sort(cell), Small: cell.Note})
+			shown := pageCell{Text: cell.Text, Sort: heads[k].Sort(cell), Small: cell.Note}
+			if heads[k].Left {
+				shown.Small, shown.Detail = "", cell.Note
+			}
+			cells = append(cells, shown)
 		}
 		t.Rows = append(t.Rows, pageRow{
 			Frontier: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB",

@@ -33,6 +33,7 @@ var Formats = []Format[*report.Report]{
 var CompareFormats = []Format[*report.Comparison]{
 	{"text", "for a terminal", CompareText},
 	{"markdown", "for a pull request", CompareMarkdown},
+	{"html", "one page to look at, that needs nothing else", page.WriteComparison},
 	{"json", "all of it, for programs", CompareJSON},
 }
 

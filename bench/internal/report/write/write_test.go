@@ -246,6 +246,9 @@ func TestCompareFormats(t *testing.T) {
 	}
 	c := report.Compare(of(old), of(new), 0.05)
 	for _, f := range CompareFormats {
+		if f.Name == "html" {
+			continue // package page's tests look at it
+		}
 		var b bytes.Buffer
 		if err := f.Write(&b, c); err != nil {
 			t.Fatal(err)

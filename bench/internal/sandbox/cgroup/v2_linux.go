@@ -134,7 +134,11 @@ func enable(dir string, controllers []string) error {
 	if missing == nil {
 		return nil
 	}
-	return write(dir, "cgroup.subtree_control", strings.Join(missing, " "))
+	err = write(dir, "cgroup.subtree_control", strings.Join(missing, " "))
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("%w (there are processes in %s itself, as in a container: move them into a group below it)", err, dir)
+	}
+	return err
 }
 
 func (c *parent2) Dirs() []string { return []string{c.dir} }
@@ -159,7 +163,7 @@ func (c *parent2) Create(memory int64, vcpu float64) (_ Group, err error) {
 			err = errors.Join(fmt.Errorf("make a cgroup: %w", err), g.Remove())
 		}
 	}()
-	if err := write(g.dir, "memory.max", strconv.FormatInt(min(memory, c.ceiling.memory), 10)); err != nil {
+	if err := write(g.dir, "memory.max", strconv.FormatInt(min(memory, c.memory), 10)); err != nil {
 		return nil, err
 	}
 	// Where the kernel does not count swap there is no such file.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -97,13 +98,21 @@ func main() {
 		_ = resp.Body.Close()
 		time.Sleep(time.Hour)
 	case "spin":
-		spin(200 * time.Millisecond)
+		cpu, _ := spin(200 * time.Millisecond)
+		fmt.Printf("probe: INIT used %.2f ms\n", 1000*cpu)
 	}
 	switch os.Getenv("PROBE_EXTENSION") {
 	case "":
 	case "sigterm": // what aws-lambda-go registers itself, for SHUTDOWN without saying so
-		lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM())
+		lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM(func() {
+			if err := os.WriteFile(os.Getenv("PROBE_FILE"), []byte("warned"), 0o600); err != nil {
+				panic(err)
+			}
+		}))
 		return
+	case "deaf":
+		signal.Ignore(syscall.SIGTERM)
+		extend("quick")
 	default:
 		extend(os.Getenv("PROBE_EXTENSION"))
 	}

@@ -1,4 +1,4 @@
-package term
+package progress
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 )
 
@@ -45,11 +46,11 @@ func (t *table) add(s trial.Setting, r trial.Result) {
 	}
 }
 
-// figures are the columns after a setting's name; the head says what they are.
+// The columns after the name of a setting.
 const (
-	figuresHead  = "   n  warm ms    ±  cold ms"
-	figuresWidth = len("   n  warm ms    +  cold ms")
-	indent       = 2
+	valuesHead  = "   n  warm ms    ±  cold ms"
+	valuesWidth = len("   n  warm ms    +  cold ms")
+	indent      = 2
 )
 
 // lines gives the head and the rows in order, in so many columns and lines; if
@@ -65,12 +66,12 @@ func (t *table) lines(columns, lines int) []string {
 	slices.SortFunc(rows, func(a, b *row) int { return cmp.Compare(b.changed, a.changed) })
 	rows = rows[:min(len(rows), lines-1)]
 	slices.SortFunc(rows, func(a, b *row) int { return a.key.Compare(b.key) })
-	name := textWidth("setting")
+	name := term.Width("setting")
 	for _, r := range rows {
-		name = max(name, textWidth(Clean(r.key.Short())))
+		name = max(name, term.Width(term.Clean(r.key.Short())))
 	}
-	name = max(min(name, columns-indent-figuresWidth), 1)
-	drawn := []string{strings.Repeat(" ", indent) + pad("setting", name) + figuresHead}
+	name = max(min(name, columns-indent-valuesWidth), 1)
+	drawn := []string{strings.Repeat(" ", indent) + pad("setting", name) + valuesHead}
 	for _, r := range rows {
 		drawn = append(drawn, strings.Repeat(" ", indent)+r.line(name, columns-indent))
 	}
@@ -78,21 +79,21 @@ func (t *table) lines(columns, lines int) []string {
 }
 
 // line is the row in at most so many columns. How the setting failed takes the
-// place of its figures if there is no room for both, or if there are none.
+// place of its values if there is no room for both, or if there are none.
 func (r *row) line(name, columns int) string {
 	text := pad(r.key.Short(), name)
-	failed := Clean(r.failed)
-	figures := r.figures()
+	failed := term.Clean(r.failed)
+	values := r.values()
 	switch {
 	case failed == "":
-		return text + figures
-	case len(r.warm)+len(r.cold) > 0 && name+figuresWidth+2+textWidth(failed) <= columns:
-		return text + figures + "  " + failed
+		return text + values
+	case len(r.warm)+len(r.cold) > 0 && name+valuesWidth+2+term.Width(failed) <= columns:
+		return text + values + "  " + failed
 	}
-	return cut(fmt.Sprintf("%s%4d  %s", text, len(r.warm), failed), columns)
+	return term.Cut(fmt.Sprintf("%s%4d  %s", text, len(r.warm), failed), columns)
 }
 
-func (r *row) figures() string {
+func (r *row) values() string {
 	warm, precision, cold := "–", "", "–"
 	if s := stats.Summarise(r.warm); s.N > 0 {
 		warm = fmt.Sprintf("%.0f", s.Median)
@@ -108,6 +109,6 @@ func (r *row) figures() string {
 
 // pad gives a text exactly so many columns.
 func pad(text string, columns int) string {
-	text = cut(Clean(text), columns)
-	return text + strings.Repeat(" ", max(columns-textWidth(text), 0))
+	text = term.Cut(term.Clean(text), columns)
+	return text + strings.Repeat(" ", max(columns-term.Width(text), 0))
 }
