@@ -49,6 +49,8 @@ func TestInvokeErrors(t *testing.T) {
 		// Another account's function is not ours.
 		{"other account", lambda.InvokeInput{FunctionName: aws.String(strings.Replace(testARN, testAccount, "210987654321", 1))}, 404,
 			"ResourceNotFoundException"},
+		{"other region", lambda.InvokeInput{FunctionName: aws.String(strings.Replace(testARN, testRegion, "us-east-1", 1))}, 404,
+			"ResourceNotFoundException"},
 		// There is one version.
 		{"version", lambda.InvokeInput{FunctionName: aws.String("probe"), Qualifier: aws.String("7")}, 404, "ResourceNotFoundException"},
 		// A name that cannot be one.

@@ -134,7 +134,11 @@ func enable(dir string, controllers []string) error {
 	if missing == nil {
 		return nil
 	}
-	return write(dir, "cgroup.subtree_control", strings.Join(missing, " "))
+	err = write(dir, "cgroup.subtree_control", strings.Join(missing, " "))
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("%w (there are processes in %s itself, as in a container: move them into a group below it)", err, dir)
+	}
+	return err
 }
 
 func (c *parent2) Dirs() []string { return []string{c.dir} }
