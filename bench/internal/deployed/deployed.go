@@ -93,7 +93,7 @@ func Find(ctx context.Context, client StackDescriber, name string) (Stack, error
 func Describe(ctx context.Context, client Configurer, functions []Function) ([]Function, error) {
 	all := make([]Function, 0, len(functions))
 	for _, f := range functions {
-		conf, err := client.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &f.ARN})
+		conf, err := client.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &f.ARN}, patient)
 		if err != nil {
 			return nil, hint.Failed("see AWS_PROFILE and AWS_REGION: the function must be in that region", "look at function %s: %w", f.ARN, err)
 		}

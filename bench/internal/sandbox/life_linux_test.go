@@ -107,7 +107,7 @@ func TestInitShare(t *testing.T) {
 		c.Functions[0].Env = map[string]string{"PROBE_INIT": "never"}
 	})
 	f.needLimits()
-	if _, err := f.Client.Invoke(t.Context(), &awslambda.InvokeInput{
+	if _, err := f.Invoke(t.Context(), &awslambda.InvokeInput{
 		FunctionName: aws.String("probe"), InvocationType: types.InvocationTypeEvent,
 	}); err != nil {
 		t.Fatal(err)
