@@ -11,6 +11,7 @@ import (
 	"fanout/bench/internal/contract"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/term"
 )
 
@@ -46,7 +47,7 @@ The status is 1 where a case fails.`,
 }
 
 func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	show := term.NewProgress(stderr)
+	show := progress.New(stderr)
 	defer show.End()
 	cfg := contract.Config()
 	cfg.Log = newLog(show, cf.verbose)

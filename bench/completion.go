@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/cost"
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/perf"
 	"fanout/bench/internal/report/write"
 	"fanout/functions/lambda"
@@ -19,7 +19,7 @@ import (
 // values its flags take. fanout completion SHELL prints the script.
 func addCompletions(root *cobra.Command) {
 	var networks []string
-	for _, m := range objects.Models {
+	for _, m := range network.Models {
 		networks = append(networks, fmt.Sprintf("%s\t%s: %s", m.Name, m.About, m))
 	}
 	for _, c := range root.Commands() {

@@ -16,8 +16,8 @@ import (
 	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/objects"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/network"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -48,7 +48,7 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
 	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
-	f.StringVar(&lf.network, "network", string(objects.S3Standard), "the embedded S3's network: "+strings.Join(objects.Networks(), ", "))
+	f.StringVar(&lf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
 	f.Uint64Var(&lf.Seed, "seed", 1, "of the order of invocations and of the network's latencies")
 	f.BoolVar(&lf.NoLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
 	corpusFlags(f, &lf.Corpus)
@@ -58,7 +58,7 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 func (lf *labFlags) parse(command string) error {
 	help := "see fanout help " + command
 	var err error
-	if lf.Network, err = objects.ParseNetwork(lf.network); err != nil {
+	if lf.Network, err = network.Parse(lf.network); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
 	if err := lf.Validate(); err != nil {
@@ -84,7 +84,7 @@ func (lf *labFlags) names() []string {
 }
 
 // startLab starts a lab and puts its corpus, while show says how far that is.
-func startLab(ctx context.Context, cfg lab.Config, show *term.Progress) (*lab.Lab, error) {
+func startLab(ctx context.Context, cfg lab.Config, show *progress.Progress) (*lab.Lab, error) {
 	l, err := lab.Start(cfg)
 	if err != nil {
 		return nil, err

@@ -119,11 +119,21 @@ func TestScripts(t *testing.T) {
 // command starts the real command.
 func command(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *bufio.Reader) {
 	t.Helper()
+	return commandIn(t, t.TempDir(), args...)
+}
+
+// commandIn starts the real command with a folder for temporary files, from the
+// folder that it runs in if it is not absolute.
+func commandIn(t *testing.T, tmp string, args ...string) (cmd *exec.Cmd, stdout, stderr *bufio.Reader) {
+	t.Helper()
 	build(t, "fanout", "bootstrap")
 	// Not the test's context: that ends before a test's clean-up can be polite.
 	cmd = exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(bins, "bin", "fanout"), args...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	if err := os.MkdirAll(filepath.Join(cmd.Dir, "tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -450,12 +460,17 @@ func TestBrokenPipe(t *testing.T) {
 // served, and works from a shell that had others; the file is gone in the end.
 func TestEnvFile(t *testing.T) {
 	build(t, "local")
-	tmp := filepath.Join(t.TempDir(), `it's a "folder"`)
-	if err := os.Mkdir(tmp, 0o700); err != nil {
+	odd := filepath.Join(t.TempDir(), `it's a "folder", $HOME`)
+	if err := os.Mkdir(odd, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("TMPDIR", tmp)
-	cmd, stdout, stderr := command(t, "sandbox", "--memory", "128", "--objects", "5", "--env-file", "env")
+	for name, tmp := range map[string]string{"with quotes": odd, "relative": "tmp"} {
+		t.Run(name, func(t *testing.T) { envFile(t, tmp) })
+	}
+}
+
+func envFile(t *testing.T, tmp string) {
+	cmd, stdout, stderr := commandIn(t, tmp, "sandbox", "--memory", "128", "--objects", "5", "--env-file", "env")
 	until(t, stderr, `^serving until interrupted`)
 	path := filepath.Join(cmd.Dir, "env")
 	info, err := os.Stat(path)

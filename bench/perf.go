@@ -14,7 +14,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/perf"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 )
 
@@ -77,7 +77,7 @@ func (pf *perfFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := pf.parse(); err != nil {
 		return hint.Usage("see fanout help perf", "%w", err)
 	}
-	pf.Progress = term.NewProgress(stderr)
+	pf.Progress = progress.New(stderr)
 	pf.Log = newLog(pf.Progress, pf.verbose)
 	err := perf.Run(ctx, pf.Options)
 	if err != nil && !errors.Is(err, perf.ErrFailed) {

@@ -14,10 +14,7 @@ import (
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/report"
-	"fanout/bench/internal/report/page"
-	"fanout/bench/internal/report/write"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 )
@@ -74,7 +71,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if rf.quiet {
 		progressTo = io.Discard
 	}
-	show := term.NewProgress(progressTo)
+	show := progress.New(progressTo)
 	defer show.End()
 	rf.Log = newLog(show, rf.verbose)
 	if rf.quiet {
@@ -86,23 +83,11 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		},
 		Progress: show.Step,
 	}
-	if rf.deployed() {
-		err = rf.connect(ctx, &runner, stderr)
-	} else {
-		var l *lab.Lab
-		if l, err = rf.startLab(ctx, &runner, show); l != nil {
-			defer func() { err = errors.Join(err, l.Close()) }()
-		}
-	}
+	end, err := rf.open(ctx, &runner, show, stderr)
 	if err != nil {
 		return err
 	}
-	if l := runner.Header.Limits; l.None() {
-		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", l.Reason)
-	}
-	if _, express := lambda.DirectoryBucket(runner.Bucket); express {
-		runner.Header.Class = string(cost.Express)
-	}
+	defer func() { err = errors.Join(err, end()) }()
 	guard, err := rf.bounds.guard(options, &runner)
 	if err != nil {
 		return err
@@ -124,72 +109,32 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	return rf.show(ctx, stdout, stderr, path, options, runErr)
 }
 
-// createResults makes a new result file, and its folder.
-func createResults(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, hint.Failed("give another --out", "make the results' folder: %w", err)
+// open finds the deployed functions, or starts a lab with some, and tells the
+// runner of them. end takes down what it started.
+func (rf *runFlags) open(ctx context.Context, runner *trial.Runner, show *progress.Progress, stderr io.Writer) (end func() error, err error) {
+	end = func() error { return nil }
+	if rf.deployed() {
+		err = rf.connect(ctx, runner, stderr)
+	} else {
+		var l *lab.Lab
+		if l, err = rf.startLab(ctx, runner, show); err == nil {
+			end = l.Close
+		}
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, hint.Failed("give another --out", "write results: %w", err)
+		return nil, err
 	}
-	return file, nil
+	if l := runner.Header.Limits; l.None() {
+		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", l.Reason)
+	}
+	if _, express := lambda.DirectoryBucket(runner.Bucket); express {
+		runner.Header.Class = string(cost.Express)
+	}
+	return end, nil
 }
-
-// show prints what the file says was measured, and how the run ended, and
-// writes the page, whether or not standard output takes the report. runErr is
-// what ended the run.
-func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path string, o report.Options, runErr error) error {
-	help := "fanout report " + filepath.Dir(path) + " shows what was measured until then"
-	file, err := trial.ReadPath(path)
-	if err != nil {
-		return errors.Join(runErr, err)
-	}
-	for _, w := range file.End.Warnings {
-		fmt.Fprintf(stderr, "warning: %s\n", term.Clean(w))
-	}
-	if ctx.Err() != nil {
-		return hint.Failed(help, "%w", runErr)
-	}
-	if errors.Is(runErr, trial.ErrNothingRead) {
-		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/",
-			"%w", runErr)
-	}
-	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
-		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
-	}
-	if runErr == nil && file.End.Text != "" {
-		fmt.Fprintln(stderr, term.CleanLines(file.End.Text))
-	}
-	r := report.New(file, o)
-	pagePath := filepath.Join(filepath.Dir(path), pageName)
-	pageErr := writeFile(pagePath, func(w io.Writer) error { return page.Write(w, r) })
-	show := write.Text
-	if rf.json {
-		show = write.JSON
-	}
-	err = show(stdout, r)
-	if err == nil && !rf.json {
-		_, err = fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, pagePath)
-	}
-	switch {
-	case errors.Is(runErr, trial.ErrWrongAnswer):
-		return hint.Failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
-	case runErr != nil:
-		return hint.Failed(help, "%w", runErr)
-	case pageErr != nil:
-		return pageErr
-	case err != nil:
-		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
-	}
-	return nil
-}
-
-// pageName is what the page is called, beside the results.
-const pageName = "report.html"
 
 // startLab starts the functions on this machine and tells the runner of them.
-func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *term.Progress) (*lab.Lab, error) {
+func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *progress.Progress) (*lab.Lab, error) {
 	l, err := startLab(ctx, rf.Config, show)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/progress"
 )
 
 // sandboxFlags is what fanout sandbox was asked for.
@@ -61,7 +61,7 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 		fmt.Fprintln(stderr, "warning: standard output is a file that others can read, and it gets keys:"+
 			" --env-file FILE makes one that they cannot")
 	}
-	show := term.NewProgress(stderr)
+	show := progress.New(stderr)
 	defer show.End()
 	sf.Log = newLog(show, sf.verbose)
 	l, err := startLab(ctx, sf.Config, show)

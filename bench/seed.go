@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/progress"
 	"fanout/functions/corpus"
 )
 
@@ -71,7 +71,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 			o.UsePathStyle = true
 		}
 	})
-	show := term.NewProgress(stderr)
+	show := progress.New(stderr)
 	defer show.End()
 	if sf.empty {
 		n, err := corpus.Empty(ctx, client, sf.bucket, sf.spec.Prefix, nil)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
 )
@@ -25,7 +25,7 @@ const (
 func Config() lab.Config {
 	return lab.Config{
 		MemoriesMB: []int{memoryMB, smallMB}, Architectures: []string{lambda.HostArchitecture()},
-		Timeout: timeoutSeconds * time.Second, Network: objects.None, Corpus: corpus.Default(), Seed: 1,
+		Timeout: timeoutSeconds * time.Second, Network: network.None, Corpus: corpus.Default(), Seed: 1,
 	}
 }
 

@@ -169,6 +169,22 @@ func TestReadTable(t *testing.T) {
 	}
 }
 
+// What is at a bound of a price is a price.
+func TestPriceBounds(t *testing.T) {
+	table := func(million, retrieval float64) string {
+		return fmt.Sprintf(`{"date":"2026-01-01","regions":{"r":{"lambda_usd_per_gb_second":{"arm64":1},"lambda_usd_per_million_requests":%v,`+
+			`"s3":{"express":{"get_usd_per_thousand":1,"list_usd_per_thousand":1,"retrieval_usd_per_gb":%v}}}}}`, million, retrieval)
+	}
+	for _, tc := range []struct {
+		million, retrieval float64
+		ok                 bool
+	}{{10, 0, true}, {10, 1, true}, {10.1, 0, false}, {0, 0, false}, {-1, 0, false}, {1, 1.1, false}, {1, -0.1, false}} {
+		if _, err := ReadTable(strings.NewReader(table(tc.million, tc.retrieval))); (err == nil) != tc.ok {
+			t.Errorf("$%v a million, $%v a GB: %v", tc.million, tc.retrieval, err)
+		}
+	}
+}
+
 func FuzzReadTable(f *testing.F) {
 	f.Add(string(builtin))
 	f.Add(`{"date":"2026-01-01","regions":{"x":{"s3":{"standard":{"get_usd_per_thousand":1e999}}}}}`)

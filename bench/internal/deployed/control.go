@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strconv"
@@ -65,7 +66,10 @@ func NewControl(client Configurer, callsPerSecond float64) *Control {
 func patient(o *awslambda.Options) {
 	o.Retryer = retry.NewStandard(func(so *retry.StandardOptions) {
 		so.MaxAttempts = 10
-		so.MaxBackoff = 20 * time.Second
+		so.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+			most := min(200*time.Millisecond<<attempt, 20*time.Second)
+			return most/2 + rand.N(most/2), nil
+		})
 		so.Retryables = append(so.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"ResourceConflictException": {}}},
 			retry.IsErrorRetryableFunc(func(err error) aws.Ternary { // an answer that breaks off
 				if errors.Is(err, io.ErrUnexpectedEOF) {

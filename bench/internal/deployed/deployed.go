@@ -93,11 +93,11 @@ func Find(ctx context.Context, client StackDescriber, name string) (Stack, error
 func Describe(ctx context.Context, client Configurer, functions []Function) ([]Function, error) {
 	all := make([]Function, 0, len(functions))
 	for _, f := range functions {
-		conf, err := client.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &f.ARN})
+		conf, err := client.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &f.ARN}, patient)
 		if err != nil {
 			return nil, hint.Failed("see AWS_PROFILE and AWS_REGION: the function must be in that region", "look at function %s: %w", f.ARN, err)
 		}
-		if conf.MemorySize == nil {
+		if aws.ToInt32(conf.MemorySize) < 1 {
 			return nil, fmt.Errorf("look at function %s: it has no memory size", f.ARN)
 		}
 		f.MemoryMB, f.Arch = int(*conf.MemorySize), lambda.X86

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/objects"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -54,7 +55,7 @@ func startSeedLab(t *testing.T) *seedLab {
 	}
 	config := lab.Config{
 		Architectures: []string{lambda.HostArchitecture()}, MemoriesMB: []int{lambda.VCPUMemoryMB}, Timeout: 2 * time.Minute,
-		Network: objects.None, Corpus: corpus.Default(), NoLimits: true,
+		Network: network.None, Corpus: corpus.Default(), NoLimits: true,
 	}
 	for name := range seedTimeouts {
 		config.Contenders = append(config.Contenders, lab.Contender{Name: name, Path: func(string) string { return bootstrap }})

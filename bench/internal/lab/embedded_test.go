@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
 )
@@ -43,7 +43,7 @@ func TestEmbedded(t *testing.T) {
 				Contenders: []Contender{{Name: "go", Embedded: c.embedded, Help: "what to do",
 					Path: func(string) string { return "/nowhere" }}},
 				Architectures: []string{lambda.HostArchitecture()}, MemoriesMB: []int{128}, Timeout: time.Minute,
-				Network: objects.None, Corpus: corpus.Default(), NoLimits: true,
+				Network: network.None, Corpus: corpus.Default(), NoLimits: true,
 			})
 			if c.hint == "" {
 				if err != nil {

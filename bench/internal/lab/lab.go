@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/sandbox"
 	"fanout/bench/internal/trial"
@@ -56,7 +57,7 @@ type Config struct {
 	MemoriesMB    []int
 	Timeout       time.Duration // of each function, 1 s to 15 min
 
-	Network    objects.Network
+	Network    network.Name
 	Corpus     corpus.Spec
 	Seed       uint64 // of the network's latencies
 	NoLimits   bool   // leaves CPU and memory unlimited

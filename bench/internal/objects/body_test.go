@@ -1,11 +1,15 @@
 package objects
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"fanout/bench/internal/sigv4"
 )
@@ -75,6 +79,73 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	} {
 		if row.do(); s.store.bodies.used.Load() != row.want {
 			t.Errorf("%s: %d bytes in use, want %d", row.name, s.store.bodies.used.Load(), row.want)
+		}
+	}
+}
+
+// vanishing is a body in a file that is replaced before it can be opened.
+type vanishing struct{ replace func() }
+
+func (v vanishing) open(int64, int64) (io.ReadCloser, error) {
+	v.replace()
+	return nil, os.ErrNotExist
+}
+
+func (vanishing) free() {}
+
+// A GET that finds an object whose body is replaced sends the one that is there
+// now, with its headers; where none ever is, it ends.
+func TestReplacedWhileOpened(t *testing.T) {
+	s := newServer(Config{MemoryBytes: 1 << 20}, t.TempDir())
+	if err := s.CreateBucket("bucket"); err != nil {
+		t.Fatal(err)
+	}
+	put := func(b body, size int64) {
+		v := (&version{key: "k", size: size, etag: `"e"`, body: b}).finish()
+		if _, refusal := s.store.put("bucket", v, conditions{}); refusal != nil {
+			t.Fatal(refusal.message)
+		}
+	}
+	get := func() (*httptest.ResponseRecorder, *apiError) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1/", nil)
+		r.Header.Set("Range", "bytes=1-9")
+		w := httptest.NewRecorder()
+		return w, s.dispatch(&call{w: w, r: r, arrived: time.Now(), caller: &caller{}, bucket: "bucket", key: "k"})
+	}
+	put(vanishing{func() { put(&memoryBody{data: []byte("new"), of: &s.store.bodies}, 3) }}, 10)
+	w, refusal := get()
+	if refusal != nil || w.Body.String() != "ew" || w.Header().Get("Content-Range") != "bytes 1-2/3" {
+		t.Errorf("%+v, %q, %v", refusal, w.Body, w.Header())
+	}
+	put(vanishing{func() {}}, 10)
+	if _, refusal := get(); codeOf(refusal) != "InternalError" {
+		t.Errorf("of what stays away: %+v", refusal)
+	}
+}
+
+// All that is read draws on the caller's bandwidth, lists, too.
+func TestBandwidthOfAll(t *testing.T) {
+	s := newServer(Config{}, t.TempDir())
+	if err := s.CreateBucket("bucket"); err != nil {
+		t.Fatal(err)
+	}
+	v := (&version{key: "k", size: 5, etag: `"e"`, body: &memoryBody{data: []byte("hello"), of: &s.store.bodies}}).finish()
+	if _, refusal := s.store.put("bucket", v, conditions{}); refusal != nil {
+		t.Fatal(refusal.message)
+	}
+	for _, row := range []struct{ bucket, key, query string }{
+		{"bucket", "k", ""}, {"bucket", "", "list-type=2"}, {"bucket", "", "versions"}, {"", "", ""}, {"bucket", "k", "tagging"},
+	} {
+		l := rate.NewLimiter(1e-9, burstBytes) // never filled again
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1/?"+row.query, nil)
+		w := httptest.NewRecorder()
+		c := &call{w: w, r: r, arrived: time.Now(), caller: &caller{bandwidth: l}, bucket: row.bucket, key: row.key}
+		c.readQuery()
+		if refusal := s.dispatch(c); refusal != nil {
+			t.Fatal(refusal.message)
+		}
+		if drawn := burstBytes - int(l.Tokens()); w.Body.Len() == 0 || drawn != w.Body.Len() {
+			t.Errorf("%+v: %d bytes sent, %d drawn", row, w.Body.Len(), drawn)
 		}
 	}
 }

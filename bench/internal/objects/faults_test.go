@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"fanout/bench/internal/network"
 )
 
 func TestFaultsValidate(t *testing.T) {
@@ -84,8 +86,8 @@ func TestSpike(t *testing.T) {
 		{Faults{SlowDown: 0.5, Reset: 0.2, Short: 0.3}, 1},
 		{Faults{Spike: 1}, 10},
 	} {
-		plain := newLatencySampler(7, S3Standard.Model())
-		s := newServer(Config{Network: S3Standard, Seed: 7, Faults: row.shares}, t.TempDir())
+		plain := newLatencySampler(7, network.S3Standard.Model())
+		s := newServer(Config{Network: network.S3Standard, Seed: 7, Faults: row.shares}, t.TempDir())
 		for i := range 100 {
 			want := plain.draw() * time.Duration(row.factor)
 			if got, _ := s.drawGet(); got != want {

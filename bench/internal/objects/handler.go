@@ -128,7 +128,7 @@ func (s *Server) dispatch(c *call) *apiError {
 		if c.key != "" && c.sub == "" {
 			return s.read(c)
 		}
-		if op != nil && c.level() == levelBucket && (c.sub == "" || c.sub == "versions") && c.r.Method == http.MethodGet {
+		if c.level() == levelBucket && (c.sub == "" || c.sub == "versions") && c.r.Method == http.MethodGet {
 			s.counts.lists.Add(1)
 		}
 		if wait(c.r.Context(), c.arrived, s.latencies.draw()) != nil {

@@ -1,5 +1,5 @@
 // Package objects is an S3 on loopback, behind TLS, that behaves like the one
-// a Lambda function reads from: [Start] one for a [Network], give each caller
+// a Lambda function reads from: [Start] one for a [network.Model], give each caller
 // a key of its own with [Server.AddKey], and point it at [Server.URL] with the
 // certificate in [Server.CAFile]. Signatures are verified, the first byte comes
 // late, bandwidth and request rates have S3's limits, and things go wrong in
@@ -30,6 +30,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"golang.org/x/time/rate"
 
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/sigv4"
 )
 
@@ -43,8 +44,8 @@ const DefaultRegion = "us-east-1"
 
 // Config says what a [Server] is to be like.
 type Config struct {
-	Network Network // "": None
-	Seed    uint64  // of the latencies and faults
+	Network network.Name // "": None
+	Seed    uint64       // of the latencies and faults
 	// Dir is where the server makes a folder of its own, for the certificate
 	// and for bodies beyond MemoryBytes; "": the system's temporary folder.
 	Dir         string
@@ -60,7 +61,7 @@ type Config struct {
 
 // Server is a running S3.
 type Server struct {
-	model     Model
+	model     network.Model
 	region    string
 	url       string
 	dir       string // all that the server writes
@@ -117,9 +118,9 @@ func Start(cfg Config) (_ *Server, err error) {
 // complete checks c and sets what it leaves to the defaults.
 func (c *Config) complete() error {
 	if c.Network == "" {
-		c.Network = None
+		c.Network = network.None
 	}
-	if _, err := ParseNetwork(string(c.Network)); err != nil {
+	if _, err := network.Parse(string(c.Network)); err != nil {
 		return err
 	}
 	if c.MemoryBytes == 0 {

@@ -22,6 +22,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"golang.org/x/sync/errgroup"
 
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/objects"
 )
 
@@ -601,7 +602,7 @@ func TestConnections(t *testing.T) {
 
 // Close ends what is under way: here a GET whose first byte is far off.
 func TestCloseUnderWay(t *testing.T) {
-	s, err := objects.Start(objects.Config{Network: objects.S3Standard, Dir: t.TempDir()})
+	s, err := objects.Start(objects.Config{Network: network.S3Standard, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

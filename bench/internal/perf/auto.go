@@ -9,17 +9,17 @@ import (
 	"slices"
 	"strconv"
 
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 	"fanout/functions/store"
 )
 
 // autoDir is the folder of the experiment auto on one network.
-func autoDir(network objects.Network) string { return "auto-" + string(network) }
+func autoDir(on network.Name) string { return "auto-" + string(on) }
 
 // autoNetworks are those that auto is tried on.
-var autoNetworks = []objects.Network{objects.S3Standard, objects.S3Express, objects.None}
+var autoNetworks = []network.Name{network.S3Standard, network.S3Express, network.None}
 
 // autoFixed are the concurrencies that auto is compared with.
 var autoFixed = []int{8, 16, 32, 64, 128, 256}
@@ -41,7 +41,7 @@ func runAuto(ctx context.Context, o *Options, f *failures) error {
 	return nil
 }
 
-func runAutoOn(ctx context.Context, o *Options, f *failures, network objects.Network) (err error) {
+func runAutoOn(ctx context.Context, o *Options, f *failures, network network.Name) (err error) {
 	s, err := openSession(ctx, o, f, standard(network, o.memories(128, 512, 1769, 3008)...))
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 	"fanout/functions/store"
@@ -19,7 +19,7 @@ const clientsDir = "clients"
 // runClients compares the clients, and the contenders beside them, at several
 // memory sizes.
 func runClients(ctx context.Context, o *Options, f *failures) (err error) {
-	cfg := standard(objects.S3Standard, o.memories(128, 512, 1769)...)
+	cfg := standard(network.S3Standard, o.memories(128, 512, 1769)...)
 	cfg.Contenders = o.Contenders
 	s, err := openSession(ctx, o, f, cfg)
 	if err != nil {

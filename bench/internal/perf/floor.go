@@ -18,7 +18,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 	"fanout/functions/store"
@@ -46,7 +46,7 @@ type wrkResult struct {
 // runFloor compares lean with wrk, which neither signs, searches nor checks. If
 // wrk is not installed, lean is measured alone.
 func runFloor(ctx context.Context, o *Options, f *failures) (err error) {
-	s, err := openSession(ctx, o, f, standard(objects.None, 1769))
+	s, err := openSession(ctx, o, f, standard(network.None, 1769))
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 	"fanout/functions/store"
@@ -29,7 +29,7 @@ const (
 
 // runLarge compares lean at many objects with lean at 1,000 of the same.
 func runLarge(ctx context.Context, o *Options, f *failures) (err error) {
-	cfg := standard(objects.S3Standard, 1769)
+	cfg := standard(network.S3Standard, 1769)
 	cfg.Corpus.Count = o.Large
 	cfg.SpillAll = true // few and many alike: a body from a file comes otherwise than one from memory
 	s, err := openSession(ctx, o, f, cfg)

@@ -21,6 +21,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
@@ -46,7 +47,7 @@ type Options struct {
 	Header     trial.Header    // of the result files: version, run, host, time
 
 	Log      *slog.Logger
-	Progress *term.Progress
+	Progress *progress.Progress
 }
 
 // MaxRounds is the most invocations of a competitor.

@@ -18,7 +18,7 @@ import (
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/term"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -155,12 +155,15 @@ func TestPrintRefuses(t *testing.T) {
 		t.Errorf("an empty folder: %v, status %d", err, status)
 	}
 	write(t, dir, floorDir, header("none", 1000, 64))
-	for file, text := range map[string]string{wrkFile: "{}\nhello\n", trial.FileName: "hello\n"} {
-		if err := os.WriteFile(filepath.Join(dir, floorDir, file), []byte(text), 0o644); err != nil {
+	for _, tc := range []struct{ file, text string }{ // in this order: results are read first
+		{wrkFile, "{}\nhello\n"},
+		{trial.FileName, "hello\n"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, floorDir, tc.file), []byte(tc.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := Print(&bytes.Buffer{}, dir); err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s: %v", file, err)
+		if err := Print(&bytes.Buffer{}, dir); err == nil || !strings.Contains(err.Error(), tc.file) {
+			t.Errorf("%s: %v", tc.file, err)
 		}
 	}
 }
@@ -250,7 +253,7 @@ func answering(t *testing.T) *awslambda.Client {
 // not keep the others from going on.
 func TestFailureIsARow(t *testing.T) {
 	o := valid()
-	o.Dir, o.Progress = t.TempDir(), term.NewProgress(&bytes.Buffer{})
+	o.Dir, o.Progress = t.TempDir(), progress.New(&bytes.Buffer{})
 	s := session{options: &o, failures: &failures{}, header: header("none", 1, 8)}
 	s.header.Plan.Count = true
 	out, err := s.file(clientsDir, s.header)

@@ -11,7 +11,7 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
@@ -216,8 +216,8 @@ func sum(all []time.Duration) time.Duration {
 }
 
 // standard is a lab's configuration for lean alone, at these memory sizes.
-func standard(network objects.Network, memories ...int) lab.Config {
-	return lab.Config{Network: network, MemoriesMB: memories, Corpus: corpus.Default()}
+func standard(on network.Name, memories ...int) lab.Config {
+	return lab.Config{Network: on, MemoriesMB: memories, Corpus: corpus.Default()}
 }
 
 // heading is what stands above a table.

@@ -18,7 +18,7 @@ import (
 	"strings"
 
 	"fanout/bench/internal/cost"
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
@@ -239,7 +239,7 @@ func possible(f trial.File) (trial.File, int) {
 
 // ClassOf gives the storage class that a run read from.
 func ClassOf(h trial.Header) cost.StorageClass {
-	if h.Class == string(cost.Express) || h.Network == string(objects.S3Express) {
+	if h.Class == string(cost.Express) || network.Name(h.Network).Model().Express {
 		return cost.Express
 	}
 	return cost.Standard

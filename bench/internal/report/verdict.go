@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"fanout/bench/internal/objects"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/functions/lambda"
 )
@@ -184,7 +184,7 @@ func (r *Report) shares(row Row, ttfb float64) (Verdict, demand) {
 		d.latencyMS = u.listMS + math.Ceil(u.objects/float64(workers))*ttfb
 		v.Latency = Share{min(d.latencyMS/duration, 1), true}
 	}
-	if r.Header.Network != string(objects.None) {
+	if r.Header.Network != string(network.None) {
 		d.networkMS = u.bytes / lambda.BandwidthBytesPerS * 1000
 		v.Network = Share{d.networkMS / duration, d.networkMS <= duration*ceilingHolds}
 	}

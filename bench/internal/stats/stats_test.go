@@ -251,3 +251,54 @@ func TestJSON(t *testing.T) {
 		}
 	}
 }
+
+// What is at a bound belongs to it.
+func TestBounds(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		got  bool
+		want bool
+	}{
+		{"a drift of exactly the least", Drifted{Change: driftLeast}.Found(Alpha), true},
+		{"the same the other way", Drifted{Change: -driftLeast}.Found(Alpha), true},
+		{"a drift of less", Drifted{Change: driftLeast * 0.999}.Found(Alpha), false},
+		{"a drift that may be chance", Drifted{Change: 1}.Found(Alpha * 1.001), false},
+		{"one against 39 can just differ", CanDiffer(1, 39), true}, // 2/40
+		{"one against 38 cannot", CanDiffer(1, 38), false},
+		{"and is compared", Compare([]float64{100}, ramp(39)).Relation == TooFew, false},
+		{"one against 38 is not", Compare([]float64{100}, ramp(38)).Relation == TooFew, true},
+		{"n for the least p that four reach", MinForTest(MinP(4, 4)) == 4, true},
+		{"n for less", MinForTest(MinP(4, 4)*0.999) == 5, true},
+		{"n for what no sample reaches", MinForTest(-1) == 1000, true},
+		{"nothing against something", MinP(0, 5) == 1 && MinP(5, 0) == 1, true},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%s: %v", tc.name, tc.got)
+		}
+	}
+}
+
+func ramp(n int) []float64 {
+	var all []float64
+	for i := range n {
+		all = append(all, float64(i+1))
+	}
+	return all
+}
+
+// A sample that is too short for halves does not end the others' drift, and the
+// middle value of an odd number is in neither half.
+func TestDriftOfAllHalves(t *testing.T) {
+	timed := func(values ...float64) []Timed {
+		var all []Timed
+		for i, v := range values {
+			all = append(all, Timed{At: time.Unix(int64(i), 0), Value: v})
+		}
+		return all
+	}
+	odd := timed(1, 1, 9, 2, 2)
+	d := DriftOfAll([][]Timed{timed(7), timed(0, 0), odd, odd, odd})
+	if d.Test.N1 != 6 || d.Test.N2 != 6 || !near(d.Change, 1) {
+		t.Errorf("%+v", d)
+	}
+}

@@ -182,7 +182,9 @@ func TestNegativeNumber(t *testing.T) {
 
 func TestFigures(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
-		{Number(0.012345), "0.0123"}, {Number(44.25), "44.2"}, {Number(99.96), "100"}, {Number(1234567), "1234567"},
+		{Number(0.012345), "0.0123"}, {Number(100), "100"}, {Number(100.4), "100"},
+		{Grouped(90909), "90,909"}, {Grouped(100000), "100,000"}, {Dollars(1), "$1.00"}, {Dollars(0.999), "$0.999"}, {Share(0.00995), "1%"},
+		{EscapeMarkdown("a<b&c|d"), `a&lt;b&amp;c\|d`}, {Number(44.25), "44.2"}, {Number(99.96), "100"}, {Number(1234567), "1234567"},
 		{Grouped(9999), "9999"}, {Grouped(12345), "12,345"}, {Grouped(1234567), "1,234,567"}, {Grouped(0.5), "0.5"}, {Grouped(-12345),
 			"-1.23e+04"},
 		{Dollars(406.5), "$406.50"}, {Dollars(0.0123456), "$0.0123"}, {Share(0.034), "3%"}, {Share(0.004), "0.4%"}, {Share(0),
@@ -191,6 +193,30 @@ func TestFigures(t *testing.T) {
 	} {
 		if tc.got != tc.want {
 			t.Errorf("%q, want %q", tc.got, tc.want)
+		}
+	}
+}
+
+// The columns with the lowest Keep go first, and no more of them than must: a
+// table that fits exactly stays as it is.
+func TestFit(t *testing.T) {
+	column := func(name string, keep int) Column[int] {
+		return Column[int]{Label: Label{Head: name}, Keep: keep, Cell: func(int) Cell { return Text("") }}
+	}
+	columns := []Column[int]{column("aaaa", 5), column("bbbb", AlwaysKeep), column("cccc", 0), column("dddd", 5), column("eeee", 9)} // 28 wide
+	for width, want := range map[int]string{
+		0:  "aaaa  bbbb  cccc  dddd  eeee", // without end
+		28: "aaaa  bbbb  cccc  dddd  eeee",
+		27: "aaaa  bbbb  dddd  eeee",
+		22: "aaaa  bbbb  dddd  eeee",
+		21: "bbbb  dddd  eeee", // of equals the first goes
+		16: "bbbb  dddd  eeee",
+		15: "bbbb  eeee",
+		3:  "bbbb  eeee", // these are the table
+	} {
+		got := write(t, func(w io.Writer) error { return Table[int]{Columns: columns}.Text(w, width) })
+		if got != want+"\n" {
+			t.Errorf("%d wide: %q, want %q", width, got, want)
 		}
 	}
 }

@@ -48,11 +48,30 @@ func cells(c rune) int {
 	return 1
 }
 
-// textWidth of a clean text, in columns.
-func textWidth(text string) int {
+// Width of a clean text, in columns.
+func Width(text string) int {
 	n := 0
 	for _, c := range text {
 		n += cells(c)
 	}
 	return n
+}
+
+// Cut shortens a clean text to so many columns.
+func Cut(text string, columns int) string {
+	if Width(text) <= columns {
+		return text
+	}
+	var b strings.Builder
+	used := 0
+	for _, c := range text {
+		if used += cells(c); used > columns-1 {
+			break
+		}
+		b.WriteRune(c)
+	}
+	if columns > 0 {
+		b.WriteRune('…')
+	}
+	return b.String()
 }

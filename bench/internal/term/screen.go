@@ -1,9 +1,6 @@
-// Package term shows on a terminal what is under way. [Progress] is where to
-// begin: it shows phases, the steps of a run and its table. Everything that it
-// draws goes through one painter, [Screen]; [Confirm] asks a question.
-//
-// On what is no terminal, such as a file or a pipe, Progress writes plain
-// lines.
+// Package term writes to a terminal. [Screen] is the one painter: it keeps a
+// frame of lines at the lower end, whatever width the terminal has by then.
+// [Clean] makes foreign text harmless, [Confirm] asks a question.
 package term
 
 import (
@@ -11,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 
 	"golang.org/x/term"
@@ -124,7 +120,7 @@ func (s *Screen) draw(text []byte) {
 				b.WriteString("\r\n")
 			}
 			// The last column stays empty: some terminals wrap as soon as it is full.
-			b.WriteString(cut(Clean(line), columns-1))
+			b.WriteString(Cut(Clean(line), columns-1))
 		}
 		b.WriteString("\r")
 		if up := len(lines) - 1; up > 0 {
@@ -132,23 +128,4 @@ func (s *Screen) draw(text []byte) {
 		}
 	}
 	_, _ = s.out.Write(b.Bytes()) // one write: no half a frame is seen
-}
-
-// cut shortens a clean text to so many columns.
-func cut(text string, columns int) string {
-	if textWidth(text) <= columns {
-		return text
-	}
-	var b strings.Builder
-	used := 0
-	for _, c := range text {
-		if used += cells(c); used > columns-1 {
-			break
-		}
-		b.WriteRune(c)
-	}
-	if columns > 0 {
-		b.WriteRune('…')
-	}
-	return b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"fanout/bench/internal/network"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
@@ -179,27 +180,20 @@ var clientCPU = map[string][]struct {
 	store.Stock: {{0, 0.6452}, {512, 0.4446}, {1769, 0.3299}},
 }
 
-// networks are the first byte's mean and 99th percentile, in ms, by what the
-// embedded S3 models (docs/architecture.md, "What the sandbox models"). AWS is
-// taken for s3-standard.
-var networks = map[string]struct{ mean, slowest float64 }{
-	"s3-express": {5.6, 15}, "none": {0, 0}, "": {25.4, 100},
-}
-
 // measuredVCPU is the most that the clients' figures hold for.
 const measuredVCPU = 2
 
 // guess is a forecast of an invocation's time: the longest of waiting for first
 // bytes, CPU time at the memory size's share, and the bodies at Lambda's
 // bandwidth. A client that nobody measured is taken for the slowest that was.
-func guess(s Setting, objects int, bytes int64, network string) time.Duration {
+func guess(s Setting, objects int, bytes int64, on string) time.Duration {
 	workers := float64(s.Concurrency)
 	if s.Concurrency == Auto {
 		workers = 64
 	}
-	wait, ok := networks[network]
-	if !ok {
-		wait = networks[""]
+	model := network.Name(on).Model()
+	if model.Name == "" {
+		model = network.S3Standard.Model() // AWS, by its most usual storage class
 	}
 	var ms float64
 	figures, ok := clientCPU[s.Client]
@@ -211,7 +205,7 @@ func guess(s Setting, objects int, bytes int64, network string) time.Duration {
 			ms = f.ms
 		}
 	}
-	latency := float64(objects)/workers*wait.mean + wait.slowest
+	latency := float64(objects)/workers*lambda.Milliseconds(model.FirstByteMean()) + lambda.Milliseconds(model.FirstByteP99)
 	cpu := float64(objects) * ms / min(lambda.VCPU(max(s.Target.MemoryMB, lambda.MinMemoryMB)), measuredVCPU)
 	bodies := float64(bytes) / lambda.BandwidthBytesPerS * 1000
 	return time.Duration(max(latency, cpu, bodies) * float64(time.Millisecond))

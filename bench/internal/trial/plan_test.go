@@ -180,7 +180,7 @@ func TestGuess(t *testing.T) {
 		network string
 		want    time.Duration
 	}{
-		{"one worker waits", setting(1769, "lean", 1), 1000, 25_500_000, "s3-standard", 25_500 * time.Millisecond},
+		{"one worker waits", setting(1769, "lean", 1), 1000, 25_500_000, "s3-standard", 25_508 * time.Millisecond},
 		{"sixty-four wait less", setting(1769, "lean", 64), 1000, 25_500_000, "s3-standard", 497 * time.Millisecond},
 		{"auto is taken for sixty-four", setting(1769, "lean", Auto), 1000, 25_500_000, "s3-standard", 497 * time.Millisecond},
 		{"AWS is taken for s3-standard", setting(1769, "lean", 64), 1000, 25_500_000, "", 497 * time.Millisecond},

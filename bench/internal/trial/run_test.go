@@ -251,6 +251,42 @@ func TestInvokeTries(t *testing.T) {
 	}
 }
 
+// Credentials that nobody can renew end a run, before and after a call was
+// answered; a network that is down does not.
+func TestInvokeCredentials(t *testing.T) {
+	s := cloud(t, lambdatest.Function{})
+	with := func(provide func(context.Context) (aws.Credentials, error), url string) *awslambda.Client {
+		return awslambda.New(awslambda.Options{
+			BaseEndpoint: &url, Region: "us-east-1", Credentials: aws.NewCredentialsCache(aws.CredentialsProviderFunc(provide)),
+		})
+	}
+	valid := func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "A", SecretAccessKey: "B"}, nil
+	}
+	for _, tc := range []struct {
+		name   string
+		client *awslambda.Client
+		step   lambdatest.Step
+		want   error
+	}{
+		{"as ever", with(valid, s.URL), nil, nil},
+		{"a provider that has none", with(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{}, errors.New("the SSO session has expired")
+		}, s.URL), nil, ErrCredentials},
+		{"expired", with(valid, s.URL), lambdatest.Fault(403, "ExpiredTokenException"), ErrCredentials},
+		{"a wrong secret", with(valid, s.URL), lambdatest.Fault(403, "InvalidSignatureException"), ErrCredentials},
+		{"a key that was deleted", with(valid, s.URL), lambdatest.Fault(403, "UnrecognizedClientException"), ErrCredentials},
+		{"no right to this function", with(valid, s.URL), lambdatest.Fault(403, "AccessDeniedException"), nil},
+		{"nobody listens", with(valid, "http://127.0.0.1:1"), nil, nil},
+	} {
+		s.Always(lambdatest.Invoke, "a", tc.step)
+		_, err := invoke(t.Context(), tc.client, "a", []byte("{}"), func(context.Context, time.Duration) error { return nil })
+		if !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+		}
+	}
+}
+
 // A function whose configuration cannot be changed loses its cold starts only.
 func TestRunWithoutColdStarts(t *testing.T) {
 	for _, tc := range []struct {

@@ -74,17 +74,18 @@ func details(r *report.Report) []fact {
 // how says how the figures come about.
 func how(r *report.Report) []string {
 	said := []string{
-		fmt.Sprintf("Times are the duration that the log's REPORT line gives, in rounds that take every setting in turn, in a seeded "+
-			"random order: what changes on the way changes for all. Cold and warm ones are never mixed. Each figure is a median; its "+
-			"interval, at %.0f%%, assumes no distribution and takes n of %d.", stats.Confidence*100, stats.MinForInterval),
-		fmt.Sprintf("Two settings differ where a Mann-Whitney U test says so at p of %v; otherwise they tie, or the runs are too few "+
-			"to tell. A setting with any failure is not advised.", stats.Alpha),
-		"The frontier holds the settings that no other beats in both time and cost. The fastest pick is, of those within 5% that " +
-			"tie, the cheapest one; the cheapest pick, the fastest of them.",
-		fmt.Sprintf("The balanced pick has the least time to the power of %.2g times cost to the power of %.2g.", r.Advice.Weight,
-			1-r.Advice.Weight),
-		"Why: CPU time against the memory's CPU share (1,769 MB are one vCPU), rounds of first bytes against the time, bytes a " +
-			"second against 600 Mbit/s, peak memory against the limit, GETs tried again. The first that decides is named.",
+		fmt.Sprintf("Times are the duration that the log's REPORT line gives. Settings are measured in rounds that take every setting in "+
+			"turn, in a seeded random order: what changes on the way changes for all. Cold and warm invocations are never mixed. Each "+
+			"figure is a median; its interval, at %.0f%%, assumes no distribution and takes n of %d.",
+			stats.Confidence*100, stats.MinForInterval),
+		fmt.Sprintf("Two settings differ if a Mann-Whitney U test says so at p of %v; otherwise they tie, or there are too few "+
+			"invocations to tell. A setting with any failure is not advised.", stats.Alpha),
+		"The frontier contains the settings that no other beats in both time and cost. Among the settings that tie with the best, the " +
+			"one with the least compute cost is picked; for the cheapest pick, the fastest of them.",
+		fmt.Sprintf("The balanced pick has the least time to the power of %.2g times compute cost to the power of %.2g: S3's part of the "+
+			"cost, which no setting changes, is left out.", r.Advice.Weight, 1-r.Advice.Weight),
+		"Why: CPU time against the memory's CPU share (1,769 MB are one vCPU), rounds of first bytes against the time, bytes per second " +
+			"against 600 Mbit/s, peak memory against the limit, GETs tried again. The first that decides is named.",
 	}
 	if r.Priced {
 		class := ""

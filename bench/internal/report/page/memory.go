@@ -41,10 +41,13 @@ func (c *charts) memory() figure {
 	if left > 0 {
 		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "number of workers is", "numbers of workers are"))
 	}
+	times := c.upright("warm ms", rows, func(row report.Row) stats.Summary { return row.Warm })
+	costs := c.upright("compute, $/M", rows, million)
+	times.axis.least, costs.axis.least = costs.axis.room(), times.axis.room()
 	for _, panel := range panels {
-		drawn := c.byMemory(f, panel, "warm ms", panelHeight, rows, sizes, func(row report.Row) stats.Summary { return row.Warm })
+		drawn := c.byMemory(f, panel, sizes, panelHeight, times)
 		if c.Priced {
-			drawn += c.byMemory(f, panel, "compute, $/M", costHeight, rows, sizes, million)
+			drawn += c.byMemory(f, panel, sizes, costHeight, costs)
 		}
 		f.Pictures = append(f.Pictures, picture{Caption: panel.caption, Wide: drawn})
 	}
@@ -65,11 +68,16 @@ func million(row report.Row) stats.Summary {
 	return s
 }
 
-// byMemory draws one panel of what of gives of its rows; all of them have one
-// scale.
-func (c *charts) byMemory(f figure, p panel, title string, height float64, all, sizes []int, of func(report.Row) stats.Summary) template.HTML {
+// metric is what is shown of each row, on one scale for all panels.
+type metric struct {
+	axis axis
+	of   func(report.Row) stats.Summary
+}
+
+// upright makes a metric with an axis for all of these rows.
+func (c *charts) upright(title string, rows []int, of func(report.Row) stats.Summary) metric {
 	values := noExtent
-	for _, i := range all {
+	for _, i := range rows {
 		s := of(c.Rows[i])
 		if !drawable(s.Median) {
 			continue
@@ -79,17 +87,26 @@ func (c *charts) byMemory(f figure, p panel, title string, height float64, all, 
 		}
 	}
 	if values == noExtent {
+		return metric{of: of}
+	}
+	return metric{logarithmic(title, values.lo, values.hi), of}
+}
+
+// byMemory draws what a metric says of a panel's rows; nothing, if it says
+// nothing of any row.
+func (c *charts) byMemory(f figure, p panel, sizes []int, height float64, m metric) template.HTML {
+	if m.axis.hi == 0 {
 		return ""
 	}
-	drawn := newPlot(panelWidth, height, logarithmic("memory, MB", float64(sizes[0]), float64(sizes[len(sizes)-1])).marking(sizes),
-		logarithmic(title, values.lo, values.hi), attributes(f, "panel", f.Title+", "+p.caption+", "+title)...)
-	rows := slices.DeleteFunc(slices.Clone(p.rows), func(i int) bool { return !drawable(of(c.Rows[i]).Median) })
+	memory := logarithmic("memory, MB", float64(sizes[0]), float64(sizes[len(sizes)-1])).marking(sizes)
+	drawn := newPlot(panelWidth, height, memory, m.axis, attributes(f, "panel", f.Title+", "+p.caption+", "+m.axis.title)...)
+	rows := slices.DeleteFunc(slices.Clone(p.rows), func(i int) bool { return !drawable(m.of(c.Rows[i]).Median) })
 	c.curves(drawn, rows, curve{
-		at:       func(row report.Row) (x, y float64) { return float64(row.MemoryMB), of(row).Median },
-		interval: of,
+		at:       func(row report.Row) (x, y float64) { return float64(row.MemoryMB), m.of(row).Median },
+		interval: m.of,
 		title: func(row report.Row) string {
-			s := of(row)
-			return fmt.Sprintf("%s: %s %s, interval %s, n=%d", c.name(row), title, table.Grouped(s.Median), interval(s), s.N)
+			s := m.of(row)
+			return fmt.Sprintf("%s: %s %s, interval %s, n=%d", c.name(row), m.axis.title, table.Grouped(s.Median), interval(s), s.N)
 		},
 	})
 	return drawn.markup()

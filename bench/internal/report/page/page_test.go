@@ -363,7 +363,7 @@ func TestNarrowTicks(t *testing.T) {
 
 // Leaving ticks out leaves the others, each time they are asked for.
 func TestSpacedTicks(t *testing.T) {
-	a := axis{lo: 1, hi: 100, log: true, ticks: []tick{{1, "1"}, {1.01, "2"}, {100, "3"}}}
+	a := axis{lo: 1, hi: 100, log: true, measured: true, ticks: []tick{{1, "1"}, {1.01, "2"}, {100, "3"}}}
 	for range 2 {
 		if got := a.spaced(300, textWidth); len(got) != 2 || got[0].label != "1" || got[1].label != "3" {
 			t.Errorf("%v", got)
@@ -371,11 +371,24 @@ func TestSpacedTicks(t *testing.T) {
 	}
 }
 
+// Where 1, 2 and 5 of each decade do not fit, the decades do: no label of them
+// is left out here and there.
+func TestCrowdedLogTicks(t *testing.T) {
+	a := logarithmic("", 3, 1200)
+	var labels []string
+	for _, tick := range a.spaced(130, func(string) float64 { return 0.7 * fontSize }) {
+		labels = append(labels, tick.label)
+	}
+	if !slices.Equal(labels, []string{"10", "100", "1000"}) {
+		t.Errorf("%q", labels)
+	}
+}
+
 // Ticks of an axis are round, in order, within it, and neither none nor many.
 func TestTicks(t *testing.T) {
 	for _, tc := range []struct{ lo, hi float64 }{{100, 110}, {1, 64}, {0.5, 2e9}, {235, 283}, {1e-3, 2e-3}, {125.5, 136.2},
 		{404.9, 405.1}} {
-		for name, ticks := range map[string]func(lo, hi float64) []tick{"logTicks": logTicks, "evenTicks": evenTicks} {
+		for name, ticks := range map[string]func(lo, hi float64) []tick{"logTicksOf": logTicksOf, "evenTicks": evenTicks} {
 			got := ticks(tc.lo, tc.hi)
 			labels := map[string]bool{}
 			for i, tick := range got {

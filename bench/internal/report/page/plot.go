@@ -16,6 +16,9 @@ type axis struct {
 	log    bool
 	ticks  []tick
 	named  bool // the ticks are names of rows, and the axis has no line
+
+	measured bool    // the ticks are what was measured
+	least    float64 // of its width, if it stands upright: to align it with others
 }
 
 // tick marks a value.
@@ -28,7 +31,7 @@ type tick struct {
 func logarithmic(title string, lo, hi float64) axis {
 	room := max(math.Pow(hi/lo, 0.07), 1.06)
 	a := axis{title: title, lo: lo / room, hi: hi * room, log: true}
-	a.ticks = logTicks(a.lo, a.hi)
+	a.ticks = logTicksOf(a.lo, a.hi)
 	return a
 }
 
@@ -48,7 +51,7 @@ func names(n int, name func(int) string) axis {
 
 // marking marks what was measured instead of round figures.
 func (a axis) marking(values []int) axis {
-	a.ticks = nil
+	a.ticks, a.measured = nil, true
 	for _, v := range slices.Compact(slices.Sorted(slices.Values(values))) {
 		a.ticks = append(a.ticks, tick{float64(v), strconv.Itoa(v)})
 	}
@@ -63,15 +66,30 @@ func (a axis) share(v float64) float64 {
 	return (v - a.lo) / (a.hi - a.lo)
 }
 
-// spaced leaves out ticks of an axis of some length whose labels would run into
-// each other.
+// spaced gives ticks for an axis of some length whose labels do not run into
+// each other: of a logarithmic one fewer digits of each decade, else it leaves
+// some out.
 func (a axis) spaced(length float64, size func(label string) float64) []tick {
-	const apart = 8
+	kept := a.apart(a.ticks, length, size)
+	if !a.log || a.measured || len(kept) == len(a.ticks) {
+		return kept
+	}
+	for _, digits := range slices.Backward(logDigits) {
+		if all := logTicks(a.lo, a.hi, digits); len(all) >= 2 && len(all) < len(a.ticks) && len(a.apart(all, length, size)) == len(all) {
+			return all
+		}
+	}
+	return kept
+}
+
+// apart leaves out the ticks whose labels would run into the one before.
+func (a axis) apart(ticks []tick, length float64, size func(label string) float64) []tick {
+	const gap = 8
 	var kept []tick
 	end := math.Inf(-1)
-	for _, t := range a.ticks {
+	for _, t := range ticks {
 		at, half := a.share(t.value)*length, size(t.label)/2
-		if at-half < end+apart {
+		if at-half < end+gap {
 			continue
 		}
 		kept, end = append(kept, t), at+half
@@ -79,21 +97,30 @@ func (a axis) spaced(length float64, size func(label string) float64) []tick {
 	return kept
 }
 
-// logTicks marks 1, 2 and 5 of each decade, or fewer of many, or more of few.
-func logTicks(lo, hi float64) []tick {
+// logDigits are the marks of a decade, fewer and more of them.
+var logDigits = [][]float64{
+	{1}, {1, 2, 5}, {1, 1.5, 2, 3, 5, 7}, {1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9},
+}
+
+// logTicks marks the digits of each decade.
+func logTicks(lo, hi float64, digits []float64) []tick {
 	var all []tick
-	for _, digits := range [][]float64{
-		{1}, {1, 2, 5}, {1, 1.5, 2, 3, 5, 7}, {1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9},
-	} {
-		all = all[:0]
-		for exponent := math.Floor(math.Log10(lo)); exponent <= math.Log10(hi); exponent++ {
-			for _, digit := range digits {
-				if v := digit * math.Pow(10, exponent); v >= lo && v <= hi {
-					all = append(all, tick{v, table.Grouped(v)})
-				}
+	for exponent := math.Floor(math.Log10(lo)); exponent <= math.Log10(hi); exponent++ {
+		for _, digit := range digits {
+			if v := digit * math.Pow(10, exponent); v >= lo && v <= hi {
+				all = append(all, tick{v, table.Grouped(v)})
 			}
 		}
-		if len(all) >= 4 {
+	}
+	return all
+}
+
+// logTicksOf marks as few digits of each decade as give four ticks, or more of
+// a short range.
+func logTicksOf(lo, hi float64) []tick {
+	var all []tick
+	for _, digits := range logDigits {
+		if all = logTicks(lo, hi, digits); len(all) >= 4 {
 			break
 		}
 	}
@@ -155,7 +182,7 @@ func (a axis) room() float64 {
 	if a.title != "" {
 		room += titleRoom
 	}
-	return room
+	return max(room, a.least)
 }
 
 // newPlot draws the axes of a picture, and the grid behind what is to come.

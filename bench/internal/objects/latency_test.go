@@ -3,11 +3,8 @@ package objects
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,49 +13,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"golang.org/x/time/rate"
+
+	"fanout/bench/internal/network"
 )
-
-func TestParseNetwork(t *testing.T) {
-	for _, row := range []struct {
-		in string
-		ok bool
-	}{
-		{"s3-standard", true},
-		{"s3-express", true},
-		{"none", true},
-		{"", false},            // the flag left empty is a mistake, not None
-		{"S3-Standard", false}, // names are exact
-	} {
-		n, err := ParseNetwork(row.in)
-		if (err == nil) != row.ok || row.ok && string(n) != row.in {
-			t.Errorf("%q: %q, %v", row.in, n, err)
-		}
-	}
-	if _, err := ParseNetwork("wifi"); err == nil || !strings.Contains(err.Error(), "s3-standard, s3-express, none") {
-		t.Errorf("the error does not say which there are: %v", err)
-	}
-}
-
-// What the documentation says of each network is what it is.
-func TestModelsDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/architecture.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range Models {
-		if want := fmt.Sprintf("`%s`: %s", m.Name, m); !strings.Contains(string(text), want) {
-			t.Errorf("docs/architecture.md does not say %q", want)
-		}
-		if m.About == "" || m.Name.Model() != m {
-			t.Errorf("%s is %+v", m.Name, m.Name.Model())
-		}
-	}
-}
 
 // The draws are the model's: median and 99th percentile of many of them.
 func TestLatency(t *testing.T) {
 	const draws = 100_000
-	for _, n := range []Network{S3Standard, S3Express} {
+	for _, n := range []network.Name{network.S3Standard, network.S3Express} {
 		m, l := n.Model(), newLatencySampler(1, n.Model())
 		all := make([]time.Duration, draws)
 		for i := range all {
@@ -74,7 +36,7 @@ func TestLatency(t *testing.T) {
 			}
 		}
 	}
-	if d := newLatencySampler(1, None.Model()).draw(); d != 0 {
+	if d := newLatencySampler(1, network.None.Model()).draw(); d != 0 {
 		t.Errorf("none: %s", d)
 	}
 }

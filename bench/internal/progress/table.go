@@ -1,4 +1,4 @@
-package term
+package progress
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fanout/bench/internal/stats"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 )
 
@@ -65,9 +66,9 @@ func (t *table) lines(columns, lines int) []string {
 	slices.SortFunc(rows, func(a, b *row) int { return cmp.Compare(b.changed, a.changed) })
 	rows = rows[:min(len(rows), lines-1)]
 	slices.SortFunc(rows, func(a, b *row) int { return a.key.Compare(b.key) })
-	name := textWidth("setting")
+	name := term.Width("setting")
 	for _, r := range rows {
-		name = max(name, textWidth(Clean(r.key.Short())))
+		name = max(name, term.Width(term.Clean(r.key.Short())))
 	}
 	name = max(min(name, columns-indent-valuesWidth), 1)
 	drawn := []string{strings.Repeat(" ", indent) + pad("setting", name) + valuesHead}
@@ -81,15 +82,15 @@ func (t *table) lines(columns, lines int) []string {
 // place of its values if there is no room for both, or if there are none.
 func (r *row) line(name, columns int) string {
 	text := pad(r.key.Short(), name)
-	failed := Clean(r.failed)
+	failed := term.Clean(r.failed)
 	values := r.values()
 	switch {
 	case failed == "":
 		return text + values
-	case len(r.warm)+len(r.cold) > 0 && name+valuesWidth+2+textWidth(failed) <= columns:
+	case len(r.warm)+len(r.cold) > 0 && name+valuesWidth+2+term.Width(failed) <= columns:
 		return text + values + "  " + failed
 	}
-	return cut(fmt.Sprintf("%s%4d  %s", text, len(r.warm), failed), columns)
+	return term.Cut(fmt.Sprintf("%s%4d  %s", text, len(r.warm), failed), columns)
 }
 
 func (r *row) values() string {
@@ -108,6 +109,6 @@ func (r *row) values() string {
 
 // pad gives a text exactly so many columns.
 func pad(text string, columns int) string {
-	text = cut(Clean(text), columns)
-	return text + strings.Repeat(" ", max(columns-textWidth(text), 0))
+	text = term.Cut(term.Clean(text), columns)
+	return text + strings.Repeat(" ", max(columns-term.Width(text), 0))
 }

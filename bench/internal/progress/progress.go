@@ -1,4 +1,7 @@
-package term
+// Package progress shows how far a command is. [New] gives a [Progress] for
+// phases and for the steps of a run: on a terminal a frame with a bar, the times
+// and a table, elsewhere plain lines.
+package progress
 
 import (
 	"fmt"
@@ -8,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 )
 
@@ -19,9 +23,10 @@ import (
 // showing progress takes next to no time from what is measured.
 type Progress struct {
 	out    io.Writer
-	screen *Screen // nil: no terminal
+	screen *term.Screen // nil: no terminal
 	now    func() time.Time
-	stop   func() // ends the drawing; nil: nothing is drawn
+	every  time.Duration // between two drawings
+	stop   func()        // ends the drawing; nil: nothing is drawn
 
 	mu    sync.Mutex
 	phase *phase // nil: none
@@ -39,14 +44,11 @@ type phase struct {
 	share       float64 // of the bar; it never goes back
 }
 
-// drawEvery is the time between two drawings.
-const drawEvery = 200 * time.Millisecond
-
-// NewProgress shows progress on out.
-func NewProgress(out io.Writer) *Progress {
-	p := &Progress{out: out, now: time.Now}
-	if f, ok := out.(*os.File); ok && Is(out) {
-		p.screen = NewScreen(f)
+// New shows progress on out.
+func New(out io.Writer) *Progress {
+	p := &Progress{out: out, now: time.Now, every: 200 * time.Millisecond}
+	if f, ok := out.(*os.File); ok && term.Is(out) {
+		p.screen = term.NewScreen(f)
 	}
 	return p
 }
@@ -106,7 +108,7 @@ func (p *Progress) Step(s trial.Step) {
 		}
 	}
 	if p.screen == nil && s.Last != nil {
-		fmt.Fprintf(p.out, "[%*d/%d] %s: %s", len(fmt.Sprint(s.Total)), s.Done, s.Total, Clean(describe(s)), Clean(outcome(*s.Last)))
+		fmt.Fprintf(p.out, "[%*d/%d] %s: %s", len(fmt.Sprint(s.Total)), s.Done, s.Total, term.Clean(describe(s)), term.Clean(outcome(*s.Last)))
 		if s.Done < s.Total && s.Left > 0 {
 			fmt.Fprintf(p.out, ", elapsed %s, left about %s", short(elapsed), short(left))
 		}
@@ -136,7 +138,7 @@ func (p *Progress) begin(ph *phase) {
 		return
 	}
 	p.screen.Show(p.frame)
-	ticker, done, ended := time.NewTicker(drawEvery), make(chan struct{}), make(chan struct{})
+	ticker, done, ended := time.NewTicker(p.every), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
@@ -186,7 +188,7 @@ func (p *Progress) frame(columns, rows int) []string {
 // terminal gets the text alone.
 func bar(columns int, share float64, text string) string {
 	const widest, narrowest = 40, 8
-	inside := min(columns-textWidth(text)-len("[] "), widest)
+	inside := min(columns-term.Width(text)-len("[] "), widest)
 	if inside < narrowest {
 		return text
 	}

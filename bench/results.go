@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"fanout/bench/internal/hint"
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/page"
+	"fanout/bench/internal/report/write"
+	"fanout/bench/internal/term"
+	"fanout/bench/internal/trial"
+)
+
+// createResults makes a new result file, and its folder.
+func createResults(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, hint.Failed("give another --out", "make the results' folder: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, hint.Failed("give another --out", "write results: %w", err)
+	}
+	return file, nil
+}
+
+// show prints what the file says was measured, and how the run ended, and
+// writes the page, whether or not standard output takes the report. runErr is
+// what ended the run.
+func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path string, o report.Options, runErr error) error {
+	help := "fanout report " + filepath.Dir(path) + " shows what was measured until then"
+	file, err := trial.ReadPath(path)
+	if err != nil {
+		return errors.Join(runErr, err)
+	}
+	interrupted := ctx.Err() != nil
+	if interrupted || rf.json || len(file.Results) == 0 { // where no text on standard output says so
+		for _, w := range file.End.Warnings {
+			fmt.Fprintf(stderr, "warning: %s\n", term.Clean(w))
+		}
+	}
+	if interrupted {
+		return hint.Failed(help, "%w", runErr)
+	}
+	if errors.Is(runErr, trial.ErrNothingRead) {
+		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/",
+			"%w", runErr)
+	}
+	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
+		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
+	}
+	if runErr == nil && file.End.Text != "" {
+		fmt.Fprintln(stderr, term.Clean(file.End.Text))
+	}
+	r := report.New(file, o)
+	pagePath := filepath.Join(filepath.Dir(path), pageName)
+	pageErr := writeFile(pagePath, func(w io.Writer) error { return page.Write(w, r) })
+	show := write.Text
+	if rf.json {
+		show = write.JSON
+	}
+	err = show(stdout, r)
+	if err == nil && !rf.json {
+		_, err = fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, pagePath)
+	}
+	switch {
+	case errors.Is(runErr, trial.ErrWrongAnswer):
+		return hint.Failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
+	case runErr != nil:
+		return hint.Failed(help, "%w", runErr)
+	case pageErr != nil:
+		return pageErr
+	case err != nil:
+		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
+	}
+	return nil
+}
+
+// pageName is what the page is called, beside the results.
+const pageName = "report.html"
