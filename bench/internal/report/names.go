@@ -196,7 +196,8 @@ func (r *Report) Command() string {
 // quote makes any text one word of a shell.
 func quote(s string) string {
 	if s = table.Clip(s, 200); s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_./,=:@%+-", r))
+		word := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !word && !strings.ContainsRune("_./,=:@%+-", r)
 	}) {
 		return s
 	}

@@ -265,7 +265,8 @@ func TestCommand(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	f.Header.Backend, f.Header.Plan.Count = trial.AWS, true
-	if got := New(f, Options{}).Command(); !strings.Contains(got, "--stack STACK ") || !strings.Contains(got, "--count") || strings.Contains(got, "--network") {
+	if got := New(f, Options{}).Command(); !strings.Contains(got, "--stack STACK ") || !strings.Contains(got, "--count") ||
+		strings.Contains(got, "--network") {
 		t.Error(got)
 	}
 	f.Header.Backend = trial.Sandbox
