@@ -37,10 +37,13 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 	if err != nil {
 		return errors.Join(runErr, err)
 	}
-	for _, w := range file.End.Warnings {
-		fmt.Fprintf(stderr, "warning: %s\n", term.Clean(w))
+	interrupted := ctx.Err() != nil
+	if interrupted || rf.json || len(file.Results) == 0 { // where no text on standard output says so
+		for _, w := range file.End.Warnings {
+			fmt.Fprintf(stderr, "warning: %s\n", term.Clean(w))
+		}
 	}
-	if ctx.Err() != nil {
+	if interrupted {
 		return hint.Failed(help, "%w", runErr)
 	}
 	if errors.Is(runErr, trial.ErrNothingRead) {
@@ -51,7 +54,7 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
 	}
 	if runErr == nil && file.End.Text != "" {
-		fmt.Fprintln(stderr, file.End.Text)
+		fmt.Fprintln(stderr, term.Clean(file.End.Text))
 	}
 	r := report.New(file, o)
 	pagePath := filepath.Join(filepath.Dir(path), pageName)

@@ -97,7 +97,7 @@ func Describe(ctx context.Context, client Configurer, functions []Function) ([]F
 		if err != nil {
 			return nil, hint.Failed("see AWS_PROFILE and AWS_REGION: the function must be in that region", "look at function %s: %w", f.ARN, err)
 		}
-		if conf.MemorySize == nil {
+		if aws.ToInt32(conf.MemorySize) < 1 {
 			return nil, fmt.Errorf("look at function %s: it has no memory size", f.ARN)
 		}
 		f.MemoryMB, f.Arch = int(*conf.MemorySize), lambda.X86

@@ -251,8 +251,7 @@ func (s *store) add(b *bucket, v *version) {
 		v.id = nullVersion
 		versions = without(versions, nullVersion)
 	}
-	// a new slice: readers outside the lock may hold the old one
-	b.set(v.key, append(slices.Clip(versions), v))
+	b.set(v.key, append(versions, v)) // nobody reads versions without the lock
 }
 
 // without gives versions but for the one with that id, whose body it frees.

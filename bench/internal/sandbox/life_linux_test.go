@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -508,6 +509,32 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// The bootstraps of a sandbox that is killed end with it, before another one
+// starts: no test runs beside this one.
+func TestKilledWithItsBootstraps(t *testing.T) {
+	for _, limits := range []string{"auto", "none"} {
+		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+		helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), limitsEnv+"="+limits, "TMPDIR="+t.TempDir())
+		out, err := helper.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := helper.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var r probeResult
+		if err := json.NewDecoder(out).Decode(&r); err != nil || gone(r.PID) {
+			t.Errorf("the helper says %+v: %v", r, err)
+		}
+		if err := helper.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = helper.Wait() // killed
+		wait(t, "its bootstrap ends", func() bool { return gone(r.PID) })
+	}
+	startTest(t, nil) // ends what is left
+}
+
 // A sandbox killed at any of twenty moments leaves nothing that the next one
 // does not put right.
 func TestKilledAnywhere(t *testing.T) {
@@ -790,6 +817,10 @@ func help(kind string) error {
 		}
 		os.Exit(0)
 	case "sandbox": // start one, have its function start a child, print both their numbers, stay
+		// Under nohup a SIGHUP is ignored, and this process would stay for ever.
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		go func() { <-hangup; os.Exit(1) }()
 		s, err := Start(helperConfig())
 		if err != nil {
 			return err
