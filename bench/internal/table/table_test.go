@@ -203,7 +203,8 @@ func TestFit(t *testing.T) {
 	column := func(name string, keep int) Column[int] {
 		return Column[int]{Label: Label{Head: name}, Keep: keep, Cell: func(int) Cell { return Text("") }}
 	}
-	columns := []Column[int]{column("aaaa", 5), column("bbbb", AlwaysKeep), column("cccc", 0), column("dddd", 5), column("eeee", 9)} // 28 wide
+	columns := []Column[int]{column("aaaa", 5), column("bbbb", AlwaysKeep), column("cccc", 0), column("dddd", 5),
+		column("eeee", 9)} // 28 wide
 	for width, want := range map[int]string{
 		0:  "aaaa  bbbb  cccc  dddd  eeee", // without end
 		28: "aaaa  bbbb  cccc  dddd  eeee",

@@ -460,7 +460,8 @@ func TestComparisonPage(t *testing.T) {
 	if err := WriteComparison(&b, report.Compare(full, report.New(few, report.Options{}), 0.05)); err != nil {
 		t.Fatal(err)
 	}
-	if bytes.ContainsAny(b.Bytes(), "\x1b\u202e\ue000") || bytes.Contains(b.Bytes(), []byte("<img")) || bytes.Contains(b.Bytes(), []byte("<script")) {
+	if bytes.ContainsAny(b.Bytes(), "\x1b\u202e\ue000") || bytes.Contains(b.Bytes(), []byte("<img")) ||
+		bytes.Contains(b.Bytes(), []byte("<script")) {
 		t.Error("raw text of the results")
 	}
 	root := parse(t, b.Bytes())
