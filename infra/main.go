@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 
@@ -52,7 +53,11 @@ func run() (err error) {
 	}
 	// `cdk` says by these where the credentials in its environment lead to.
 	to := stack.Account{ID: os.Getenv("CDK_DEFAULT_ACCOUNT"), Region: os.Getenv("CDK_DEFAULT_REGION")}
-	config, err := stack.ParseContext(context, to)
+	var user string
+	if home, err := os.UserHomeDir(); err == nil {
+		user = filepath.Join(home, ".cdk.json")
+	}
+	config, err := stack.ParseContext(context, stack.CDKContext(".", user), to)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -221,10 +223,45 @@ const (
 	removeBackoff  = 50 * time.Millisecond // doubled each time: 1.5 s in all
 )
 
-// remove deletes one batch and notes how many went. DeleteObjects answers 200
-// even if some or all keys failed, so that the SDK does not try those again;
-// remove does, where S3 says that it can help.
-func remove(ctx context.Context, client *s3.Client, bucket string, batch []types.ObjectIdentifier, note func(int)) error {
+// inXML says whether a key can stand in a request's XML 1.0. What cannot is
+// replaced by U+FFFD on the way, so that DeleteObjects would report success for
+// a key that stays, and delete another one of that name.
+func inXML(key string) bool {
+	for i, c := range key {
+		switch {
+		case c == utf8.RuneError && !strings.HasPrefix(key[i:], "\uFFFD"): // not UTF-8
+			return false
+		case c < ' ' && c != '\t' && c != '\n' && c != '\r', c == 0xFFFE, c == 0xFFFF:
+			return false
+		}
+	}
+	return true
+}
+
+// remove deletes objects and notes how many went: those whose keys XML can hold
+// in one request, the others one by one.
+func remove(ctx context.Context, client *s3.Client, bucket string, objects []types.ObjectIdentifier, note func(int)) error {
+	batch := make([]types.ObjectIdentifier, 0, len(objects))
+	for _, o := range objects {
+		if inXML(aws.ToString(o.Key)) {
+			batch = append(batch, o)
+			continue
+		}
+		if _, err := client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: o.Key, VersionId: o.VersionId}); err != nil {
+			return fmt.Errorf("delete %q: %w", aws.ToString(o.Key), err)
+		}
+		note(1)
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	return removeBatch(ctx, client, bucket, batch, note)
+}
+
+// removeBatch deletes by one request and notes how many went. DeleteObjects
+// answers 200 even if some or all keys failed, so that the SDK does not try
+// those again; removeBatch does, where S3 says that it can help.
+func removeBatch(ctx context.Context, client *s3.Client, bucket string, batch []types.ObjectIdentifier, note func(int)) error {
 	for attempt := 1; ; attempt++ {
 		out, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
 			Bucket: &bucket, Delete: &types.Delete{Objects: batch, Quiet: aws.Bool(true)},

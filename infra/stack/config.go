@@ -172,11 +172,12 @@ var (
 // there gets its default. to is where the stack will be deployed, so that what
 // there is not there can be refused. The error is a *[ContextError].
 //
-// Keys of the CDK's own have a `:`, `/` or `@` in them and are left alone; any
-// other that is not known is refused, so that a slip of the pen does not
+// cdk has the keys that the CDK keeps ([CDKContext]). They are left alone, and
+// so are keys with a `:`, `/`, `@` or `-` in them, which ours do not have. Any
+// other key that is not known is refused, so that a slip of the pen does not
 // deploy the defaults.
-func ParseContext(context map[string]any, to Account) (Config, error) {
-	r := &reader{context: context}
+func ParseContext(context map[string]any, cdk map[string]bool, to Account) (Config, error) {
+	r := &reader{context: context, cdk: cdk}
 	c := Config{
 		Name:    r.text("stackName", defaultName, nameRE, "a letter, then up to 99 letters, digits and hyphens"),
 		Account: to,

@@ -3,6 +3,8 @@ package stack
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +20,7 @@ func TestParseContextDefaults(t *testing.T) {
 	c, err := ParseContext(map[string]any{
 		"@aws-cdk/core:newStyleStackSynthesis": true, "aws:cdk:enable-path-metadata": true,
 		"availability-zones:account=1:region=eu-central-1": []any{"a"}, "cli/version": "2",
-	}, testAccount)
+	}, nil, testAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestParseContext(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.context), &context); err != nil {
 				t.Fatal(err)
 			}
-			c, err := ParseContext(context, testAccount)
+			c, err := ParseContext(context, nil, testAccount)
 			if err != nil || !test.ok(c) {
 				t.Errorf("%+v, %v", c, err)
 			}
@@ -298,6 +300,10 @@ func TestParseContextRefuses(t *testing.T) {
 		},
 		// Would deploy twelve functions instead of one.
 		{`{"memory":"128"}`, `context memory=128: no such key`, "maxBytes, memories, minBytes"},
+		// As other tools write keys, which are otherwise theirs.
+		{`{"bucket-name":"mine"}`, `context bucket-name=mine: no such key; did you mean bucketName?`, "bucketKey, bucketName"},
+		{`{"log_retention":"7"}`, `context log_retention=7: no such key; did you mean logRetention?`, "logRetention"},
+		{`{"Memories":"128"}`, `context Memories=128: no such key; did you mean memories?`, "memories"},
 	}
 	for _, test := range tests {
 		t.Run(test.context[:min(len(test.context), 60)], func(t *testing.T) {
@@ -305,7 +311,7 @@ func TestParseContextRefuses(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.context), &context); err != nil {
 				t.Fatal(err)
 			}
-			c, err := ParseContext(context, testAccount)
+			c, err := ParseContext(context, nil, testAccount)
 			var refused *ContextError
 			if !errors.As(err, &refused) {
 				t.Fatalf("%+v, %v; want a ContextError", c, err)
@@ -351,7 +357,7 @@ func TestParseContextPlace(t *testing.T) {
 		if err := json.Unmarshal([]byte(test.context), &context); err != nil {
 			t.Fatal(err)
 		}
-		_, err := ParseContext(context, Account{ID: "111111111111", Region: test.region})
+		_, err := ParseContext(context, nil, Account{ID: "111111111111", Region: test.region})
 		var refused *ContextError
 		switch {
 		case test.message == "" && err != nil:
@@ -387,7 +393,7 @@ func FuzzParseContext(f *testing.F) {
 		if json.Unmarshal(b, &context) != nil {
 			return
 		}
-		c, err := ParseContext(context, testAccount)
+		c, err := ParseContext(context, nil, testAccount)
 		if err != nil {
 			var refused *ContextError
 			if !errors.As(err, &refused) || refused.Reason == "" || refused.Allowed == "" {
@@ -407,4 +413,46 @@ func FuzzParseContext(f *testing.F) {
 			t.Errorf("%s gave %+v", b, c)
 		}
 	})
+}
+
+// Keys of the CDK and of other tools are left alone, wherever they come from,
+// and ours are not mistaken for theirs.
+func TestOthersContext(t *testing.T) {
+	dir := t.TempDir()
+	user := filepath.Join(dir, ".cdk.json")
+	for path, text := range map[string]string{
+		filepath.Join(dir, "cdk.context.json"): `{"acknowledged-issue-numbers":[12345],"cliTelemetry":false,"memory":"128"}`,
+		user:                                   `{"app":"x","context":{"companyStage":"test"}}`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cdk := CDKContext(dir, user)
+	for _, test := range []struct {
+		name, key string
+		refused   bool
+	}{
+		{"a look-up's", "availability-zones:account=1:region=eu-central-1", false},
+		{"a feature flag", "@aws-cdk/core:newStyleStackSynthesis", false},
+		{"what cdk acknowledge writes", "acknowledged-issue-numbers", false},
+		{"what cdk cli-telemetry writes", "cli-telemetry", false},
+		{"in cdk.context.json, of any shape", "cliTelemetry", false},
+		{"in the user's own settings", "companyStage", false},
+		{"nowhere else: a slip of the pen", "objekts", true},
+		{"ours with a hyphen", "function-only", false}, // not like one of ours: another tool's
+		{"a contender that is not deployed", "contenderZip.no-such", true},
+	} {
+		_, err := ParseContext(map[string]any{test.key: "x"}, cdk, testAccount)
+		if (err != nil) != test.refused {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	// Not there, or not JSON: none.
+	if err := os.WriteFile(user, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if none := CDKContext(t.TempDir(), user); len(none) != 0 {
+		t.Errorf("%v", none)
+	}
 }

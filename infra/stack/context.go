@@ -1,9 +1,12 @@
 package stack
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,6 +20,7 @@ import (
 // list of them reads as one.
 type reader struct {
 	context map[string]any
+	cdk     map[string]bool // keys that the CDK keeps; see CDKContext
 	known   []string
 	err     error
 }
@@ -437,11 +441,11 @@ func (r *reader) objects(brought bool) corpus.Spec {
 	return s
 }
 
-// unknown refuses keys that nothing asked for.
+// unknown refuses keys that nothing asked for, except others'.
 func (r *reader) unknown() {
 	var strange []string
 	for key := range r.context {
-		if !strings.ContainsAny(key, ":/@") && !slices.Contains(r.known, key) {
+		if !slices.Contains(r.known, key) && !r.others(key) {
 			strange = append(strange, key)
 		}
 	}
@@ -450,5 +454,52 @@ func (r *reader) unknown() {
 	}
 	slices.Sort(strange)
 	allowed := slices.Sorted(slices.Values(r.known))
-	r.fail(strange[0], "no such key", strings.Join(slices.Compact(allowed), ", "))
+	reason := "no such key"
+	if i := slices.IndexFunc(allowed, func(ours string) bool { return alike(ours, strange[0]) }); i >= 0 {
+		reason += "; did you mean " + allowed[i] + "?"
+	}
+	r.fail(strange[0], reason, strings.Join(slices.Compact(allowed), ", "))
+}
+
+// others says whether a key that is not one of ours belongs to the CDK or to
+// another tool. No list of such keys could stay complete: ours are told from
+// them by their shape, which has no punctuation but the dots and hyphens after
+// contenderZip, and by where they stand (see [CDKContext]).
+func (r *reader) others(key string) bool {
+	if slices.ContainsFunc(r.known, func(ours string) bool { return alike(ours, key) }) {
+		return false // bucket-name: a slip of the pen
+	}
+	return strings.ContainsAny(key, ":/@") || strings.Contains(key, "-") && !strings.HasPrefix(key, zipKey) || r.cdk[key]
+}
+
+// alike says whether two keys differ in case, hyphens and underscores only.
+func alike(a, b string) bool {
+	plain := strings.NewReplacer("-", "", "_", "")
+	return strings.EqualFold(plain.Replace(a), plain.Replace(b))
+}
+
+// CDKContext gives the keys that the CDK itself keeps for an app in the folder
+// dir, in cdk.context.json, and for a user in the file at user, which is
+// ~/.cdk.json: what it looked up, and what `cdk acknowledge` and `cdk
+// cli-telemetry` noted. A file that is missing, or is not JSON, has none: the
+// CDK says so itself.
+func CDKContext(dir, user string) map[string]bool {
+	keys := map[string]bool{}
+	if text, err := os.ReadFile(filepath.Join(dir, "cdk.context.json")); err == nil {
+		addKeys(keys, text)
+	}
+	var settings struct{ Context json.RawMessage }
+	if text, err := os.ReadFile(user); err == nil && json.Unmarshal(text, &settings) == nil {
+		addKeys(keys, settings.Context)
+	}
+	return keys
+}
+
+func addKeys(to map[string]bool, object []byte) {
+	var context map[string]json.RawMessage
+	if json.Unmarshal(object, &context) == nil {
+		for key := range context {
+			to[key] = true
+		}
+	}
 }

@@ -95,7 +95,7 @@ func bootstrapsFor(t *testing.T) string {
 func synth(t *testing.T, context map[string]any) []byte {
 	t.Helper()
 	build := bootstrapsFor(t)
-	c, err := ParseContext(context, testAccount)
+	c, err := ParseContext(context, nil, testAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,12 +243,23 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// packed makes a zip that holds this file.
+// packed makes a zip that holds this file, for everyone to execute.
 func packed(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	return packedAs(t, name, content, 0o755)
+}
+
+// packedAs makes a zip that holds this file under this mode; 0: without Unix
+// modes, as Windows packs.
+func packedAs(t *testing.T, name string, content []byte, mode fs.FileMode) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	f, err := w.Create(name)
+	header := &zip.FileHeader{Name: name, Method: zip.Deflate}
+	if mode != 0 {
+		header.SetMode(mode)
+	}
+	f, err := w.CreateHeader(header)
 	if err == nil {
 		_, err = f.Write(content)
 	}
@@ -317,10 +328,23 @@ func TestContenderZips(t *testing.T) {
 		{"not there", filepath.Join(t.TempDir(), "gone.zip"), "no such file"},
 		{"another name", packed(t, "main", []byte("#!/bin/sh")), "no bootstrap in it"}, // what cargo and go call it by themselves
 		{"another processor", packed(t, "bootstrap", self), "its bootstrap is for EM_"},
+		{"not executable", packedAs(t, "bootstrap", []byte("#!/bin/sh\n"), 0o644), "cannot be executed by everyone (-rw-r--r--): chmod 755"},
+		{"executable by its owner alone", packedAs(t, "bootstrap", []byte("#!/bin/sh\n"), 0o700), "cannot be executed by everyone"},
+		{"packed on Windows", packedAs(t, "bootstrap", []byte("#!/bin/sh\n"), 0), "cannot be executed by everyone"},
+		{"a link", packedAs(t, "bootstrap", []byte("handler"), fs.ModeSymlink|0o777), "not a regular file"},
+		{"a folder of that name", packed(t, "bootstrap/main", []byte("#!/bin/sh\n")), "no bootstrap in it"},
+		{"in a folder", packed(t, "release/bootstrap", []byte("#!/bin/sh\n")), "no bootstrap in it"},
+		{"empty", packed(t, "bootstrap", nil), "its bootstrap is empty"},
+		{"for Windows", packed(t, "bootstrap", []byte("MZ\x90\x00")), "neither a Linux executable nor a script"},
+		{"for macOS", packed(t, "bootstrap", []byte("\xcf\xfa\xed\xfe\x07\x00\x00\x01")), "neither a Linux executable nor a script"},
+		{"text without an interpreter", packed(t, "bootstrap", []byte("echo hello\n")), "neither a Linux executable nor a script"},
+		{"Windows line ends", packed(t, "bootstrap", []byte("#!/bin/sh\r\necho\r\n")), "Windows line ends"},
+		{"no interpreter", packed(t, "bootstrap", []byte("#!\n")), "names no interpreter"},
+		{"too large", packed(t, "bootstrap", make([]byte, maxPackageBytes+1)), "more than 250 MB unpacked"},
 	} {
 		c, err := ParseContext(map[string]any{
 			"architectures": other, "contenders": "rust", "contenderZip.rust": test.path, "functionsOnly": true, "bucketName": "mine",
-		}, testAccount)
+		}, nil, testAccount)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -590,7 +614,7 @@ func allFlags(t *testing.T) []map[string]any {
 
 // A build that is not there must not become an empty function.
 func TestNoBuild(t *testing.T) {
-	c, err := ParseContext(nil, testAccount)
+	c, err := ParseContext(nil, nil, testAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -794,7 +818,7 @@ func TestLookedUpVPC(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c, err := ParseContext(map[string]any{
 				"vpcId": "vpc-0123456789abcdef0", "memories": "128", "architectures": "arm64", "functionsOnly": true, "bucketName": "mine",
-			}, testAccount)
+			}, nil, testAccount)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -829,7 +853,7 @@ func TestLookedUpVPC(t *testing.T) {
 // Big functions are warned of, since a new account is refused them.
 func TestWarning(t *testing.T) {
 	for memory, want := range map[string]bool{"3008": false, "3009": true} {
-		c, err := ParseContext(map[string]any{"memories": memory}, testAccount)
+		c, err := ParseContext(map[string]any{"memories": memory}, nil, testAccount)
 		if err != nil {
 			t.Fatal(err)
 		}
