@@ -22,7 +22,8 @@ func TestARM64AnswersRight(t *testing.T) {
 	if _, err := exec.LookPath("qemu-aarch64-static"); err != nil {
 		t.Fatal("qemu-aarch64-static not found: apt-get install qemu-user-static")
 	}
-	pack := exec.CommandContext(t.Context(), "go", "run", "fanout/functions/cmd/package", "-o", filepath.Join(bins, "build"), "-arch", "arm64", "fetch")
+	pack := exec.CommandContext(t.Context(), "go", "run", "fanout/functions/cmd/package",
+		"-o", filepath.Join(bins, "build"), "-arch", "arm64", "fetch")
 	if out, err := pack.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

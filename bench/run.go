@@ -111,7 +111,9 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 
 // open finds the deployed functions, or starts a lab with some, and tells the
 // runner of them. end takes down what it started.
-func (rf *runFlags) open(ctx context.Context, runner *trial.Runner, show *progress.Progress, stderr io.Writer) (end func() error, err error) {
+func (rf *runFlags) open(
+	ctx context.Context, runner *trial.Runner, show *progress.Progress, stderr io.Writer,
+) (end func() error, err error) {
 	end = func() error { return nil }
 	if rf.deployed() {
 		err = rf.connect(ctx, runner, stderr)

@@ -13,7 +13,8 @@ func TestVersion(t *testing.T) {
 		return &debug.BuildInfo{
 			Main: debug.Module{Version: "v0.0.0-20261125180000-0123456789ab"},
 			Settings: []debug.BuildSetting{
-				{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.time", Value: "2026-11-25T18:00:00Z"}, {Key: "vcs.modified", Value: modified},
+				{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.time", Value: "2026-11-25T18:00:00Z"},
+				{Key: "vcs.modified", Value: modified},
 			},
 		}
 	}

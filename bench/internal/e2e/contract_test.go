@@ -146,7 +146,8 @@ func TestContract(t *testing.T) {
 		secret string
 		want   outcome
 	}{
-		{"every key is listed, escaped and signed right", `{"s3_bucket_name":"odd","folder":"","find":null}`, "", expect(oddKeys, fmt.Sprint(len(oddKeys)))},
+		{"every key is listed, escaped and signed right", `{"s3_bucket_name":"odd","folder":"","find":null}`, "",
+			expect(oddKeys, fmt.Sprint(len(oddKeys)))},
 		{"a string is found", `{"s3_bucket_name":"odd","find":"needle"}`, "", expect(oddKeys, "needle")},
 		{"nothing is found", `{"s3_bucket_name":"odd","find":"nowhere"}`, "", expect(oddKeys, "None")},
 		{"a prefix that must be escaped", `{"s3_bucket_name":"odd","folder":"ünï/"}`, "", expect(map[string]string{"ünï/çødé-日本": "5"}, "1")},

@@ -241,7 +241,7 @@ func (l *Lab) S3Client() *s3.Client { return l.S3.Client(l.key.AccessKeyID, l.ke
 // Seed puts the corpus into the bucket. progress may be nil; its calls may come
 // from several goroutines. The error has a hint.
 func (l *Lab) Seed(ctx context.Context, progress func(done, total int)) error {
-	if _, err := l.corpus.Put(ctx, l.S3Client(), Bucket, progress); err != nil {
+	if err := l.S3.Generate(ctx, Bucket, l.corpus, progress); err != nil {
 		if ctx.Err() != nil {
 			return hint.Failed("nothing was measured yet", "interrupted")
 		}

@@ -46,7 +46,8 @@ type Model struct {
 // project's model of a function beside its bucket: assumptions, to compare
 // settings by.
 var Models = []Model{
-	{S3Standard, "S3 in the same region, general purpose bucket", 20 * time.Millisecond, 100 * time.Millisecond, lambda.BandwidthBytesPerS, 5500, false},
+	{S3Standard, "S3 in the same region, general purpose bucket", 20 * time.Millisecond, 100 * time.Millisecond,
+		lambda.BandwidthBytesPerS, 5500, false},
 	{S3Express, "S3 Express One Zone in the same zone", 5 * time.Millisecond, 15 * time.Millisecond, lambda.BandwidthBytesPerS, 5500, true},
 	{None, "loopback as it is: no latency, no limit", 0, 0, 0, 0, false},
 }

@@ -115,7 +115,8 @@ func TestGenerateRefuses(t *testing.T) {
 	s := many()
 	s.Prefix = "q/"
 	for _, want := range []string{"", `"q/object-000000"`} { // the second time they are there
-		if err := srv.Generate(t.Context(), testBucket, s, nil); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		err := srv.Generate(t.Context(), testBucket, s, nil)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q in it", err, want)
 		}
 	}

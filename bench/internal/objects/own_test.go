@@ -20,7 +20,8 @@ import (
 func putMarked(t *testing.T, c *s3.Client, key, body string) {
 	t.Helper()
 	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{
-		Bucket: aws.String(testBucket), Key: &key, Body: strings.NewReader(body), Metadata: map[string]string{"fanout-md5": strings.Repeat("0", 32)},
+		Bucket: aws.String(testBucket), Key: &key, Body: strings.NewReader(body),
+		Metadata: map[string]string{"fanout-md5": strings.Repeat("0", 32)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +91,8 @@ func TestPutKeepsForeign(t *testing.T) {
 				t.Fatal(err)
 			}
 			if row.lacks > 0 {
-				if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(testBucket), Key: aws.String(s.Key(row.lacks))}); err != nil {
+				key := s.Key(row.lacks)
+				if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(testBucket), Key: &key}); err != nil {
 					t.Fatal(err)
 				}
 			}

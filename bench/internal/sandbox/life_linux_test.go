@@ -509,30 +509,34 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// The bootstraps of a sandbox that is killed end with it, before another one
-// starts: no test runs beside this one.
+// The bootstraps of a sandbox that is killed end with it, not only when another
+// one starts: here no other sees them. This one is in INIT, where it does not
+// see the end of its Runtime API.
 func TestKilledWithItsBootstraps(t *testing.T) {
-	for _, limits := range []string{"auto", "none"} {
-		helper := exec.CommandContext(t.Context(), "/proc/self/exe")
-		helper.Env = append(os.Environ(), helperEnv+"=sandbox", probeEnv+"="+probe(t, lambda.X86), limitsEnv+"="+limits, "TMPDIR="+t.TempDir())
-		out, err := helper.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := helper.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var r probeResult
-		if err := json.NewDecoder(out).Decode(&r); err != nil || gone(r.PID) {
-			t.Errorf("the helper says %+v: %v", r, err)
-		}
-		if err := helper.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = helper.Wait() // killed
-		wait(t, "its bootstrap ends", func() bool { return gone(r.PID) })
+	t.Parallel()
+	dir := t.TempDir()
+	helper := exec.CommandContext(t.Context(), "/proc/self/exe")
+	helper.Env = append(os.Environ(), helperEnv+"=init", probeEnv+"="+probe(t, lambda.X86), limitsEnv+"=none", "TMPDIR="+dir)
+	helper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	if os.Geteuid() != 0 {
+		helper.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 	}
-	startTest(t, nil) // ends what is left
+	if err := helper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "its bootstrap starts", func() bool { return len(strays(t, dir)) > 0 })
+	if err := helper.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = helper.Wait() // killed
+	defer func() {
+		for _, left := range strays(t, dir) { // if the test failed
+			if pid, err := strconv.Atoi(filepath.Base(left)); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}()
+	wait(t, "its bootstrap ends", func() bool { return len(strays(t, dir)) == 0 })
 }
 
 // A sandbox killed at any of twenty moments leaves nothing that the next one
@@ -832,6 +836,20 @@ func help(kind string) error {
 			return err
 		}
 		fmt.Println(string(out.Payload))
+		select {}
+	case "init": // start one, and a process that stays in INIT
+		cfg := helperConfig()
+		cfg.Functions[0].Env = map[string]string{"PROBE_INIT": "never"}
+		s, err := start(cfg, time.Hour)
+		if err != nil {
+			return err
+		}
+		_, err = client(s, testCredentials).Invoke(context.Background(), &awslambda.InvokeInput{
+			FunctionName: aws.String("probe"), InvocationType: types.InvocationTypeEvent,
+		})
+		if err != nil {
+			return err
+		}
 		select {}
 	case "busy": // start one, and cold processes with children again and again, with a line of each step
 		fmt.Println("to start")

@@ -44,7 +44,8 @@ func TestEndpoint(t *testing.T) {
 	environment(t)
 	url := s3Like(t)
 	profile := filepath.Join(t.TempDir(), "config")
-	if err := os.WriteFile(profile, []byte("[default]\nendpoint_url = "+url+"\nignore_configured_endpoint_urls = false\n"), 0o600); err != nil {
+	text := "[default]\nendpoint_url = " + url + "\nignore_configured_endpoint_urls = false\n"
+	if err := os.WriteFile(profile, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
