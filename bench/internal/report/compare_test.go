@@ -249,6 +249,12 @@ func TestGate(t *testing.T) {
 			run(append(many(9, setting{warm: 8}), setting{mb: 128 + 64*9, failed: 2})...), ErrWorse, "704 MB, failures 2 of 2"},
 		{"each cold start crashes", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, warm: 8, failedCold: 2}), ErrWorse,
 			"each cold start fails now"},
+		{"its one cold start crashes", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, warm: 8, failedCold: 1}), ErrWorse,
+			"each cold start fails now"},
+		{"it may have been cold or warm, but works", run(setting{mb: 128, warm: 8}), run(setting{mb: 128, unknown: 8, failed: 1}),
+			ErrUndecided, "too few invocations"},
+		{"two settings crash half of the time", run(many(2, setting{warm: 8})...), run(many(2, setting{warm: 4, failed: 4})...),
+			ErrWorse, "all settings, failures 8 of 16"},
 		{"each warm one crashes, cold ones do not", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, cold: 2, failed: 8}),
 			ErrWorse, "always fails now"},
 		{"what could not be told apart worked, and crashes", run(setting{mb: 128, unknown: 4}), run(setting{mb: 128, failed: 4}),
@@ -310,5 +316,22 @@ func TestGate(t *testing.T) {
 		0.05)
 	if !slices.ContainsFunc(few.Warnings, func(w string) bool { return strings.Contains(w, "1 measurement not tested") }) {
 		t.Errorf("a setting of one invocation, and not a word: %q", few.Warnings)
+	}
+}
+
+// A median that moved by the threshold is within it; by more, it is not.
+func TestThreshold(t *testing.T) {
+	run := func(ms float64) *Report {
+		row := Row{Setting: Setting{Key: trial.Key{Contender: "go", MemoryMB: 512, Client: "lean"}}, Invocations: 8}
+		row.Warm = stats.Summarise(slices.Repeat([]float64{ms}, 8))
+		return &Report{Header: reporttest.Header(), Rows: []Row{row}}
+	}
+	for _, tc := range []struct {
+		ms   float64
+		want Outcome
+	}{{500, Same}, {500.1, Worse}, {300, Same}, {299.9, Better}} { // a quarter of 400
+		if got := Compare(run(400), run(tc.ms), 0.25).Changes[0].Outcome; got != tc.want {
+			t.Errorf("400 to %v: %s, want %s", tc.ms, got, tc.want)
+		}
 	}
 }
