@@ -172,7 +172,8 @@ func TestReadTable(t *testing.T) {
 // What is at a bound of a price is a price.
 func TestPriceBounds(t *testing.T) {
 	table := func(million, retrieval float64) string {
-		return fmt.Sprintf(`{"date":"2026-01-01","regions":{"r":{"lambda_usd_per_gb_second":{"arm64":1},"lambda_usd_per_million_requests":%v,`+
+		return fmt.Sprintf(`{"date":"2026-01-01","regions":{"r":{"lambda_usd_per_gb_second":{"arm64":1},`+
+			`"lambda_usd_per_million_requests":%v,`+
 			`"s3":{"express":{"get_usd_per_thousand":1,"list_usd_per_thousand":1,"retrieval_usd_per_gb":%v}}}}}`, million, retrieval)
 	}
 	for _, tc := range []struct {

@@ -138,11 +138,18 @@ func (r *Report) advise(weight float64) {
 func (r *Report) whyNothing() string {
 	for _, row := range r.Rows {
 		if row.Limits.None() && row.Warm.N > 0 {
-			return "CPU and memory were not limited, so memory sizes mean nothing in this run. " + HowToLimit
+			what := "CPU and memory were not limited, so memory sizes mean nothing in this run"
+			if row.Limits.Reason == switchedOff {
+				return what + ". Leave out --no-limits to have them limited"
+			}
+			return what + ". " + HowToLimit
 		}
 	}
 	return "none has warm invocations without a failure"
 }
+
+// switchedOff is the sandbox's reason of a run with --no-limits.
+const switchedOff = "switched off"
 
 // HowToLimit says what to do where CPU and memory are not limited.
 const HowToLimit = "To have them limited, measure as root (sudo bin/fanout run ...) or in a scope that systemd delegates " +

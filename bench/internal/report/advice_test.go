@@ -254,6 +254,16 @@ func TestNoLimitsNoAdvice(t *testing.T) {
 	}
 }
 
+// Whoever switched the limits off is not told to become root.
+func TestLimitsSwitchedOff(t *testing.T) {
+	f := trial.File{Header: reporttest.Header(),
+		Results: []trial.Result{reporttest.Used{MemoryMB: 128, Workers: 64, Client: "lean", MS: 400}.Result(0)}}
+	f.Header.Limits = lambda.ParseLimits("none: switched off")
+	if why := New(f, Options{}).Advice.Missing; !strings.Contains(why, "--no-limits") || strings.Contains(why, "sudo") {
+		t.Error(why)
+	}
+}
+
 // One client's failures do not hide that another is fine.
 func TestSmallestMemory(t *testing.T) {
 	at := func(contender, client string, mb int, failure string) trial.Result {

@@ -22,7 +22,7 @@ type column = table.Column[Row]
 // Table is every setting with every figure, in the order of the report. CSV
 // has all columns; amounts there are US dollars for one invocation.
 func (r *Report) Table() table.Table[Row] {
-	return table.Table[Row]{Columns: r.columns(), Rows: r.Rows, Gap: 1, Upper: true}
+	return table.Table[Row]{Columns: r.columns(), Rows: r.Rows, Gap: 1, Upper: true, DropEmpty: true}
 }
 
 // columns is the one list of what is shown of a row: each line says a column's

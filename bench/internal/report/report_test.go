@@ -238,7 +238,8 @@ func TestUntoldAndSkipped(t *testing.T) {
 		End:     trial.End{Reason: trial.Complete, Warnings: []string{"function f: its description could not be put back"}},
 	}, Options{})
 	row := r.Rows[0]
-	if row.Warm.N != 1 || row.Warm.Median != 500 || row.Cold.N != 1 || row.UnknownStarts != 2 || row.Invocations != 4 || row.WarmCost.N != 1 {
+	if row.Warm.N != 1 || row.Warm.Median != 500 || row.Cold.N != 1 || row.UnknownStarts != 2 || row.Invocations != 4 ||
+		row.WarmCost.N != 1 {
 		t.Errorf("warm %+v, cold %+v, %d unknown, cost %+v", row.Warm, row.Cold, row.UnknownStarts, row.WarmCost)
 	}
 	want := []string{"2 of 4 invocations may have been cold or warm",
@@ -259,7 +260,8 @@ func TestCommand(t *testing.T) {
 	f.Header.Plan.Concurrencies = []int{1, 64, trial.Auto}
 	f.Header.Plan.Invocations, f.Header.Plan.Cold, f.Header.Plan.Sequential, f.Header.Plan.Seed = 6, 1, 1, 7
 	got := New(f, Options{}).Command()
-	want := "fanout run --memory 128,1769 --arch x86_64 --client stock --concurrency 1,64,auto --invocations 6 --cold 1 --sequential 1 --seed 7" +
+	want := "fanout run --memory 128,1769 --arch x86_64 --client stock --concurrency 1,64,auto --invocations 6 --cold 1 --sequential " +
+		"1 --seed 7" +
 		" --network s3-standard --objects 1000 --min-bytes 1000 --max-bytes 50000 --corpus-seed 1 --needle MyMagicString --prefix objects/"
 	if got != want {
 		t.Errorf("%s\nwant\n%s", got, want)

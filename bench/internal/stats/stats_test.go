@@ -246,7 +246,8 @@ func TestJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got, want map[string]any
-		if err := errors.Join(json.Unmarshal(text, &got), json.Unmarshal([]byte(tc.want), &want)); err != nil || !reflect.DeepEqual(got, want) {
+		if err := errors.Join(json.Unmarshal(text, &got), json.Unmarshal([]byte(tc.want), &want)); err != nil ||
+			!reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %s, want %s, %v", tc.name, text, tc.want, err)
 		}
 	}

@@ -68,13 +68,13 @@ type Column[R any] struct {
 	Label Label        // for readers
 	Short Label        // for readers of a terminal; zero: Label
 	Left  bool         // text: stands to the left, and is sorted as text
-	Keep  int          // Text drops the columns with the lowest first; AlwaysKeep and above are never dropped
+	Keep  int          // Text drops the columns with the lowest first; see AlwaysKeep
 	In    Format       // where it is shown; 0: Everywhere
 	Cell  func(R) Cell // required
 }
 
 // AlwaysKeep is the least [Column.Keep] of a column that stays in a text table
-// however wide that is. A column with Keep 0 is dropped first.
+// however wide that is; one with Keep 0 is dropped first.
 const AlwaysKeep = 8
 
 // Table is columns and rows.
@@ -83,17 +83,32 @@ type Table[R any] struct {
 	Rows    []R
 	Gap     int  // spaces between two columns of text; 0: 2
 	Upper   bool // heads of text are upper-case, units stand in a line of their own
+
+	// DropEmpty leaves out, but for programs, the columns with a dash in every
+	// row, unless their Keep is more than AlwaysKeep.
+	DropEmpty bool
 }
 
 // in gives the columns that a format shows.
 func (t Table[R]) in(f Format) []Column[R] {
 	var shown []Column[R]
 	for _, c := range t.Columns {
-		if c.In == 0 || c.In&f != 0 {
-			shown = append(shown, c)
+		if c.In != 0 && c.In&f == 0 || t.DropEmpty && f != InCSV && c.Keep <= AlwaysKeep && t.empty(c) {
+			continue
 		}
+		shown = append(shown, c)
 	}
 	return shown
+}
+
+// empty says whether a column has a dash in every row.
+func (t Table[R]) empty(c Column[R]) bool {
+	for _, row := range t.Rows {
+		if c.Cell(row) != Missing() {
+			return false
+		}
+	}
+	return len(t.Rows) > 0
 }
 
 // Text writes aligned columns: text to the left, numbers to the right. Columns

@@ -203,7 +203,8 @@ func TestFit(t *testing.T) {
 	column := func(name string, keep int) Column[int] {
 		return Column[int]{Label: Label{Head: name}, Keep: keep, Cell: func(int) Cell { return Text("") }}
 	}
-	columns := []Column[int]{column("aaaa", 5), column("bbbb", AlwaysKeep), column("cccc", 0), column("dddd", 5), column("eeee", 9)} // 28 wide
+	columns := []Column[int]{column("aaaa", 5), column("bbbb", AlwaysKeep), column("cccc", 0), column("dddd", 5),
+		column("eeee", 9)} // 28 wide
 	for width, want := range map[int]string{
 		0:  "aaaa  bbbb  cccc  dddd  eeee", // without end
 		28: "aaaa  bbbb  cccc  dddd  eeee",
@@ -218,5 +219,32 @@ func TestFit(t *testing.T) {
 		if got != want+"\n" {
 			t.Errorf("%d wide: %q, want %q", width, got, want)
 		}
+	}
+}
+
+// A column of dashes only says nothing to a reader; to a program it is there.
+func TestEmptyColumn(t *testing.T) {
+	table := example(row{"lean", 0, ""}, row{"stock", 0, ""})
+	if got := write(t, table.Markdown); !strings.Contains(got, "warm ms") {
+		t.Errorf("it was not asked to drop any: %s", got)
+	}
+	table.DropEmpty = true
+	for name, to := range map[string]func(io.Writer) error{
+		"text": func(w io.Writer) error { return table.Text(w, 80) }, "Markdown": table.Markdown, "HTML": table.HTML,
+	} {
+		if got := write(t, to); strings.Contains(got, "warm") || !strings.Contains(got, "stock") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := write(t, table.CSV); !strings.HasPrefix(got, "client,warm_ms,") {
+		t.Errorf("CSV: %s", got)
+	}
+	table.Rows[1].ms = 5
+	if got := write(t, table.Markdown); !strings.Contains(got, "| lean | – |") {
+		t.Errorf("one figure, and no column: %s", got)
+	}
+	table.Rows[1].ms, table.Columns[1].Keep = 0, AlwaysKeep+1
+	if got := write(t, table.Markdown); !strings.Contains(got, "warm ms") {
+		t.Errorf("a column to keep is gone: %s", got)
 	}
 }

@@ -85,11 +85,18 @@ func writeAdvice(b *bytes.Buffer, r *report.Report) {
 
 func writeNotes(b *bytes.Buffer, r *report.Report) {
 	fmt.Fprintln(b)
-	wrap(b, "", fmt.Sprintf("warm, cold: medians; cold is init + first. ±: the %.0f%% interval of the warm median; it needs n of %d.",
-		stats.Confidence*100, stats.MinForInterval))
-	wrap(b, "", "speed-up: over one worker of the same contender at the same memory. why: the share that decides.")
+	wrap(b, "", fmt.Sprintf("n: warm invocations. warm, cold: medians; cold is init + first. ±: how far the %.0f%% interval of the warm "+
+		"median reaches; it needs n of %d. peak: the most memory used.", stats.Confidence*100, stats.MinForInterval))
+	wrap(b, "", "speed-up: over one worker of the same contender at the same memory. why: the share that decides, of the CPU that the "+
+		"memory size gives, of the time (latency), of the bandwidth, of the memory, or of GETs tried again; mixed: none does.")
+	if slices.ContainsFunc(r.Rows, func(row report.Row) bool { return row.Client == "" }) {
+		wrap(b, "", "own: the contender's own number of workers.")
+	}
+	if slices.ContainsFunc(r.Rows, func(row report.Row) bool { return row.LimitsMark() != "" }) {
+		wrap(b, "", "limits: none: CPU and memory were not limited; vCPU: this machine has no more than that.")
+	}
 	if r.Priced {
-		wrap(b, "", fmt.Sprintf("cost: of a million warm invocations, S3 and fees included; compute: alone. %s.",
+		wrap(b, "", fmt.Sprintf("cost, compute: dollars for a million warm invocations, S3 and fees included, and compute alone. %s.",
 			"prices: "+r.PricesUsed()))
 	}
 	for _, row := range r.Rows {
