@@ -199,14 +199,7 @@ var plainWord = regexp.MustCompile(`^[a-zA-Z0-9_./,=:@%+-]+$`)
 
 // quote makes any text one word of a shell.
 func quote(s string) string {
-<<<<<<< HEAD
-	if s = table.Clip(s, 200); s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		word := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		return !word && !strings.ContainsRune("_./,=:@%+-", r)
-	}) {
-=======
 	if s = table.Clip(s, 200); plainWord.MatchString(s) {
->>>>>>> wt-report
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

@@ -326,13 +326,8 @@ func TestChromiumPhone(t *testing.T) {
 		}
 		small := eval[[]float64](t, b, `[...document.querySelectorAll(".picture text")]
 			.filter(e => e.getBoundingClientRect().width)
-<<<<<<< HEAD
-			.map(e => parseFloat(getComputedStyle(e).fontSize) * e.ownerSVGElement.getBoundingClientRect().width
-				/ e.ownerSVGElement.viewBox.baseVal.width)`)
-=======
 			.map(e => parseFloat(getComputedStyle(e).fontSize) * e.ownerSVGElement.getBoundingClientRect().width /
 			e.ownerSVGElement.viewBox.baseVal.width)`)
->>>>>>> wt-report
 		if len(small) == 0 || slices.Min(small) < 10 {
 			t.Errorf("%s: text of pictures, px: %v", name, small)
 		}
