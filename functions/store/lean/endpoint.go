@@ -175,7 +175,7 @@ func isLabel(s string) bool {
 // accessPoint takes arn:PARTITION:s3:REGION:ACCOUNT:accesspoint/NAME apart.
 func accessPoint(arn string) (name, account, region string, err error) {
 	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) == 6 && parts[2] == "s3" {
+	if len(parts) == 6 && parts[1] != "" && parts[2] == "s3" {
 		name, ok := strings.CutPrefix(parts[5], "accesspoint")
 		if ok && (strings.HasPrefix(name, "/") || strings.HasPrefix(name, ":")) &&
 			isLabel(name[1:]) && isLabel(parts[3]) && isLabel(parts[4]) {

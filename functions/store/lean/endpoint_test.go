@@ -140,6 +140,7 @@ func FuzzResolve(f *testing.F) {
 	f.Add("my.photos", "cn-north-1", "http://s3.example.com/base")
 	f.Add("photos--use1-az4--x-s3", "us-east-1", "")
 	f.Add("arn:aws:s3:us-west-2:123456789012:accesspoint/mine", "us-gov-west-1", "https://[::1]:9000")
+	f.Add("arn::s3:us-west-2:123456789012:accesspoint/mine", "us-west-2", "")
 	f.Add("arn:aws:s3-outposts:us-west-2:1:outpost/op-1/accesspoint/a", "us-west-2", "")
 	f.Add("a\r\nHost: evil.example\r\n", "aws-global", "")
 	f.Add("test-accessp-o0b1d075431d83bebde8xz5w8ijx1qzlbp3i3kuse10--op-s3", "us-east-1", "")
