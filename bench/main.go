@@ -52,10 +52,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = known.Err // without what wraps it: the hint is for this one
 	} else if errors.Is(err, syscall.EPIPE) { // standard output's reader, such as head, has all it wants
 		return status
-	} else if root.Flags().NArg() > 0 && len(args) > 0 { // cobra's own: an unknown subcommand or argument
-		if c, _, findErr := root.Find(args); findErr != nil || c == root {
-			status = hint.StatusUsage
-		}
+	} else if c, _, findErr := root.Find(args); findErr != nil || c == root { // cobra's own: an unknown subcommand or argument
+		status = hint.StatusUsage
 	}
 	fmt.Fprintf(stderr, "error: %s\nhint: %s\n", term.CleanLines(err.Error()), term.CleanLines(next))
 	return status
