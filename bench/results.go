@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
@@ -50,6 +51,10 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/",
 			"%w", runErr)
 	}
+	var wrong *trial.WrongContender
+	if errors.As(runErr, &wrong) {
+		return hint.Failed(rf.wrongHint(wrong.Contender), "%w", runErr)
+	}
 	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
 		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
 	}
@@ -78,6 +83,28 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
 	}
 	return nil
+}
+
+// wrongHint says what to do about a contender that answers wrong.
+func (rf *runFlags) wrongHint(contender string) string {
+	if rf.deployed() {
+		return "see that the bucket still has the objects that were deployed; --keep-going measures it all the same"
+	}
+	check := "fanout check"
+	for _, text := range rf.contenders {
+		if strings.HasPrefix(text, contender+"=") {
+			check += " --contender " + shellQuote(text)
+		}
+	}
+	return check + " says what else is wrong; --keep-going measures it all the same"
+}
+
+// shellQuote gives a word as a shell reads it back.
+func shellQuote(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-=./+:@%,") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // pageName is what the page is called, beside the results.

@@ -81,7 +81,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		Header: trial.Header{
 			Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC(),
 		},
-		Progress: show.Step,
+		Progress: show.Step, KeepGoing: rf.keepGoing,
 	}
 	end, err := rf.open(ctx, &runner, show, stderr)
 	if err != nil {

@@ -20,6 +20,7 @@ type runFlags struct {
 	out           string
 	verbose       bool
 	quiet, json   bool
+	keepGoing     bool
 	bounds        boundFlags
 	prices        priceFlags
 
@@ -45,6 +46,7 @@ func (rf *runFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack: costs money")
 	f.StringArrayVar(&rf.functions, "function", nil, "measure this deployed function, by `ARN`: costs money; may be repeated")
 	f.StringVar(&rf.bucket, "bucket", "", "bucket for --function to read, under --prefix")
+	f.BoolVar(&rf.keepGoing, "keep-going", false, "measure a contender that answers wrong, too: its rows say so, and the status is 1")
 	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" and "+pageName+" (default results/DATE-TIME)")
 	rf.prices.addTable(f)
 	f.BoolVarP(&rf.quiet, "quiet", "q", false, "no progress and no estimate on standard error")

@@ -71,7 +71,10 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 // runner gives a runner of the session's functions, which knows by an
 // invocation of each contender what that can be asked.
 func (s *session) runner(ctx context.Context) (*trial.Runner, error) {
-	r := &trial.Runner{Lambda: s.Client(), Header: s.header, Targets: s.Targets, Bucket: lab.Bucket, Expected: s.expected}
+	r := &trial.Runner{
+		Lambda: s.Client(), Header: s.header, Targets: s.Targets, Bucket: lab.Bucket, Expected: s.expected,
+		KeepGoing: true, // a contender that fails is a row
+	}
 	return r, r.Probe(ctx)
 }
 

@@ -58,7 +58,7 @@ const (
 	Budget          = "budget"           // the next step would have passed it
 	PrecisionMissed = "precision missed" // every step was made, and an interval is still too wide
 	Interrupted     = "interrupted"
-	WrongAnswers    = "wrong answer" // every step was made, and at least one answer was not true
+	WrongAnswers    = "wrong answer" // at least one answer was not true: all steps were made, or, if the probe's, none
 	Failed          = "failed"
 )
 
