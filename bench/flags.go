@@ -44,7 +44,7 @@ type labFlags struct {
 }
 
 func (lf *labFlags) add(f *pflag.FlagSet) {
-	f.IntSliceVar(&lf.MemoriesMB, "memory", []int{128, 512, 1769}, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
+	memoryVar(f, &lf.MemoriesMB, []int{128, 512, 1769}, "memory sizes in MB (or with a unit: 2GB), 128 to 10240; 1769 MB are one vCPU")
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
 	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")

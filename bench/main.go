@@ -74,7 +74,7 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return hint.Usage("see fanout help "+c.Name(), "%w", err)
+		return hint.Usage("see fanout help "+c.Name(), "%w", plainly(err))
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(),
 		checkCommand(), versionCommand())

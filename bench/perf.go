@@ -59,7 +59,7 @@ which fanout report reads as well. --from prints such a folder again.`,
 	f.StringSliceVar(&pf.Experiments, "parts", perf.Experiments[:3], "what to compare: "+strings.Join(perf.Experiments, ", "))
 	f.IntVar(&pf.Rounds, "rounds", 9, "invocations of each")
 	f.IntVar(&pf.Workers, "concurrency", 64, "goroutines that read")
-	f.IntSliceVar(&pf.MemoriesMB, "memory", nil, "memory sizes in MB, for clients (128, 512 and 1769 unless given) and auto (3008 too)")
+	memoryVar(f, &pf.MemoriesMB, nil, "memory sizes in MB, for clients (128, 512 and 1769 unless given) and auto (3008 too)")
 	f.IntVar(&pf.Large, "large", 100_000, "objects of the experiment large")
 	f.StringArrayVar(&pf.contenders, "contender", nil,
 		"another bootstrap for clients, as `NAME=PATH`; may be repeated; baseline and go replace these")
