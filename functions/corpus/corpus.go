@@ -47,6 +47,15 @@ type Spec struct {
 	Prefix   string `json:"prefix"`
 }
 
+// String says in words what the objects are; the zero value stands for objects
+// that nobody here has made.
+func (s Spec) String() string {
+	if s == (Spec{}) {
+		return "a bucket of one's own"
+	}
+	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q", s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle)
+}
+
 // Default is the published comparison's set.
 func Default() Spec {
 	return Spec{

@@ -10,7 +10,6 @@ import (
 
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
-	"fanout/functions/corpus"
 )
 
 // Outcome is what became of a setting.
@@ -128,7 +127,7 @@ func Mismatch(old, new trial.Header) error {
 	differ("network", old.Network, new.Network)
 	differ("limits", old.Limits, new.Limits)
 	differ("storage class", ClassOf(old), ClassOf(new))
-	differ("corpus", describe(old.Corpus), describe(new.Corpus))
+	differ("corpus", old.Corpus, new.Corpus)
 	differ("corpus bytes", old.Bytes, new.Bytes)
 	sorted := func(p trial.Plan) trial.Plan {
 		p.Invocations, p.Cold, p.Sequential, p.Seed = 0, 0, 0, 0
@@ -151,15 +150,6 @@ func Mismatch(old, new trial.Header) error {
 		return &MismatchError{what}
 	}
 	return nil
-}
-
-// describe says what a corpus is in words.
-func describe(s corpus.Spec) string {
-	if s == (corpus.Spec{}) {
-		return "a bucket of one's own"
-	}
-	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q", s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix,
-		s.Needle)
 }
 
 // Compare tests each setting of both runs for a change: warm and cold times

@@ -6,6 +6,7 @@ import (
 	"fanout/bench/internal/report/reporttest"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
 	"fanout/functions/lambda"
 	"math"
 	"math/rand/v2"
@@ -147,7 +148,8 @@ func TestMismatch(t *testing.T) {
 		{"another machine", func(h *trial.Header) { h.Host = "Other CPU" }, "machine: "},
 		{"another network", func(h *trial.Header) { h.Network = "none" }, "network: "},
 		{"without limits", func(h *trial.Header) { h.Limits = lambda.ParseLimits("none: no permission") }, "limits: "},
-		{"other objects", func(h *trial.Header) { h.Corpus.Seed++ }, "corpus: "},
+		{"other objects", func(h *trial.Header) { h.Corpus.Seed++ }, "corpus: 1000 objects of "},
+		{"objects of one's own", func(h *trial.Header) { h.Corpus = corpus.Spec{} }, `needle "MyMagicString", a bucket of one's own`},
 		{"other sizes", func(h *trial.Header) { h.Plan.MemoriesMB = []int{128} }, "memories: [128 1769], [128]"},
 		{"other clients", func(h *trial.Header) { h.Plan.Clients = []string{"lean"} }, "clients: "},
 		{"another question", func(h *trial.Header) { h.Plan.Count = true }, "count: false, true"},

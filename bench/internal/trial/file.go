@@ -264,7 +264,7 @@ func (h *Header) join(o Header) error {
 	for _, f := range []struct{ name, first, other string }{
 		{"backend", h.Backend, o.Backend}, {"region", h.Region, o.Region}, {"network", h.Network, o.Network}, {"host", h.Host, o.Host},
 		{"limits", h.Limits.String(), o.Limits.String()}, {"storage_class", h.Class, o.Class},
-		{"corpus", fmt.Sprintf("%+v", h.Corpus), fmt.Sprintf("%+v", o.Corpus)}, {"corpus_bytes", fmt.Sprint(h.Bytes), fmt.Sprint(o.Bytes)},
+		{"corpus", h.Corpus.String(), o.Corpus.String()}, {"corpus_bytes", fmt.Sprint(h.Bytes), fmt.Sprint(o.Bytes)},
 		{"count", fmt.Sprint(h.Plan.Count), fmt.Sprint(o.Plan.Count)},
 	} {
 		if f.first != f.other {

@@ -98,7 +98,7 @@ func TestRead(t *testing.T) {
 			whole + nth(aws, 2) + "\n", 0, "", "", `line 5: a result of backend "aws" in a file of backend "sandbox"`},
 		{"another corpus",
 			whole + strings.Replace(other, `"objects":1000`, `"objects":2000`, 1),
-			0, "", "", "line 5: another run's header, which is not like the first: corpus"},
+			0, "", "", "line 5: another run's header, which is not like the first: corpus 2000 objects of "},
 		{"counting and finding", whole + strings.Replace(other, `"count":false`, `"count":true`, 1), 0, "", "", "count true, not false"},
 		{"another network",
 			whole + strings.Replace(other, `"backend":"sandbox"`, `"backend":"sandbox","network":"none"`, 1), 0, "", "", "network none, not"},
