@@ -54,6 +54,9 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, stderr io
 	if err != nil {
 		return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
 	}
+	if cfg.Region == "" {
+		return hint.Usage("set AWS_REGION, such as us-east-1, or a region in your AWS profile", "no region: in which the functions are")
+	}
 	found := deployed.Stack{Bucket: rf.bucket, Prefix: rf.Corpus.Prefix}
 	for _, arn := range rf.functions {
 		found.Functions = append(found.Functions, deployed.Function{ARN: arn, Contender: outputs.GoContender})

@@ -363,7 +363,7 @@ func TestRunFunctionsInTrouble(t *testing.T) {
 		{"credentials that have expired", func(s *lambdatest.Service) {
 			s.Script(lambdatest.Invoke, "", slices.Repeat([]lambdatest.Step{nil}, 5)...)
 			s.Always(lambdatest.Invoke, "", lambdatest.Fault(403, "ExpiredTokenException"))
-		}, 1, "no valid credentials", nil},
+		}, 1, "hint: your credentials have expired: ", nil},
 	} {
 		s := lambdatest.Start(t)
 		for _, name := range []string{"a", "b"} {

@@ -62,7 +62,8 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 		})
 		p, err := cost.Fetch(ctx, api, pf.region)
 		if err != nil {
-			return hint.Failed("see your credentials' right to pricing:GetProducts, and the region's name", "ask the price list: %w", err)
+			return hint.Failed(hint.AWS(err, "see your credentials' right to pricing:GetProducts, and the region's name"),
+				"ask the price list: %w", err)
 		}
 		table = cost.Table{
 			Date:    time.Now().UTC().Format(time.DateOnly),

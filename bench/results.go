@@ -33,7 +33,7 @@ func createResults(path string) (*os.File, error) {
 // writes the page, whether or not standard output takes the report. runErr is
 // what ended the run.
 func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path string, o report.Options, runErr error) error {
-	help := "fanout report " + filepath.Dir(path) + " shows what was measured until then"
+	help := hint.AWS(runErr, "fanout report "+filepath.Dir(path)+" shows what was measured until then")
 	file, err := trial.ReadPath(path)
 	if err != nil {
 		return errors.Join(runErr, err)
@@ -56,7 +56,7 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed(rf.wrongHint(wrong.Contender), "%w", runErr)
 	}
 	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
-		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
+		return hint.Failed(hint.AWS(runErr, "nothing was measured: "+file.End.Reason), "%w", runErr)
 	}
 	if runErr == nil && file.End.Text != "" {
 		fmt.Fprintln(stderr, term.Clean(file.End.Text))

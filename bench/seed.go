@@ -76,7 +76,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if sf.empty {
 		n, err := corpus.Empty(ctx, client, sf.bucket, sf.spec.Prefix, nil)
 		if err != nil {
-			return hint.Failed("run it again: it goes on where it stopped", "empty the bucket, %d removed so far: %w", n, err)
+			return hint.Failed(hint.AWS(err, "run it again: it goes on where it stopped"), "empty the bucket, %d removed so far: %w", n, err)
 		}
 		fmt.Fprintf(stdout, "removed %d objects and versions from s3://%s/%s\n", n, sf.bucket, sf.spec.Prefix)
 		return nil
@@ -89,7 +89,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return hint.Failed("move them, or choose another --prefix: nothing was changed", "put the corpus: %w", err)
 	}
 	if err != nil {
-		return hint.Failed("run it again: it goes on where it stopped", "put the corpus: %w", err)
+		return hint.Failed(hint.AWS(err, "run it again: it goes on where it stopped"), "put the corpus: %w", err)
 	}
 	fmt.Fprintf(stdout, "s3://%s/%s: %d objects put, %d kept, %d removed\n", sf.bucket, sf.spec.Prefix, r.Put, r.Kept, r.Removed)
 	return nil
