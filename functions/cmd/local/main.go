@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/config"
+
 	"fanout/functions/fetch"
 	"fanout/functions/store"
 	_ "fanout/functions/store/sdk" // stock, tuned and the shared configuration
@@ -64,6 +66,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "error: set the endpoint: %v\nhint: see -endpoint\n", err)
 		return 2
 	}
+	if err := s.setRegion(ctx); err != nil {
+		fmt.Fprintf(stderr, "error: %v\nhint: set AWS_REGION, such as us-east-1, or see your AWS profile\n", err)
+		return 2
+	}
 	if s.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
@@ -100,6 +106,25 @@ func (s settings) setEndpoint() error {
 	return nil
 }
 
+// defaultRegion is what requests to another S3 than AWS's are signed for unless
+// a region is set: most such servers expect this one, or take any.
+const defaultRegion = "us-east-1"
+
+// setRegion makes sure that there is a region, from environment or profile: with
+// an endpoint that is not AWS's, the default one.
+func (s settings) setRegion(ctx context.Context) error {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the AWS configuration: %w", err)
+	case cfg.Region != "":
+		return nil
+	case s.aws:
+		return errors.New("no region: -aws needs the bucket's")
+	}
+	return os.Setenv("AWS_REGION", defaultRegion)
+}
+
 // eventFlags are the flags that build an event.
 var eventFlags = map[string]bool{"bucket": true, "folder": true, "find": true, "concurrency": true, "client": true, "continue": true}
 
@@ -117,7 +142,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.IntVar(&concurrency, "concurrency", 0, "event: goroutines, 1 to 1024 (left out: CONCURRENCY, else auto)")
 	f.StringVar(&s.event.Client, "client", "", "event: client (left out: CLIENT, else "+store.Default+")")
 	f.BoolVar(&continueOnError, "continue", false, "event: on_error continue")
-	f.StringVar(&s.endpoint, "endpoint", "", "S3 endpoint `URL`, such as https://127.0.0.1:9000")
+	f.StringVar(&s.endpoint, "endpoint", "", "S3 endpoint `URL`, such as https://127.0.0.1:9000; the region is "+defaultRegion+" unless set")
 	f.BoolVar(&s.aws, "aws", false, "read from AWS itself")
 	f.DurationVar(&s.timeout, "timeout", 0, "time limit, as a function's (0: none, good under a debugger)")
 	if err := f.Parse(args); err != nil {
