@@ -556,6 +556,26 @@ func TestSandboxServes(t *testing.T) {
 	interrupt(t, cmd, stderr)
 }
 
+// Where nothing is limited, the warning says what to do, and not which call
+// failed: that is in the log.
+func TestWarnUnlimited(t *testing.T) {
+	for _, tc := range []struct{ limits, want, log string }{
+		{"cgroup-v2", "", ""},
+		{"cgroup-v1; clamped to 2 vCPU", "", ""},
+		{"none: switched off", "warning: CPU and memory are not limited, as --no-limits says: memory sizes mean nothing in this run\n", ""},
+		{"none: cgroup-v1: mkdir /sys/fs/cgroup/cpu/fanout-1: permission denied",
+			"warning: CPU and memory are not limited: memory sizes mean nothing in this run\nhint: To have them limited, measure as root " +
+				"(sudo bin/fanout run ...), or let systemd delegate the cpu and memory controllers to your user (docs/limits.md); " +
+				"to compare clients only, --no-limits does without\n", "mkdir /sys/fs"},
+	} {
+		var stderr, log bytes.Buffer
+		warnUnlimited(&stderr, lambda.ParseLimits(tc.limits), newLog(&log, true))
+		if stderr.String() != tc.want || !strings.Contains(log.String(), tc.log) || tc.log == "" && log.Len() > 0 {
+			t.Errorf("%s: said %q, logged %q", tc.limits, &stderr, &log)
+		}
+	}
+}
+
 // A subcommand that there is not is wrong usage, wherever it is named, and the
 // hint has the one that was meant, perhaps.
 func TestUnknownCommand(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/progress"
+	"fanout/bench/internal/report"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 )
@@ -126,13 +128,25 @@ func (rf *runFlags) open(
 	if err != nil {
 		return nil, err
 	}
-	if l := runner.Header.Limits; l.None() {
-		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", l.Reason)
-	}
+	warnUnlimited(stderr, runner.Header.Limits, rf.Log)
 	if _, express := lambda.DirectoryBucket(runner.Bucket); express {
 		runner.Header.Class = string(cost.Express)
 	}
 	return end, nil
+}
+
+// warnUnlimited says, where nothing is limited, what that means and what to do
+// about it; only the log says what stood in the way.
+func warnUnlimited(stderr io.Writer, l lambda.Limits, log *slog.Logger) {
+	const what = "warning: CPU and memory are not limited"
+	switch {
+	case !l.None():
+	case l.Reason == lambda.SwitchedOff:
+		fmt.Fprintf(stderr, "%s, as --no-limits says: memory sizes mean nothing in this run\n", what)
+	default:
+		log.Debug("CPU and memory cannot be limited", "why", l.Reason)
+		fmt.Fprintf(stderr, "%s: memory sizes mean nothing in this run\nhint: %s\n", what, report.HowToLimit)
+	}
 }
 
 // startLab starts the functions on this machine and tells the runner of them.

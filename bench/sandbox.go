@@ -73,9 +73,7 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 	for _, t := range l.Targets {
 		fmt.Fprintf(stderr, "function %s\n", t.Function)
 	}
-	if limits := l.Lambda.Limits(); limits.Reason != "" {
-		fmt.Fprintf(stderr, "warning: CPU and memory are not limited: %s\n", limits.Reason)
-	}
+	warnUnlimited(stderr, l.Lambda.Limits(), sf.Log)
 	if sf.envFile == "" {
 		_, err = io.WriteString(stdout, l.Shell())
 	} else {

@@ -294,7 +294,7 @@ const dirPrefix = "fanout-sandbox-"
 // share.
 func (s *Sandbox) findLimits() {
 	if s.cfg.Limits == LimitsNone {
-		s.limits = lambda.Limits{By: lambda.Unlimited, Reason: "switched off"}
+		s.limits = lambda.Limits{By: lambda.Unlimited, Reason: lambda.SwitchedOff}
 		return
 	}
 	largest := 0
