@@ -53,7 +53,8 @@ func (s Spec) String() string {
 	if s == (Spec{}) {
 		return "a bucket of one's own"
 	}
-	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q", s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle)
+	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q",
+		s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle)
 }
 
 // Default is the published comparison's set.

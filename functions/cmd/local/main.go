@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -128,6 +129,19 @@ func (s settings) setRegion(ctx context.Context) error {
 // eventFlags are the flags that build an event.
 var eventFlags = map[string]bool{"bucket": true, "folder": true, "find": true, "concurrency": true, "client": true, "continue": true}
 
+// value gives what sets a flag's value: what is allowed is the error of one that
+// cannot be read.
+func value[T any](to *T, read func(string) (T, error), allowed string) func(string) error {
+	return func(text string) error {
+		v, err := read(text)
+		if err != nil {
+			return errors.New(allowed)
+		}
+		*to = v
+		return nil
+	}
+}
+
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
 	var find string
@@ -139,12 +153,14 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.StringVar(&s.event.Bucket, "bucket", "", "event: s3_bucket_name")
 	f.StringVar(&s.event.Folder, "folder", "", "event: key prefix")
 	f.StringVar(&find, "find", "", "event: string to find (left out: count)")
-	f.IntVar(&concurrency, "concurrency", 0, "event: goroutines, 1 to 1024 (left out: CONCURRENCY, else auto)")
+	f.Func("concurrency", "event: `goroutines`, 1 to 1024 (left out: CONCURRENCY, else auto)",
+		value(&concurrency, strconv.Atoi, "must be a whole number"))
 	f.StringVar(&s.event.Client, "client", "", "event: client (left out: CLIENT, else "+store.Default+")")
 	f.BoolVar(&continueOnError, "continue", false, "event: on_error continue")
 	f.StringVar(&s.endpoint, "endpoint", "", "S3 endpoint `URL`, such as https://127.0.0.1:9000; the region is "+defaultRegion+" unless set")
 	f.BoolVar(&s.aws, "aws", false, "read from AWS itself")
-	f.DurationVar(&s.timeout, "timeout", 0, "time limit, as a function's (0: none, good under a debugger)")
+	f.Func("timeout", "`time` limit, as a function's (0: none, good under a debugger)",
+		value(&s.timeout, time.ParseDuration, "must be a number with a unit, such as 90s or 5m"))
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			f.SetOutput(stderr)

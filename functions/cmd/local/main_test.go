@@ -184,6 +184,12 @@ func TestRun(t *testing.T) {
 		{"two events", []string{"-endpoint", url, "-event", file, "-find", "x"}, "", 2, "", "error: -event and the event's own flags"},
 		{"argument", []string{"-endpoint", url, "-bucket", "b", "extra"}, "", 2, "", `error: unexpected argument "extra"`},
 		{"unknown flag", []string{"-frob"}, "", 2, "", "error: flag provided but not defined: -frob\nhint: "},
+		{"a number that is none", []string{"-endpoint", url, "-bucket", "b", "-concurrency", "8x"}, "", 2, "",
+			`error: invalid value "8x" for flag -concurrency: must be a whole number` + "\nhint: "},
+		{"a time without a unit", []string{"-endpoint", url, "-bucket", "b", "-timeout", "5"}, "", 2, "",
+			`error: invalid value "5" for flag -timeout: must be a number with a unit, such as 90s or 5m` + "\nhint: "},
+		{"a negative time", []string{"-endpoint", url, "-bucket", "b", "-timeout", "-5s"}, "", 2, "",
+			"error: -timeout -5s: must not be negative"},
 		{"missing file", []string{"-endpoint", url, "-event", file + "x"}, "", 1, "", "error: read the event: open "},
 		{"help", []string{"-h"}, "", 0, "", "usage: local "},
 	} {
