@@ -27,8 +27,8 @@ func pricesCommand() *cobra.Command {
 		Use:   "prices",
 		Short: "Show the table of prices, or fetch a region's from AWS",
 		Long: `Show the built-in table of prices. With --aws, ask the AWS Price List API for a
-region's, with your credentials (they need pricing:GetProducts; the call costs
-nothing), and write a table that report and run take as --prices.`,
+region's prices, with your credentials (they need pricing:GetProducts; the call
+is free), and write a table that report and run accept as --prices.`,
 		Example: `  fanout prices
   fanout prices --aws --region eu-central-1 -o prices.json
   fanout report --prices prices.json --region eu-central-1 results/DATE-TIME`,
@@ -36,7 +36,7 @@ nothing), and write a table that report and run take as --prices.`,
 		RunE: func(c *cobra.Command, _ []string) error { return pf.run(c.Context(), c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&pf.region, "region", "", "whose prices; required with --aws")
+	c.Flags().StringVar(&pf.region, "region", "", "region whose prices to show; required with --aws")
 	c.Flags().BoolVar(&pf.aws, "aws", false, "ask AWS, with your credentials")
 	c.Flags().StringVar(&pf.endpoint, "endpoint", "", "Price List API `URL` to ask instead of AWS")
 	c.Flags().StringVarP(&pf.out, "output", "o", "", "`file` to write to instead of standard output")

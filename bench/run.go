@@ -23,18 +23,18 @@ func runCommand() *cobra.Command {
 	var rf runFlags
 	c := &cobra.Command{
 		Use:   "run",
-		Short: "Measure settings, one result line for each invocation",
-		Long: `Measure settings and write one JSON line for each invocation, and in the end a
-page that shows what they say.
+		Short: "Measure settings and write one result line per invocation",
+		Long: `Measure settings and write one JSON line per invocation, and in the end a page
+that presents the results.
 
-Without an AWS account: the functions' real bootstraps run on this machine, each
-held to its memory's share of CPU and memory, against an embedded S3. Those
-times are the sandbox's, not AWS's.
+Without --stack and --function, no AWS account is needed: the functions' real
+bootstraps run on this machine, against an embedded S3. Each is limited to the
+CPU and memory of its memory size. These times are the sandbox's, not AWS's.
 
-With --stack or --function: deployed functions, by your AWS configuration.
-Cold starts are made by changing the functions' description, and it is changed
-back in the end, after Ctrl-C too. --memory and --arch then choose among the
-functions there are.`,
+With --stack or --function, deployed functions are measured, with your AWS
+configuration. Cold starts are forced by changing the functions' description,
+which is changed back in the end, even after Ctrl-C. --memory and --arch then
+select from the deployed functions.`,
 		Example: `  fanout run
   fanout run --memory 512 --concurrency 64 --client stock,tuned
   fanout run --memory 128,1769 --contender rust=build/rust/x86_64/bootstrap

@@ -28,9 +28,9 @@ func seedCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "seed --bucket NAME (--endpoint URL | --aws)",
 		Short: "Put the corpus into a bucket, or empty it",
-		Long: `Put the corpus into a bucket: what is there already is kept, what is too much is
-removed, and a run that was interrupted goes on where it stopped. With --empty,
-remove everything under the prefix instead, all versions.`,
+		Long: `Put the corpus into a bucket: objects that exist already are kept, surplus ones
+are removed, and an interrupted run continues where it stopped. With --empty,
+remove everything under the prefix instead, including all versions.`,
 		Example: `  fanout seed --bucket my-bucket --aws
   fanout seed --bucket my-bucket --aws --prefix '' --empty`,
 		Args: noArguments,
@@ -42,7 +42,7 @@ remove everything under the prefix instead, all versions.`,
 	c.Flags().StringVar(&sf.bucket, "bucket", "", "name of the bucket (required)")
 	c.Flags().StringVar(&sf.endpoint, "endpoint", "", "S3 endpoint `URL` (else AWS_ENDPOINT_URL_S3)")
 	c.Flags().BoolVar(&sf.aws, "aws", false, "the bucket is in AWS itself: requests cost money")
-	c.Flags().BoolVar(&sf.empty, "empty", false, "remove every object under the prefix, all versions")
+	c.Flags().BoolVar(&sf.empty, "empty", false, "remove every object under the prefix, including all versions")
 	corpusFlags(c.Flags(), &sf.spec)
 	return c
 }
