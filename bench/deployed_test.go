@@ -130,7 +130,7 @@ func TestRunStack(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	// The sandbox is not AWS, however it is reached.
-	if !bytes.Contains(out, []byte("Times of a custom endpoint, not AWS times")) {
+	if !bytes.Contains(out, []byte("These are times of a custom endpoint, not AWS times")) {
 		t.Errorf("said:\n%s", out)
 	}
 	f, err := trial.ReadPath(filepath.Join(cmd.Dir, "r"))
