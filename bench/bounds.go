@@ -75,7 +75,7 @@ func confirm(ctx context.Context, backend string, yes bool, in io.Reader, stderr
 	ok, err := term.Confirm(ctx, in, stderr, "Go on?")
 	switch {
 	case errors.Is(err, term.ErrNobodyToAsk):
-		return hint.Usage("give --yes, or a --budget and --yes", "nobody to ask whether to spend money: %w", err)
+		return hint.Usage("give --yes, with or without a --budget", "cannot ask whether to spend money: %w", err)
 	case err != nil:
 		return hint.Failed("nothing was measured yet", "interrupted")
 	case !ok:

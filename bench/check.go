@@ -68,7 +68,7 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 		if ctx.Err() != nil {
 			return hint.Failed("nothing was checked yet", "interrupted")
 		}
-		return hint.Failed("see TMPDIR's free space", "put the objects to check with: %w", err)
+		return hint.Failed("check TMPDIR's free space", "put the objects to check with: %w", err)
 	}
 	var bad []string
 	for _, c := range cfg.Contenders {
@@ -85,7 +85,7 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 			return hint.Failed("run it again: it keeps nothing", "interrupted")
 		}
 		if err != nil {
-			return hint.Failed("see --verbose", "check %s: %w", c.Name, err)
+			return hint.Failed("run it with --verbose", "check %s: %w", c.Name, err)
 		}
 		fmt.Fprintf(stdout, "%s: %d passed, %d failed, %d skipped\n", c.Name, counts[contract.Pass], counts[contract.Fail], counts[contract.Skip])
 		if n := counts[contract.Fail]; n > 0 {

@@ -47,13 +47,13 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 	table := cost.Builtin
 	switch ask := pf.aws || pf.endpoint != ""; {
 	case pf.aws && pf.endpoint != "":
-		return hint.Usage("see fanout help prices", "--aws and --endpoint exclude each other")
+		return hint.Usage("see fanout help prices", "--aws and --endpoint are mutually exclusive")
 	case ask && pf.region == "":
 		return hint.Usage("see fanout help prices", "no region: give --region")
 	case ask:
 		cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(cost.APIRegion))
 		if err != nil {
-			return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+			return hint.Failed("check your AWS profile and environment", "read the AWS configuration: %w", err)
 		}
 		api := pricing.NewFromConfig(cfg, func(o *pricing.Options) {
 			if pf.endpoint != "" {
@@ -62,7 +62,7 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 		})
 		p, err := cost.Fetch(ctx, api, pf.region)
 		if err != nil {
-			return hint.Failed("see your credentials' right to pricing:GetProducts, and the region's name", "ask the price list: %w", err)
+			return hint.Failed("check that your credentials allow pricing:GetProducts, and the region's name", "ask the price list: %w", err)
 		}
 		table = cost.Table{
 			Date:    time.Now().UTC().Format(time.DateOnly),

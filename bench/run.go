@@ -65,7 +65,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	}
 	path := filepath.Join(rf.out, trial.FileName)
 	if _, err := os.Stat(path); err == nil {
-		return hint.Usage("give another --out, or remove it", "%s is there already", path)
+		return hint.Usage("give another --out, or remove it", "%s exists already", path)
 	}
 	progressTo := stderr
 	if rf.quiet {
@@ -104,7 +104,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	runErr := runner.Run(ctx)
 	show.End()
 	if err := file.Close(); err != nil {
-		return hint.Failed("see the disk's free space", "write results: %w", err)
+		return hint.Failed("check the disk's free space", "write results: %w", err)
 	}
 	return rf.show(ctx, stdout, stderr, path, options, runErr)
 }

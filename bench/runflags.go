@@ -98,7 +98,7 @@ func (rf *runFlags) parseHere() error {
 		}
 	}
 	if rf.bucket != "" {
-		return hint.Usage("see fanout help run", "--bucket goes with --function")
+		return hint.Usage("see fanout help run", "--bucket requires --function")
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 	}
 	if sf.envFile != "" {
 		if info, err := os.Stat(filepath.Dir(sf.envFile)); err != nil || !info.IsDir() {
-			return hint.Usage("make the folder first", "env-file %s: its folder is not there", sf.envFile)
+			return hint.Usage("create the folder first", "env-file %s: its folder does not exist", sf.envFile)
 		}
 	} else if readableByOthers(stdout) {
 		fmt.Fprintln(stderr, "warning: standard output is a file that others can read, and it gets keys:"+

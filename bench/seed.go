@@ -54,7 +54,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	case sf.bucket == "":
 		return hint.Usage(help, "no bucket: give --bucket")
 	case sf.aws && sf.endpoint != "":
-		return hint.Usage(help, "--aws and --endpoint exclude each other")
+		return hint.Usage(help, "--aws and --endpoint are mutually exclusive")
 	case !sf.aws && !explicit:
 		return hint.Usage("--aws says that AWS itself is meant", "no endpoint: give --endpoint, AWS_ENDPOINT_URL_S3 or --aws")
 	}
@@ -63,7 +63,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+		return hint.Failed("check your AWS profile and environment", "read the AWS configuration: %w", err)
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if sf.endpoint != "" {
@@ -76,7 +76,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if sf.empty {
 		n, err := corpus.Empty(ctx, client, sf.bucket, sf.spec.Prefix, nil)
 		if err != nil {
-			return hint.Failed("run it again: it goes on where it stopped", "empty the bucket, %d removed so far: %w", n, err)
+			return hint.Failed("run it again: it continues where it stopped", "empty the bucket, %d removed so far: %w", n, err)
 		}
 		fmt.Fprintf(stdout, "removed %d objects and versions from s3://%s/%s\n", n, sf.bucket, sf.spec.Prefix)
 		return nil
@@ -89,7 +89,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return hint.Failed("move them, or choose another --prefix: nothing was changed", "put the corpus: %w", err)
 	}
 	if err != nil {
-		return hint.Failed("run it again: it goes on where it stopped", "put the corpus: %w", err)
+		return hint.Failed("run it again: it continues where it stopped", "put the corpus: %w", err)
 	}
 	fmt.Fprintf(stdout, "s3://%s/%s: %d objects put, %d kept, %d removed\n", sf.bucket, sf.spec.Prefix, r.Put, r.Kept, r.Removed)
 	return nil
