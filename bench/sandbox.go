@@ -69,7 +69,7 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	fmt.Fprintf(stderr, "bucket %s holds %d objects under %s\n", lab.Bucket, sf.Corpus.Count, sf.Corpus.Prefix)
+	fmt.Fprintf(stderr, "bucket %s contains %d objects under %s\n", lab.Bucket, sf.Corpus.Count, sf.Corpus.Prefix)
 	for _, t := range l.Targets {
 		fmt.Fprintf(stderr, "function %s\n", t.Function)
 	}
