@@ -76,7 +76,7 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 	case errors.Is(err, report.ErrUndecided) && force:
 		fmt.Fprintf(stderr, "warning: %s\n", term.CleanLines(err.Error()))
 	case errors.Is(err, report.ErrUndecided):
-		return hint.Usage("measure both alike, with --invocations 10 or more, or give --force to pass all the same", "%w", err)
+		return hint.Usage("measure both alike, with --invocations 10 or more, or give --force to pass anyway", "%w", err)
 	case err != nil:
 		return hint.Failed("fanout report on each shows why; a machine that was busy shows as a drift", "%w", err)
 	}
