@@ -64,8 +64,8 @@ func TestRunFlags(t *testing.T) {
 		{"--contender =x", "contender name"},
 		{"--contender x=", "must be NAME=PATH"},
 		{"--contender go=a --contender go=b", "named twice"},
-		{"--bucket b", "--bucket goes with --function"},
-		{"--stack s --function arn:aws:lambda:us-east-1:123456789012:function:f", "exclude each other"},
+		{"--bucket b", "--bucket requires --function"},
+		{"--stack s --function arn:aws:lambda:us-east-1:123456789012:function:f", "mutually exclusive"},
 	} {
 		_, err := parseRun(strings.Fields(tc.args)...)
 		if (err == nil) != (tc.message == "") || err != nil && !strings.Contains(err.Error(), tc.message) {

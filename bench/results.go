@@ -20,7 +20,7 @@ import (
 // createResults makes a new result file, and its folder.
 func createResults(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, hint.Failed("give another --out", "make the results' folder: %w", err)
+		return nil, hint.Failed("give another --out", "create the results folder: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {

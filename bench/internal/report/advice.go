@@ -72,7 +72,7 @@ func (r *Report) candidates() (all []candidate, notes []string) {
 			continue
 		}
 		if k := r.sameCPU(i); k >= 0 {
-			note := fmt.Sprintf("%s and %s had the same CPU, the %.3g vCPU of this machine: the larger is not advised",
+			note := fmt.Sprintf("%s and %s had the same CPU, this machine's %.3g vCPU, so the larger is not advised",
 				r.Name(r.Rows[k]), r.Name(row), row.Limits.VCPU)
 			notes = append(notes, note)
 			continue
@@ -145,7 +145,7 @@ func (r *Report) whyNothing() string {
 			return what + ". " + HowToLimit
 		}
 	}
-	return "none has warm invocations without a failure"
+	return "no setting has warm invocations without a failure"
 }
 
 // HowToLimit says what to do where CPU and memory are not limited.

@@ -357,22 +357,22 @@ func (c *Comparison) judge(old, new *Report) {
 	case len(new.Rows) == 0:
 		c.Undecided = append(c.Undecided, "new has no results")
 	case len(gone) > 0:
-		c.Undecided = append(c.Undecided, fmt.Sprintf("%s of old not in new; first %s", counted(len(gone), "measurement"), gone[0]))
+		c.Undecided = append(c.Undecided, fmt.Sprintf("%s of old missing from new; first %s", counted(len(gone), "measurement"), gone[0]))
 	}
 	if !decidable && len(c.Worse()) == 0 && c.Better() == 0 && len(old.Rows) > 0 && len(new.Rows) > 0 {
 		why := "no setting has times in both runs"
 		if untested > 0 || c.Tests > 0 {
-			why = fmt.Sprintf("too few invocations for any test to decide: it takes n of %d of each setting",
+			why = fmt.Sprintf("too few invocations for any test to decide: it needs n of %d per setting",
 				max(c.Need, stats.MinForTest(stats.Alpha)))
 		}
 		c.Undecided = append(c.Undecided, why)
 	}
 	if few > 0 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, with which one change among %d tests would be sure "+
-			"to be seen: their changes may go unseen", few, c.Need, c.Tests))
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, which one change among %d tests needs to be found: "+
+			"their changes may go unnoticed", few, c.Need, c.Tests))
 	}
 	if untested > 0 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%s not tested, for want of invocations: any change there goes unseen",
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s not tested, for lack of invocations: any change there goes unnoticed",
 			counted(untested, "measurement")))
 	}
 }

@@ -153,7 +153,7 @@ func validateEnv(env map[string]string) error {
 			return fmt.Errorf("environment variable %s: reserved by Lambda", k)
 		}
 		if !envName.MatchString(k) || strings.ContainsRune(v, 0) {
-			return fmt.Errorf("environment variable %q: not a name and value Lambda takes", k)
+			return fmt.Errorf("environment variable %q: not a name and value that Lambda accepts", k)
 		}
 		size += len(k) + len(v)
 	}

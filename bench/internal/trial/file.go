@@ -248,7 +248,7 @@ func (r *reader) takeHeader(line []byte) error {
 		r.file.Header = h
 	} else {
 		if h.Run != "" && slices.Contains(r.runs, h.Run) {
-			return fmt.Errorf("run %s is in this file already: the same results twice would look like more of them", h.Run)
+			return fmt.Errorf("run %s is in this file already: the same results twice would look like more results", h.Run)
 		}
 		if err := r.file.Header.join(h); err != nil {
 			return err
@@ -268,7 +268,7 @@ func (h *Header) join(o Header) error {
 		{"count", fmt.Sprint(h.Plan.Count), fmt.Sprint(o.Plan.Count)},
 	} {
 		if f.first != f.other {
-			return fmt.Errorf("another run's header, which is not like the first: %s %s, not %s (report each by itself)",
+			return fmt.Errorf("another run's header, which differs from the first: %s %s, not %s (report each separately)",
 				f.name, cut(f.other, maxNameBytes), cut(f.first, maxNameBytes))
 		}
 	}
@@ -294,7 +294,7 @@ func union[T comparable](a, b []T) []T {
 // takeResult takes a line, or skips it.
 func (r *reader) takeResult(res Result) error {
 	if h := r.file.Header; res.Backend != "" && res.Backend != h.Backend {
-		return fmt.Errorf("a result of backend %q in a file of backend %q: report each by itself", cut(res.Backend, maxNameBytes), h.Backend)
+		return fmt.Errorf("a result of backend %q in a file of backend %q: report each separately", cut(res.Backend, maxNameBytes), h.Backend)
 	}
 	if err := res.Validate(); err != nil {
 		r.skip("not a result: %v", err)

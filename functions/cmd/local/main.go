@@ -187,11 +187,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	case f.NArg() > 0:
 		return s, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	case s.eventFile != "" && fromFlags:
-		return s, errors.New("-event and the event's own flags exclude each other")
+		return s, errors.New("-event and the event's own flags are mutually exclusive")
 	case s.eventFile == "" && s.event.Bucket == "":
 		return s, errors.New("no event: give -event or -bucket")
 	case s.endpoint != "" && s.aws:
-		return s, errors.New("-endpoint and -aws exclude each other")
+		return s, errors.New("-endpoint and -aws are mutually exclusive")
 	case !explicit:
 		return s, errors.New("no endpoint: give -endpoint (or AWS_ENDPOINT_URL_S3), or -aws to read from AWS itself")
 	case s.timeout < 0:

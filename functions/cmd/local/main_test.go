@@ -179,7 +179,7 @@ func TestRun(t *testing.T) {
 		// Wrong usage never reads anything.
 		{"no endpoint", []string{"-bucket", "bucket"}, "", 2, "", "error: no endpoint: give -endpoint"},
 		{"both endpoints", []string{"-bucket", "bucket", "-aws", "-endpoint", url}, "", 2, "",
-			"error: -endpoint and -aws exclude each other"},
+			"error: -endpoint and -aws are mutually exclusive"},
 		{"no event", []string{"-endpoint", url}, "", 2, "", "error: no event: give -event or -bucket"},
 		{"two events", []string{"-endpoint", url, "-event", file, "-find", "x"}, "", 2, "", "error: -event and the event's own flags"},
 		{"argument", []string{"-endpoint", url, "-bucket", "b", "extra"}, "", 2, "", `error: unexpected argument "extra"`},
