@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -96,6 +97,9 @@ computed.`,
 			if err != nil {
 				return err
 			}
+			if isResults(out, args[0]) {
+				return hint.Usage("give another -o", "report: -o %s would overwrite the results", out)
+			}
 			r, err := readReport(args[0], options)
 			if err != nil {
 				return err
@@ -139,6 +143,18 @@ func readReport(path string, o report.Options) (*report.Report, error) {
 		return nil, hint.Failed("name a folder that fanout run wrote, or its "+trial.FileName, "%w", err)
 	}
 	return report.New(results, o), nil
+}
+
+// isResults says whether out is the result file at path, or the one inside it.
+func isResults(out, path string) bool {
+	there, err := os.Stat(out)
+	if out == "" || err != nil || !there.Mode().IsRegular() {
+		return false
+	}
+	return slices.ContainsFunc([]string{path, filepath.Join(path, trial.FileName)}, func(results string) bool {
+		info, err := os.Stat(results)
+		return err == nil && os.SameFile(there, info)
+	})
 }
 
 func writeFile(path string, write func(io.Writer) error) error {

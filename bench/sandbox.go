@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -54,8 +55,8 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 		return err
 	}
 	if sf.envFile != "" {
-		if info, err := os.Stat(filepath.Dir(sf.envFile)); err != nil || !info.IsDir() {
-			return hint.Usage("create the folder first", "env-file %s: its folder does not exist", sf.envFile)
+		if err := checkEnvFile(sf.envFile); err != nil {
+			return err
 		}
 	} else if readableByOthers(stdout) {
 		fmt.Fprintln(stderr, "warning: standard output is a file that others can read, and it gets keys:"+
@@ -78,7 +79,11 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 		_, err = io.WriteString(stdout, l.Shell())
 	} else {
 		err = writePrivate(sf.envFile, l.Shell())
-		defer func() { _ = os.Remove(sf.envFile) }() // its keys are worth nothing any more
+		defer func() {
+			if text, err := os.ReadFile(sf.envFile); err == nil && string(text) == l.Shell() {
+				_ = os.Remove(sf.envFile) // its keys are worth nothing any more
+			}
+		}()
 	}
 	if err != nil {
 		return hint.Failed("give another --env-file", "write the environment: %w", err)
@@ -86,6 +91,29 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 	fmt.Fprintln(stderr, "serving until interrupted (Ctrl-C)")
 	<-ctx.Done()
 	return nil
+}
+
+// checkEnvFile refuses a file that is somebody's own: the environment takes its
+// place, and is removed in the end. An empty one, as mktemp makes it, and one
+// that a killed sandbox left are none.
+func checkEnvFile(path string) error {
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return hint.Usage("make the folder first", "env-file %s: its folder is not there", path)
+	}
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var text []byte
+	if err == nil && info.Mode().IsRegular() {
+		if text, err = os.ReadFile(path); err == nil && (len(text) == 0 || lab.IsShell(string(text))) {
+			return nil
+		}
+	}
+	if err != nil {
+		return hint.Usage("give another --env-file", "env-file: %w", err)
+	}
+	return hint.Usage("give another --env-file, or remove it", "env-file %s is there already, and no sandbox wrote it", path)
 }
 
 // readableByOthers says whether out is a file that other users can read.

@@ -56,6 +56,7 @@ type Machine struct {
 	ELF    elf.Machine
 	GOARCH string
 	QEMU   string // the user-mode emulator of package qemu-user-static
+	Loader string // the dynamic loader in provided.al2023, which is glibc's
 }
 
 // MachineOf gives an architecture's other names. The error says which
@@ -63,9 +64,9 @@ type Machine struct {
 func MachineOf(arch string) (Machine, error) {
 	switch arch {
 	case X86:
-		return Machine{elf.EM_X86_64, "amd64", "qemu-x86_64-static"}, nil
+		return Machine{elf.EM_X86_64, "amd64", "qemu-x86_64-static", "/lib64/ld-linux-x86-64.so.2"}, nil
 	case ARM:
-		return Machine{elf.EM_AARCH64, "arm64", "qemu-aarch64-static"}, nil
+		return Machine{elf.EM_AARCH64, "arm64", "qemu-aarch64-static", "/lib/ld-linux-aarch64.so.1"}, nil
 	}
 	return Machine{}, fmt.Errorf("arch %q: must be %s", arch, strings.Join(Architectures, " or "))
 }

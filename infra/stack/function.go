@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"fanout/functions/lambda"
@@ -156,8 +158,8 @@ const maxPackageBytes = 250 << 20
 // checkZip finds out what Lambda would say at the deployment, minutes later, or
 // only at the first invocation: that a package has no bootstrap, or one that
 // cannot be executed there, or that it is too large.
-func checkZip(path, arch string) error {
-	archive, err := zip.OpenReader(path)
+func checkZip(name, arch string) error {
+	archive, err := zip.OpenReader(name)
 	if err != nil {
 		return err
 	}
@@ -170,7 +172,7 @@ func checkZip(path, arch string) error {
 		if total += f.UncompressedSize64; f.UncompressedSize64 > maxPackageBytes || total > maxPackageBytes {
 			return fmt.Errorf("more than %d MB unpacked, which Lambda refuses", maxPackageBytes>>20)
 		}
-		if f.Name == "bootstrap" {
+		if path.Clean(f.Name) == "bootstrap" && !f.FileInfo().IsDir() { // ./bootstrap is it, too
 			bootstrap = f
 		}
 	}
@@ -225,5 +227,21 @@ func checkBootstrap(program []byte, arch string) error {
 	case binary.OSABI != elf.ELFOSABI_NONE && binary.OSABI != elf.ELFOSABI_LINUX:
 		return fmt.Errorf("its bootstrap is for %s, not for Linux", binary.OSABI)
 	}
+	if loader := dynamicLoader(binary); loader != "" && loader != machine.Loader && !strings.HasPrefix(loader, "/var/task/") {
+		return fmt.Errorf("its bootstrap needs the dynamic loader %s, which Lambda does not have: link it statically, or with glibc", loader)
+	}
 	return nil
+}
+
+// dynamicLoader is the program that the kernel starts an executable with; empty
+// where it is linked statically.
+func dynamicLoader(binary *elf.File) string {
+	for _, p := range binary.Progs {
+		if p.Type == elf.PT_INTERP {
+			if name, err := io.ReadAll(io.LimitReader(p.Open(), 4096)); err == nil {
+				return string(bytes.TrimRight(name, "\x00"))
+			}
+		}
+	}
+	return ""
 }

@@ -3,6 +3,8 @@ package stack
 import (
 	"archive/zip"
 	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -24,6 +26,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 )
 
 var (
@@ -311,6 +314,47 @@ func TestContenders(t *testing.T) {
 	}
 	if compact(own.Properties["Code"]) == compact(other.Properties["Code"]) {
 		t.Error("both have the same code")
+	}
+}
+
+// elfFor is the least that is an executable for x86_64, or with a loader one that
+// is linked dynamically.
+func elfFor(t *testing.T, loader string) []byte {
+	t.Helper()
+	header := elf.Header64{
+		Ident: [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+		Type:  uint16(elf.ET_DYN), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT), Ehsize: 64, Phoff: 64, Phentsize: 56,
+		Shentsize: 64,
+	}
+	segment := elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 56, Filesz: uint64(len(loader) + 1)}
+	if loader != "" {
+		header.Phnum = 1
+	}
+	var b bytes.Buffer
+	if err := errors.Join(binary.Write(&b, binary.LittleEndian, header), binary.Write(&b, binary.LittleEndian, segment)); err != nil {
+		t.Fatal(err)
+	}
+	b.WriteString(loader + "\x00")
+	return b.Bytes()
+}
+
+// A package is refused exactly if Lambda could not start it.
+func TestCheckZip(t *testing.T) {
+	for _, test := range []struct {
+		name, path, reason string // no reason: it is good
+	}{
+		{"linked statically", packed(t, "bootstrap", elfFor(t, "")), ""},
+		{"zipped from within its folder", packed(t, "./bootstrap", elfFor(t, "")), ""},
+		{"with glibc", packed(t, "bootstrap", elfFor(t, "/lib64/ld-linux-x86-64.so.2")), ""},
+		{"with a loader of its own", packed(t, "bootstrap", elfFor(t, "/var/task/ld.so")), ""},
+		{"built on Alpine", packed(t, "bootstrap", elfFor(t, "/lib/ld-musl-x86_64.so.1")), "ld-musl-x86_64.so.1, which Lambda does not have"},
+		{"another processor's loader", packed(t, "bootstrap", elfFor(t, "/lib/ld-linux-aarch64.so.1")), "which Lambda does not have"},
+		{"built by Nix", packed(t, "bootstrap", elfFor(t, "/nix/store/x-glibc/lib/ld-linux-x86-64.so.2")), "which Lambda does not have"},
+	} {
+		err := checkZip(test.path, lambda.X86)
+		if test.reason == "" && err != nil || test.reason != "" && (err == nil || !strings.Contains(err.Error(), test.reason)) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.reason)
+		}
 	}
 }
 

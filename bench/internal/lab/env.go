@@ -50,5 +50,16 @@ func shell(env map[string]string) string {
 	return b.String()
 }
 
+// IsShell says whether a text is what [Lab.Shell] gives, of this lab or another.
+func IsShell(text string) bool {
+	first, rest, _ := strings.Cut(text, "\n")
+	for line := range strings.Lines(rest) {
+		if !strings.HasPrefix(line, "export ") {
+			return false
+		}
+	}
+	return strings.HasPrefix(first, "unset "+unset[0]+" ")
+}
+
 // quote quotes a text for a POSIX shell.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -53,6 +53,18 @@ func TestShell(t *testing.T) {
 			}
 		}
 	}
+	for text, want := range map[string]bool{
+		shell(map[string]string{"AWS_ACCESS_KEY_ID": "a"}):                  true,
+		shell(map[string]string{"AWS_ACCESS_KEY_ID": "a"}) + "alias l=ls\n": false,
+		"unset AWS_SESSION_TOKEN_OF_MINE\n":                                 false,
+		"export AWS_ACCESS_KEY_ID=a\n":                                      false,
+		"":                                                                  false,
+		"MINE=1\n" + shell(map[string]string{"AWS_ACCESS_KEY_ID": "a"}): false,
+	} {
+		if IsShell(text) != want {
+			t.Errorf("%q: want %v", text, want)
+		}
+	}
 	text := shell(map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "Z": "z"})
 	if !strings.HasSuffix(text, "export AWS_SECRET_ACCESS_KEY='b'\n") {
 		t.Errorf("the keys do not come last:\n%s", text)

@@ -75,6 +75,8 @@ type Comparison struct {
 	Need      int      `json:"need"`  // the n of each setting with which the smallest family-wise p can be reached
 	Warnings  []string `json:"warnings"`
 	Undecided []string `json:"undecided"` // why "nothing got worse" could not be said; empty: it could
+
+	unplanned int // settings whose cold starts only old was to have
 }
 
 // Worse gives the changes for the worse, what broke first.
@@ -181,6 +183,9 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 	c.allFailures()
 	c.decide()
 	c.judge(old, new)
+	if old.Header.Run != "" && old.Header.Run == new.Header.Run {
+		c.Warnings = append(c.Warnings, "old and new are the same run, "+old.Header.Run+": that shows no change")
+	}
 	for _, w := range []struct {
 		run string
 		r   *Report
@@ -192,6 +197,9 @@ func Compare(old, new *Report, threshold float64) *Comparison {
 			if strings.HasPrefix(text, "drift") {
 				c.Warnings = append(c.Warnings, w.run+": "+text)
 			}
+		}
+		for _, text := range w.r.missing {
+			c.Warnings = append(c.Warnings, w.run+": "+text)
 		}
 	}
 	return c
@@ -220,15 +228,17 @@ func (c *Comparison) setting(name string, o, n Row, coldPlanned bool) {
 		{WarmMS, o.Warm, n.Warm, n.Failed - n.FailedCold, true, Broken},
 		{ColdMS, o.Cold, n.Cold, n.FailedCold, coldPlanned, BrokenCold},
 	} {
-		switch none := m.old.N > 0 && m.new.N == 0 && n.UnknownStarts == 0; {
+		switch none := m.old.N > 0 && m.new.N == 0; {
 		case m.old.N > 0 && m.new.N > 0:
 			c.times(name, m.metric, m.old, m.new)
 		case broken: // that is said once
-		case none && m.failed > 0:
+		case none && m.failed > 0 && n.UnknownStarts == 0:
 			broken = true
 			c.broke(name, o, n, m.broken)
 		case none && m.expected:
 			c.add(Change{Name: name, Metric: m.metric, Old: m.old, Outcome: Removed})
+		case none:
+			c.unplanned++
 		}
 	}
 	always := n.Failed == n.Invocations && o.Failed < o.Invocations
@@ -370,6 +380,10 @@ func (c *Comparison) judge(old, new *Report) {
 	if few > 0 {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, which one change among %d tests needs to be found: "+
 			"their changes may go unnoticed", few, c.Need, c.Tests))
+	}
+	if c.unplanned > 0 {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("the cold starts of %s are not compared: new was to have none",
+			counted(c.unplanned, "setting")))
 	}
 	if untested > 0 {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("%s not tested, for lack of invocations: any change there goes unnoticed",

@@ -255,6 +255,12 @@ func TestGate(t *testing.T) {
 			"each cold start fails now"},
 		{"it may have been cold or warm, but works", run(setting{mb: 128, warm: 8}), run(setting{mb: 128, unknown: 8, failed: 1}),
 			ErrUndecided, "too few invocations"},
+		{"one of two settings is slow, and may have been cold or warm", run(many(2, setting{warm: 8})...),
+			run(setting{mb: 128, unknown: 8, ms: 5000}, setting{mb: 192, warm: 8}), ErrUndecided, "first go x86_64 lean ×64 128 MB warm ms"},
+		{"one may have been cold or warm, and the others crash", run(many(2, setting{warm: 8})...),
+			run(setting{mb: 128, unknown: 1, failed: 7}, setting{mb: 192, warm: 8}), ErrWorse, "failures 7 of 8"},
+		{"each cold start may have been a warm one", run(many(2, setting{warm: 8, cold: 2})...),
+			run(setting{mb: 128, warm: 8, unknown: 2}, setting{mb: 192, warm: 8, cold: 2}), ErrUndecided, "128 MB cold ms"},
 		{"two settings crash half of the time", run(many(2, setting{warm: 8})...), run(many(2, setting{warm: 4, failed: 4})...),
 			ErrWorse, "all settings, failures 8 of 16"},
 		{"each warm one crashes, cold ones do not", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, cold: 2, failed: 8}),
@@ -318,6 +324,49 @@ func TestGate(t *testing.T) {
 		0.05)
 	if !slices.ContainsFunc(few.Warnings, func(w string) bool { return strings.Contains(w, "1 measurement not tested") }) {
 		t.Errorf("a setting of one invocation, and not a word: %q", few.Warnings)
+	}
+}
+
+// What no figure holds is told beside "nothing got worse".
+func TestGateTells(t *testing.T) {
+	file := func(run string) trial.File {
+		f := trial.File{Header: reporttest.Header()}
+		f.Header.Run, f.Header.Plan.Cold = run, 4
+		for i := range 16 {
+			r := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 60, P50: 20, P99: 100}.Result(i)
+			if r.Start = trial.Warm; i%4 == 0 {
+				r.Start = trial.Cold
+			}
+			f.Results = append(f.Results, r)
+		}
+		return f
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(*trial.File) // of new
+		want   string            // empty: no such warning
+	}{
+		{"nothing to tell", func(*trial.File) {}, ""},
+		{"the same run twice", func(f *trial.File) { f.Header.Run = "old" }, "the same run, old"},
+		{"lines that cannot be read", func(f *trial.File) { f.Skipped = []trial.Skipped{{Line: 7, Why: "not a result"}} },
+			"new: 1 line of the result file could not be read; the first is line 7"},
+		{"a start that nothing tells", func(f *trial.File) { f.Results[1].Start = trial.Unknown }, "new: 1 of 16 invocations may have been"},
+		{"an impossible time", func(f *trial.File) { f.Results[1].DurationMS = -1 }, "new: 1 of 16 invocations have impossible times"},
+		{"no cold starts, as planned", func(f *trial.File) {
+			f.Header.Plan.Cold = 0
+			f.Results = slices.DeleteFunc(f.Results, func(r trial.Result) bool { return r.Start == trial.Cold })
+		}, "the cold starts of 1 setting are not compared"},
+	} {
+		f := file("new")
+		tc.change(&f)
+		c := Compare(New(file("old"), Options{}), New(f, Options{}), 0.05)
+		if err := c.Err(); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		told := slices.DeleteFunc(c.Warnings, func(w string) bool { return strings.Contains(w, "CUT RUN") })
+		if tc.want == "" && len(told) > 0 || !strings.Contains(strings.Join(told, "\n"), tc.want) {
+			t.Errorf("%s: warnings %q, want %q", tc.name, told, tc.want)
+		}
 	}
 }
 

@@ -49,6 +49,8 @@ type Report struct {
 	Advice   Advice            `json:"advice"`
 	Warnings []string          `json:"warnings"` // what makes the figures less sure
 	End      trial.End         `json:"end"`      // why the run ended; without a reason: the file does not say
+
+	missing []string // of the warnings: what the file holds, and no figure does
 }
 
 // Setting is what a row is about.
@@ -158,7 +160,7 @@ func New(f trial.File, o Options) *Report {
 		r.Objects, r.Bytes = f.Results[i].Stats.Objects, f.Results[i].Stats.Bytes
 	}
 	if impossible > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations have impossible times and are left out", impossible,
+		r.missing = append(r.missing, fmt.Sprintf("%d of %d invocations have impossible times and are left out", impossible,
 			impossible+len(f.Results)))
 	}
 	if r.Region == "" {
@@ -286,13 +288,14 @@ func (r *Report) notes(f trial.File) {
 		unknown += row.UnknownStarts
 	}
 	if unknown > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("for %d of %d invocations nothing says whether they were cold or warm: they are "+
+		r.missing = append(r.missing, fmt.Sprintf("for %d of %d invocations nothing says whether they were cold or warm: they are "+
 			"in neither figure", unknown, len(f.Results)))
 	}
 	if n := len(f.Skipped); n > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%s of the result file could not be read; the first is line %d: %s",
+		r.missing = append(r.missing, fmt.Sprintf("%s of the result file could not be read; the first is line %d: %s",
 			counted(n, "line"), f.Skipped[0].Line, f.Skipped[0].Why))
 	}
+	r.Warnings = append(r.Warnings, r.missing...)
 	r.Warnings = append(r.Warnings, f.End.Warnings...)
 	for _, note := range slices.Sorted(maps.Keys(counts)) {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d invocations: %s", counts[note], len(f.Results), note))

@@ -90,7 +90,10 @@ func Summarise(values []float64) Summary {
 // Precision is how far the interval reaches from the median, as a share of
 // it: 0.03 reads as ±3%. It is +Inf without an interval.
 func (s Summary) Precision() float64 {
-	if !s.HasInterval || s.Median == 0 {
+	switch {
+	case s.HasInterval && s.Lo == s.Hi: // the median may be 0, too
+		return 0
+	case !s.HasInterval || s.Median == 0:
 		return math.Inf(1)
 	}
 	return max(s.Hi-s.Median, s.Median-s.Lo) / math.Abs(s.Median)

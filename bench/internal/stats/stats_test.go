@@ -42,6 +42,9 @@ func TestSummarise(t *testing.T) {
 	if p := Summarise([]float64{1, 2, 3, 4, 5, 6}).Precision(); !near(p, 2.5/3.5) {
 		t.Errorf("precision %v", p)
 	}
+	if p := Summarise(make([]float64, 8)).Precision(); p != 0 {
+		t.Errorf("eight times 0: ±%v, want none", p)
+	}
 	if p := Summarise([]float64{1, 2}).Precision(); !math.IsInf(p, 1) {
 		t.Errorf("precision %v of two values", p)
 	}

@@ -161,9 +161,7 @@ func (r *reader) next() ([]byte, error) {
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		if r.n == 1 {
-			line = bytes.TrimPrefix(line, []byte("\uFEFF"))
-		}
+		line = bytes.TrimPrefix(line, []byte("\uFEFF")) // of the file, or of one that was put behind another
 		if long {
 			if len(r.runs) == 0 {
 				return nil, fmt.Errorf("longer than %d bytes: not a header", maxLine)
@@ -194,6 +192,13 @@ func (r *reader) take(line []byte, last bool) error {
 		End    *json.RawMessage `json:"fanout_end"`
 	}
 	err := json.Unmarshal(line, &kind)
+	if header := bytes.Index(line, []byte(`{"fanout_results":`)); err != nil && header > 0 && len(r.runs) > 0 {
+		// A file whose last line was cut off, with another one put behind it.
+		if err := r.take(bytes.TrimSpace(line[:header]), true); err != nil {
+			return err
+		}
+		return r.take(line[header:], last)
+	}
 	switch {
 	case err == nil && kind.Schema != nil:
 		return r.takeHeader(line)

@@ -64,8 +64,9 @@ func OwnConfigFromEnv(getenv func(string) string) (Config, error) {
 // AWS_ENDPOINT_URL_S3 (else AWS_ENDPOINT_URL; neither with
 // AWS_IGNORE_CONFIGURED_ENDPOINT_URLS), AWS_USE_DUALSTACK_ENDPOINT,
 // AWS_USE_FIPS_ENDPOINT, AWS_S3_USE_ARN_REGION, AWS_S3_DISABLE_EXPRESS_SESSION_AUTH,
-// AWS_MAX_ATTEMPTS, AWS_RETRY_MODE, AWS_CA_BUNDLE (a PEM file, trusted instead of
-// the system's), HTTPS_PROXY and NO_PROXY and, at each signing key's making, the
+// AWS_MAX_ATTEMPTS, AWS_RETRY_MODE, AWS_RESPONSE_CHECKSUM_VALIDATION,
+// AWS_AUTH_SCHEME_PREFERENCE, AWS_CA_BUNDLE (a PEM file, trusted instead of the
+// system's), HTTPS_PROXY and NO_PROXY and, at each signing key's making, the
 // credentials of [EnvCredentials]. It fails where a value cannot be used, and for
 // settings that it would have to ignore: see refusedWithoutSDK.
 func ConfigFromEnv(getenv func(string) string) (Config, error) {
@@ -108,6 +109,15 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	if v := getenv("AWS_MAX_ATTEMPTS"); v != "" {
 		if cfg.MaxAttempts, err = strconv.Atoi(v); err != nil || cfg.MaxAttempts < 0 {
 			return Config{}, fmt.Errorf("AWS_MAX_ATTEMPTS=%q: must be a number", v)
+		}
+	}
+	if v := getenv("AWS_RESPONSE_CHECKSUM_VALIDATION"); strings.EqualFold(v, "when_supported") {
+		return Config{}, fmt.Errorf("AWS_RESPONSE_CHECKSUM_VALIDATION=%q: lean does not check what S3 may send", v)
+	}
+	if v := getenv("AWS_AUTH_SCHEME_PREFERENCE"); v != "" {
+		first, _, _ := strings.Cut(v, ",")
+		if !strings.EqualFold(strings.TrimPrefix(strings.TrimSpace(first), "aws.auth#"), "sigv4") {
+			return Config{}, fmt.Errorf("AWS_AUTH_SCHEME_PREFERENCE=%q: lean has sigv4 only", v)
 		}
 	}
 	if v := getenv("AWS_RETRY_MODE"); v != "" && !strings.EqualFold(v, string(aws.RetryModeStandard)) {
