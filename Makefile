@@ -23,16 +23,16 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: bench
-bench: build ## main job: measure 128, 512 and 1,769 MB on this machine (needs Go and make)
+bench: build ## measure 128, 512 and 1,769 MB on this machine (needs only Go and make)
 	bin/fanout run --memory 128,512,1769 --client lean,stock --concurrency 1,64
 
 .PHONY: perf
-perf: build ## compare the S3 clients: CPU an object, wall time, ratios (wrk too, where installed)
+perf: build ## compare the S3 clients: CPU per object, wall time, ratios (also wrk, if it is installed)
 	CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o build/baseline/bootstrap ./bench/baseline
 	bin/fanout perf --parts clients,floor,large
 
 .PHONY: sweep
-sweep: build ## compare concurrency auto with fixed ones
+sweep: build ## compare concurrency auto with fixed concurrencies
 	bin/fanout perf --parts auto --rounds 21
 
 .PHONY: build
@@ -43,7 +43,7 @@ build: ## build bin/fanout, bin/local and this machine's function package
 	go run ./functions/cmd/package -o build -arch host fetch
 
 .PHONY: test-build
-test-build: build ## build once more under Go settings that would get in the way: the same binaries
+test-build: build ## check that Go settings which could interfere do not change the binaries
 	sha256sum bin/fanout bin/local build/fetch-*.zip >build/sums
 	$(AWKWARD) $(MAKE) build
 	sha256sum --check --quiet build/sums
@@ -77,19 +77,19 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 	@touch $@
 
 .PHONY: test-release
-test-release: release ## run the release's command where there is nothing else (needs qemu-user-static)
+test-release: release ## run the release's command on a file system without anything else (needs qemu-user-static)
 	$(GOTEST) -count=1 -tags archive -run Archive ./bench
 
 .PHONY: test-python
-test-python: ## put the Python example through the contract (needs Python 3)
+test-python: ## test the Python example against the contract (needs Python 3)
 	$(GOTEST) -count=1 -tags python -run ExamplePython ./bench
 
 .PHONY: test-page
-test-page: ## look at the report's page in Chromium (needs chromium)
+test-page: ## test the report's page in Chromium (needs chromium)
 	$(GOTEST) -count=1 -tags chromium -run Chromium ./bench/internal/report/page
 
 .PHONY: pictures
-pictures: ## draw README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
+pictures: ## draw the README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
 	FANOUT_RESULTS=$(abspath $(RESULTS)) $(GOTEST) -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
 .PHONY: fuzz
@@ -104,7 +104,7 @@ fuzz-short: ## run every fuzz target for 3 seconds
 MUTATE := functions/fetch functions/store/lean bench/internal/trial bench/internal/stats bench/internal/cost bench/internal/report
 
 .PHONY: mutate
-mutate: ## change the code, one operator at a time: which changes does no test notice? (see docs/testing.md)
+mutate: ## run mutation tests, which list changes of the code that no test notices (see docs/testing.md)
 	.ci/mutate $(MUTATE)
 
 .PHONY: lint
@@ -112,7 +112,7 @@ lint: ## run the linters (pinned in .ci/tools.mod)
 	for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint run --allow-parallel-runners ./...) || exit 1; done
 
 .PHONY: notices
-notices: ## write THIRD_PARTY_NOTICES.txt: whose code is in the binaries, and under which licence
+notices: ## write THIRD_PARTY_NOTICES.txt: the licenses of the code in the binaries
 	go run ./bench/notices
 
 .PHONY: notices-check
@@ -129,13 +129,13 @@ CI_TOGETHER = lint test-page fuzz-short
 CI_ALONE = test test-arm64 test-awscli test-release
 
 .PHONY: ci
-ci: ci-deps ## what must hold on each change
+ci: ci-deps ## run every check that a change must pass
 	$(MAKE) build notices-check test-build
 	$(MAKE) --jobs=2 --output-sync=target $(CI_TOGETHER)
 	$(MAKE) $(CI_ALONE)
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove all build output
 	rm -rf bin build cdk.out
 
 include infra/infra.mk functions/rust/rust.mk

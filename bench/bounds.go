@@ -27,8 +27,8 @@ type boundFlags struct {
 const precisionInvocations = 50
 
 func (b *boundFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&b.precision, "precision", "", "go on until the interval of every setting's warm median is within this share,"+
-		" such as 5%; at most --invocations times (then 50 unless given), at least 6")
+	f.StringVar(&b.precision, "precision", "", "continue until the interval of every setting's warm median is within this share,"+
+		" such as 5%; at most --invocations times (then 50 by default), at least 6")
 	f.StringVar(&b.budget, "budget", "", "stop before this many dollars or minutes are spent, such as 0.50,20m")
 	f.BoolVarP(&b.yes, "yes", "y", false, "do not ask before invocations that cost money")
 }
@@ -75,7 +75,7 @@ func confirm(ctx context.Context, backend string, yes bool, in io.Reader, stderr
 	ok, err := term.Confirm(ctx, in, stderr, "Go on?")
 	switch {
 	case errors.Is(err, term.ErrNobodyToAsk):
-		return hint.Usage("give --yes, or a --budget and --yes", "nobody to ask whether to spend money: %w", err)
+		return hint.Usage("give --yes, with or without a --budget", "cannot ask whether to spend money: %w", err)
 	case err != nil:
 		return hint.Failed("nothing was measured yet", "interrupted")
 	case !ok:

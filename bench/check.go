@@ -25,13 +25,13 @@ func checkCommand() *cobra.Command {
 	var cf checkFlags
 	c := &cobra.Command{
 		Use:   "check",
-		Short: "Put a bootstrap through the contract, case by case",
-		Long: `Put a bootstrap through the contract: in the sandbox, against the embedded S3,
-whatever it is written in. Each case is a line: pass, fail (with what was wanted
-and what came) or skip. A contender that knows the published event and answer
-only is asked for no more than that.
+		Short: "Test a bootstrap against the contract, case by case",
+		Long: `Test a bootstrap, in any language, against the contract: in the sandbox, with
+the embedded S3. Each case is a line: pass, fail (with what was expected and
+what was answered) or skip. A contender that knows only the published event and
+answer is tested for no more than that.
 
-The status is 1 where a case fails.`,
+The exit status is 1 if a case fails.`,
 		Example: `  fanout check
   fanout check --contender rust=functions/rust/target/release/bootstrap`,
 		Args: noArguments,
@@ -68,7 +68,7 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 		if ctx.Err() != nil {
 			return hint.Failed("nothing was checked yet", "interrupted")
 		}
-		return hint.Failed("see TMPDIR's free space", "put the objects to check with: %w", err)
+		return hint.Failed("check TMPDIR's free space", "put the objects to check with: %w", err)
 	}
 	var bad []string
 	for _, c := range cfg.Contenders {
@@ -85,7 +85,7 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 			return hint.Failed("run it again: it keeps nothing", "interrupted")
 		}
 		if err != nil {
-			return hint.Failed("see --verbose", "check %s: %w", c.Name, err)
+			return hint.Failed("run it with --verbose", "check %s: %w", c.Name, err)
 		}
 		fmt.Fprintf(stdout, "%s: %d passed, %d failed, %d skipped\n", c.Name, counts[contract.Pass], counts[contract.Fail], counts[contract.Skip])
 		if n := counts[contract.Fail]; n > 0 {

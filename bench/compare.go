@@ -21,12 +21,12 @@ func compareCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "compare OLD NEW",
 		Short: "Say what got worse from one run to another",
-		Long: `Set two runs side by side. The exit status is 1 if a setting got worse by more
-than the threshold and beyond chance, all settings taken together, or worked in
-OLD and always fails in NEW. It is 2 if that cannot be known: the runs are not
-alike (another backend, machine, network, corpus or plan), one has no results or
-lacks settings, or there are too few invocations for any test. docs/ci.md has
-a workflow that uses it.`,
+		Long: `Compare two runs. The exit status is 1 if a setting got worse by more than the
+threshold and beyond chance, all settings taken together, or worked in OLD and
+always fails in NEW. It is 2 if that cannot be known: the runs are not alike
+(another backend, machine, network, corpus or plan), one has no results or lacks
+settings, or there are too few invocations for any test. docs/ci.md has a
+workflow that uses it.`,
 		Example: `  fanout compare results/main results/branch
   fanout compare --threshold 10% --format markdown main branch >comment.md`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -41,7 +41,7 @@ a workflow that uses it.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&threshold, "threshold", "5%", "how much worse a median may get: 5% or 0.05")
-	c.Flags().BoolVar(&force, "force", false, "compare runs that are not alike, or that leave it undecided, too")
+	c.Flags().BoolVar(&force, "force", false, "also compare runs that are not alike, or that leave the result undecided")
 	c.Flags().StringVar(&format, "format", write.CompareFormats[0].Name, aboutFormats(write.CompareFormats))
 	return c
 }
@@ -76,7 +76,7 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 	case errors.Is(err, report.ErrUndecided) && force:
 		fmt.Fprintf(stderr, "warning: %s\n", term.CleanLines(err.Error()))
 	case errors.Is(err, report.ErrUndecided):
-		return hint.Usage("measure both alike, with --invocations 10 or more, or give --force to pass all the same", "%w", err)
+		return hint.Usage("measure both alike, with --invocations 10 or more, or give --force to pass anyway", "%w", err)
 	case err != nil:
 		return hint.Failed("fanout report on each shows why; a machine that was busy shows as a drift", "%w", err)
 	}

@@ -28,9 +28,9 @@ func (rf *runFlags) parseDeployed() error {
 	const help = "see fanout help run"
 	switch {
 	case rf.stack != "" && len(rf.functions) > 0:
-		return hint.Usage(help, "--stack and --function exclude each other")
+		return hint.Usage(help, "--stack and --function are mutually exclusive")
 	case rf.stack != "" && rf.bucket != "":
-		return hint.Usage(help, "--bucket goes with --function: a stack knows its own")
+		return hint.Usage(help, "--bucket requires --function: a stack has its own bucket")
 	case len(rf.functions) > 0 && rf.bucket == "":
 		return hint.Usage(help, "--function needs --bucket")
 	case len(rf.contenders) > 0:
@@ -52,7 +52,10 @@ func (rf *runFlags) parseDeployed() error {
 func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, stderr io.Writer) error {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+		return hint.Failed("check your AWS profile and environment", "read the AWS configuration: %w", err)
+	}
+	if cfg.Region == "" {
+		return hint.Usage("set AWS_REGION, such as us-east-1, or a region in your AWS profile", "no region: in which the functions are")
 	}
 	found := deployed.Stack{Bucket: rf.bucket, Prefix: rf.Corpus.Prefix}
 	for _, arn := range rf.functions {

@@ -130,7 +130,7 @@ func TestRunStack(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	// The sandbox is not AWS, however it is reached.
-	if !bytes.Contains(out, []byte("Times of a custom endpoint, not AWS times")) {
+	if !bytes.Contains(out, []byte("These are times of a custom endpoint, not AWS times")) {
 		t.Errorf("said:\n%s", out)
 	}
 	f, err := trial.ReadPath(filepath.Join(cmd.Dir, "r"))
@@ -258,11 +258,12 @@ func TestRunDeployedRefusals(t *testing.T) {
 	}{
 		{[]string{"--stack", "Nope"}, hint.StatusFailed, "error: describe stack Nope: "},
 		{[]string{"--stack", "Fanout"}, hint.StatusFailed, "error: stack Fanout: output Objects: objects -1: "},
-		{[]string{"--stack", "Fanout", "--function", arn, "--bucket", "b"}, hint.StatusUsage, "error: --stack and --function exclude each other"},
-		{[]string{"--stack", "Fanout", "--bucket", "b"}, hint.StatusUsage, "error: --bucket goes with --function"},
+		{[]string{"--stack", "Fanout", "--function", arn, "--bucket", "b"}, hint.StatusUsage,
+			"error: --stack and --function are mutually exclusive"},
+		{[]string{"--stack", "Fanout", "--bucket", "b"}, hint.StatusUsage, "error: --bucket requires --function"},
 		{[]string{"--stack", "Fanout", "--network", "none"}, hint.StatusUsage, "error: --network is the sandbox's"},
 		{[]string{"--stack", "Fanout", "--contender", "x=y"}, hint.StatusUsage, "error: --contender runs in the sandbox"},
-		{[]string{"--bucket", "b"}, hint.StatusUsage, "error: --bucket goes with --function"},
+		{[]string{"--bucket", "b"}, hint.StatusUsage, "error: --bucket requires --function"},
 		{[]string{"--function", arn}, hint.StatusUsage, "error: --function needs --bucket"},
 		{[]string{"--function", arn + ":1", "--bucket", "b"}, hint.StatusUsage, "must be a function's ARN, without a version"},
 		{[]string{"--function", arn + "x", "--bucket", "b"}, hint.StatusFailed, "error: look at function " + arn + "x: "},
@@ -363,7 +364,7 @@ func TestRunFunctionsInTrouble(t *testing.T) {
 		{"credentials that have expired", func(s *lambdatest.Service) {
 			s.Script(lambdatest.Invoke, "", slices.Repeat([]lambdatest.Step{nil}, 5)...)
 			s.Always(lambdatest.Invoke, "", lambdatest.Fault(403, "ExpiredTokenException"))
-		}, 1, "no valid credentials", nil},
+		}, 1, "hint: your credentials have expired: ", nil},
 	} {
 		s := lambdatest.Start(t)
 		for _, name := range []string{"a", "b"} {

@@ -27,12 +27,12 @@ import (
 // corpusFlags adds the flags that describe the seed objects.
 func corpusFlags(f *pflag.FlagSet, s *corpus.Spec) {
 	*s = corpus.Default()
-	f.IntVar(&s.Count, "objects", s.Count, "how many objects")
+	f.IntVar(&s.Count, "objects", s.Count, "number of objects")
 	f.Int64Var(&s.MinBytes, "min-bytes", s.MinBytes, "smallest object, in bytes")
 	f.Int64Var(&s.MaxBytes, "max-bytes", s.MaxBytes, "largest object, in bytes")
 	f.Uint64Var(&s.Seed, "corpus-seed", s.Seed, "seed of the objects' sizes and bytes")
-	f.StringVar(&s.Needle, "needle", s.Needle, "the string that one object holds")
-	f.StringVar(&s.Prefix, "prefix", s.Prefix, "of the objects' keys")
+	f.StringVar(&s.Needle, "needle", s.Needle, "the string that one object contains")
+	f.StringVar(&s.Prefix, "prefix", s.Prefix, "prefix of the objects' keys")
 }
 
 // labFlags is which functions run on this machine, and what they read.
@@ -44,12 +44,12 @@ type labFlags struct {
 }
 
 func (lf *labFlags) add(f *pflag.FlagSet) {
-	f.IntSliceVar(&lf.MemoriesMB, "memory", []int{128, 512, 1769}, "memory sizes in MB, 128 to 10240; 1769 MB are one vCPU")
+	memoryVar(f, &lf.MemoriesMB, []int{128, 512, 1769}, "memory sizes in MB (or with a unit: 2GB), 128 to 10240; 1769 MB is one vCPU")
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
-	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap beside Go's, as `NAME=PATH`; may be repeated")
+	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap besides Go's, as `NAME=PATH`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
 	f.StringVar(&lf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
-	f.Uint64Var(&lf.Seed, "seed", 1, "of the order of invocations and of the network's latencies")
+	f.Uint64Var(&lf.Seed, "seed", 1, "seed of the order of invocations and of the network's latencies")
 	f.BoolVar(&lf.NoLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
 	corpusFlags(f, &lf.Corpus)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -38,6 +41,10 @@ func TestRunFlags(t *testing.T) {
 		{"--memory 10241", "memory 10241"},
 		{"--memory -128", "memory -128"},
 		{"--memory 1e3", "memory"},
+		{"--memory 128MB,1GB,10240mb", ""},
+		{"--memory 10241MB", "memory 10241"},
+		{"--memory 11GB", "memory 11264"},
+		{"--memory -1GB", "memory -1024"},
 		{"--concurrency 0", "concurrency"},
 		{"--concurrency -1", "concurrency"},
 		{"--concurrency 1025", "concurrency 1025"},
@@ -57,13 +64,58 @@ func TestRunFlags(t *testing.T) {
 		{"--contender =x", "contender name"},
 		{"--contender x=", "must be NAME=PATH"},
 		{"--contender go=a --contender go=b", "named twice"},
-		{"--bucket b", "--bucket goes with --function"},
-		{"--stack s --function arn:aws:lambda:us-east-1:123456789012:function:f", "exclude each other"},
+		{"--bucket b", "--bucket requires --function"},
+		{"--stack s --function arn:aws:lambda:us-east-1:123456789012:function:f", "mutually exclusive"},
 	} {
 		_, err := parseRun(strings.Fields(tc.args)...)
 		if (err == nil) != (tc.message == "") || err != nil && !strings.Contains(err.Error(), tc.message) {
 			t.Errorf("%q: %v, want %q", tc.args, err, tc.message)
 		}
+	}
+}
+
+// A value that is no number, or has a unit that is not known, is answered in
+// plain words, with what is allowed, by every command.
+func TestFlagValues(t *testing.T) {
+	const whole = "must be a whole number, such as 1000, without a unit"
+	const memory = "must be a whole number of MB or GB, such as 512, 512MB or 2GB"
+	for _, tc := range []struct{ command, flag, value, want string }{
+		{"run", "memory", "512KB", memory},
+		{"run", "memory", "1.5GB", memory},
+		{"run", "memory", "99999999999999999GB", memory},
+		{"run", "memory", "", memory},
+		{"perf", "memory", "MB", memory},
+		{"sandbox", "memory", "large", memory},
+		{"run", "timeout", "5", "must be a number with a unit, such as 90s or 5m; did you mean 5s?"},
+		{"run", "timeout", "5 minutes", "must be a number with a unit, such as 90s or 5m"},
+		{"run", "objects", "1k", whole},
+		{"seed", "min-bytes", "1KB", whole},
+		{"seed", "max-bytes", "99999999999999999999", whole},
+		{"run", "invocations", "x", whole},
+		{"run", "cold", "1.5", whole},
+		{"perf", "rounds", "9x", whole},
+		{"perf", "large", "100k", whole},
+		{"run", "seed", "-1", "must be a whole number from 0, such as 1000, without a unit"},
+		{"run", "count", "yes", "must be true or false"},
+		{"run", "client", `a"b`, "must be words with commas between them"},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), []string{tc.command, "--" + tc.flag + "=" + tc.value}, &stdout, &stderr)
+		want := fmt.Sprintf("error: %s %q: %s\nhint: see fanout help %s\n", tc.flag, tc.value, tc.want, tc.command)
+		if status != hint.StatusUsage || stderr.String() != want || stdout.Len() > 0 {
+			t.Errorf("%s --%s %s: status %d, %s", tc.command, tc.flag, tc.value, status, &stderr)
+		}
+	}
+}
+
+// Memory sizes may have a unit, and be given one by one.
+func TestMemorySizes(t *testing.T) {
+	rf, err := parseRun("--memory", "128 MB,1gb", "--memory=512")
+	if want := []int{128, 1024, 512}; err != nil || !slices.Equal(rf.MemoriesMB, want) {
+		t.Errorf("%d, %v, want %d", rf.MemoriesMB, err, want)
+	}
+	if rf, err = parseRun(); err != nil || !slices.Equal(rf.MemoriesMB, []int{128, 512, 1769}) {
+		t.Errorf("by default %d, %v", rf.MemoriesMB, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,10 @@ func endings() []os.Signal {
 // failed, 2 for wrong usage.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand(args, stdout, stderr)
-	err := root.ExecuteContext(ctx)
+	err := unknownCommand(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return 0
 	}
@@ -52,11 +56,35 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = known.Err // without what wraps it: the hint is for this one
 	} else if errors.Is(err, syscall.EPIPE) { // standard output's reader, such as head, has all it wants
 		return status
-	} else if c, _, findErr := root.Find(args); findErr != nil || c == root { // cobra's own: an unknown subcommand or argument
-		status = hint.StatusUsage
 	}
 	fmt.Fprintf(stderr, "error: %s\nhint: %s\n", term.CleanLines(err.Error()), term.CleanLines(next))
 	return status
+}
+
+// unknownCommand refuses a subcommand that there is not, also one that help or
+// completion is asked for, with those that are meant, perhaps. Else it is nil.
+func unknownCommand(root *cobra.Command, args []string) error {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	if len(args) > 1 && args[0] == "help" {
+		args = args[1:]
+	}
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return nil // cobra's
+	}
+	parent, name := root, args[0]
+	if c, rest, err := root.Find(args); err == nil {
+		if !c.HasSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+			return nil
+		}
+		parent, name = c, rest[0]
+	}
+	next := "see fanout help"
+	parent.SuggestionsMinimumDistance = 2 // letters
+	if meant := parent.SuggestionsFor(name); len(meant) > 0 {
+		next = "did you mean " + parent.CommandPath() + " " + strings.Join(meant, " or ") + "? " + next
+	}
+	return hint.Usage(next, "unknown command %q", name)
 }
 
 // rootCommand is the command with all of its subcommands.
@@ -72,7 +100,7 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return hint.Usage("see fanout help "+c.Name(), "%w", err)
+		return hint.Usage("see fanout help "+c.Name(), "%w", plainly(err))
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(),
 		checkCommand(), versionCommand())

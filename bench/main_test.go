@@ -556,6 +556,56 @@ func TestSandboxServes(t *testing.T) {
 	interrupt(t, cmd, stderr)
 }
 
+// Where nothing is limited, the warning says what to do, and not which call
+// failed: that is in the log.
+func TestWarnUnlimited(t *testing.T) {
+	for _, tc := range []struct{ limits, want, log string }{
+		{"cgroup-v2", "", ""},
+		{"cgroup-v1; clamped to 2 vCPU", "", ""},
+		{"none: switched off", "warning: CPU and memory are not limited, as --no-limits says: memory sizes mean nothing in this run\n", ""},
+		{"none: cgroup-v1: mkdir /sys/fs/cgroup/cpu/fanout-1: permission denied",
+			"warning: CPU and memory are not limited: memory sizes mean nothing in this run\nhint: To have them limited, measure as root " +
+				"(sudo bin/fanout run ...), or let systemd delegate the cpu and memory controllers to your user (docs/limits.md); " +
+				"to compare clients only, --no-limits does without\n", "mkdir /sys/fs"},
+	} {
+		var stderr, log bytes.Buffer
+		warnUnlimited(&stderr, lambda.ParseLimits(tc.limits), newLog(&log, true))
+		if stderr.String() != tc.want || !strings.Contains(log.String(), tc.log) || tc.log == "" && log.Len() > 0 {
+			t.Errorf("%s: said %q, logged %q", tc.limits, &stderr, &log)
+		}
+	}
+}
+
+// A subcommand that there is not is wrong usage, wherever it is named, and the
+// hint has the one that was meant, perhaps.
+func TestUnknownCommand(t *testing.T) {
+	for _, tc := range []struct{ args, name, hint string }{
+		{"rune", "rune", "did you mean fanout run? see fanout help"},
+		{"rune --memory 512", "rune", "did you mean fanout run? see fanout help"},
+		{"reprot results", "reprot", "did you mean fanout report? see fanout help"},
+		{"comp a b", "comp", "did you mean fanout compare or completion? see fanout help"},
+		{"measure", "measure", "see fanout help"},
+		{"help rnu", "rnu", "did you mean fanout run? see fanout help"},
+		{"completion bsh", "bsh", "did you mean fanout completion bash or zsh or fish? see fanout help"},
+		{"help completion bsh", "bsh", "did you mean fanout completion bash or zsh or fish? see fanout help"},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), strings.Fields(tc.args), &stdout, &stderr)
+		want := fmt.Sprintf("error: unknown command %q\nhint: %s\n", tc.name, tc.hint)
+		if status != hint.StatusUsage || stderr.String() != want || stdout.Len() > 0 {
+			t.Errorf("%s: status %d: %s", tc.args, status, &stderr)
+		}
+	}
+	for _, args := range []string{
+		"", "help", "help run", "help help", "help completion bash", "completion bash", "--help", "run --help", "--version",
+	} {
+		var stdout, stderr bytes.Buffer
+		if status := run(t.Context(), strings.Fields(args), &stdout, &stderr); status != 0 || stderr.Len() > 0 || stdout.Len() == 0 {
+			t.Errorf("%s: status %d: %s", args, status, &stderr)
+		}
+	}
+}
+
 func TestHelpHasExamples(t *testing.T) {
 	root := rootCommand(nil, io.Discard, io.Discard)
 	for _, c := range root.Commands() {

@@ -41,12 +41,12 @@ func perfCommand() *cobra.Command {
   auto     concurrency auto beside fixed ones, at four memory sizes and on three
            networks
 
-make perf runs the first three, make sweep the last. Ratios are of medians, and
-in brackets stand the lowest and highest of the rounds' own ratios. A client
-that fails is a row, and the others go on.
+make perf runs the first three, make sweep the last. Ratios are of medians; the
+lowest and highest of the rounds' own ratios are in brackets. A client that
+fails is a row, and the others continue.
 
-Every invocation is written to a result file in a folder for each experiment,
-which fanout report reads as well. --from prints such a folder again.`,
+Every invocation is written to a result file, in one folder per experiment,
+which fanout report reads, too. --from prints such a folder again.`,
 		Example: "  fanout perf --parts clients,floor,large\n  fanout perf --parts clients --contender mine=path/to/bootstrap\n" +
 			"  fanout perf --from results/perf-20260102-150405",
 		Args: noArguments,
@@ -57,13 +57,13 @@ which fanout report reads as well. --from prints such a folder again.`,
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringSliceVar(&pf.Experiments, "parts", perf.Experiments[:3], "what to compare: "+strings.Join(perf.Experiments, ", "))
-	f.IntVar(&pf.Rounds, "rounds", 9, "invocations of each")
-	f.IntVar(&pf.Workers, "concurrency", 64, "goroutines that read")
-	f.IntSliceVar(&pf.MemoriesMB, "memory", nil, "memory sizes in MB, for clients (128, 512 and 1769 unless given) and auto (3008 too)")
-	f.IntVar(&pf.Large, "large", 100_000, "objects of the experiment large")
+	f.IntVar(&pf.Rounds, "rounds", 9, "invocations per setting")
+	f.IntVar(&pf.Workers, "concurrency", 64, "number of goroutines that read")
+	memoryVar(f, &pf.MemoriesMB, nil, "memory sizes in MB, for clients (default 128, 512 and 1769) and auto (3008, too)")
+	f.IntVar(&pf.Large, "large", 100_000, "number of objects in the experiment large")
 	f.StringArrayVar(&pf.contenders, "contender", nil,
 		"another bootstrap for clients, as `NAME=PATH`; may be repeated; baseline and go replace these")
-	f.Uint64Var(&pf.Seed, "seed", 1, "of the order and of the network's latencies")
+	f.Uint64Var(&pf.Seed, "seed", 1, "seed of the order and of the network's latencies")
 	f.StringVar(&pf.Dir, "out", "", "`folder` for the result files (default results/perf-DATE-TIME)")
 	f.StringVar(&pf.from, "from", "", "print what this `folder` of an earlier run contains, and measure nothing")
 	f.BoolVarP(&pf.verbose, "verbose", "v", false, "log what the sandbox does, on standard error")

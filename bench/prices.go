@@ -27,8 +27,8 @@ func pricesCommand() *cobra.Command {
 		Use:   "prices",
 		Short: "Show the table of prices, or fetch a region's from AWS",
 		Long: `Show the built-in table of prices. With --aws, ask the AWS Price List API for a
-region's, with your credentials (they need pricing:GetProducts; the call costs
-nothing), and write a table that report and run take as --prices.`,
+region's prices, with your credentials (they need pricing:GetProducts; the call
+is free), and write a table that report and run accept as --prices.`,
 		Example: `  fanout prices
   fanout prices --aws --region eu-central-1 -o prices.json
   fanout report --prices prices.json --region eu-central-1 results/DATE-TIME`,
@@ -36,7 +36,7 @@ nothing), and write a table that report and run take as --prices.`,
 		RunE: func(c *cobra.Command, _ []string) error { return pf.run(c.Context(), c.OutOrStdout()) },
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&pf.region, "region", "", "whose prices; required with --aws")
+	c.Flags().StringVar(&pf.region, "region", "", "region whose prices to show; required with --aws")
 	c.Flags().BoolVar(&pf.aws, "aws", false, "ask AWS, with your credentials")
 	c.Flags().StringVar(&pf.endpoint, "endpoint", "", "Price List API `URL` to ask instead of AWS")
 	c.Flags().StringVarP(&pf.out, "output", "o", "", "`file` to write to instead of standard output")
@@ -47,13 +47,13 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 	table := cost.Builtin
 	switch ask := pf.aws || pf.endpoint != ""; {
 	case pf.aws && pf.endpoint != "":
-		return hint.Usage("see fanout help prices", "--aws and --endpoint exclude each other")
+		return hint.Usage("see fanout help prices", "--aws and --endpoint are mutually exclusive")
 	case ask && pf.region == "":
 		return hint.Usage("see fanout help prices", "no region: give --region")
 	case ask:
 		cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(cost.APIRegion))
 		if err != nil {
-			return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+			return hint.Failed("check your AWS profile and environment", "read the AWS configuration: %w", err)
 		}
 		api := pricing.NewFromConfig(cfg, func(o *pricing.Options) {
 			if pf.endpoint != "" {
@@ -62,7 +62,8 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 		})
 		p, err := cost.Fetch(ctx, api, pf.region)
 		if err != nil {
-			return hint.Failed("see your credentials' right to pricing:GetProducts, and the region's name", "ask the price list: %w", err)
+			return hint.Failed(hint.AWS(err, "check that your credentials allow pricing:GetProducts, and the region's name"),
+				"ask the price list: %w", err)
 		}
 		table = cost.Table{
 			Date:    time.Now().UTC().Format(time.DateOnly),

@@ -26,15 +26,15 @@ type priceFlags struct {
 
 func (p *priceFlags) add(f *pflag.FlagSet) {
 	p.addTable(f)
-	f.StringVar(&p.region, "region", "", "whose prices to take (default the functions', else "+report.DefaultRegion+")")
-	f.StringVar(&p.class, "storage-class", "", "of the objects: standard or express (default as the network modelled, else standard)")
-	f.StringVar(&p.weight, "weight", p.weight, "of time against cost in the balanced pick, above 0 to 1, or 50%")
+	f.StringVar(&p.region, "region", "", "region whose prices to use (default the functions', else "+report.DefaultRegion+")")
+	f.StringVar(&p.class, "storage-class", "", "the objects' storage class: standard or express (default the network model's, else standard)")
+	f.StringVar(&p.weight, "weight", p.weight, "weight of time against cost in the balanced pick, above 0 to 1, or 50%")
 }
 
 // addTable adds what a run needs of it.
 func (p *priceFlags) addTable(f *pflag.FlagSet) {
 	p.weight = "0.5"
-	f.StringVar(&p.prices, "prices", "", "`file` of prices, as fanout prices writes it, instead of the built-in ones")
+	f.StringVar(&p.prices, "prices", "", "`file` of prices that fanout prices wrote, instead of the built-in ones")
 }
 
 // options checks the flags and reads the prices.
@@ -77,8 +77,8 @@ func reportCommand() *cobra.Command {
 		Use:   "report DIR|FILE",
 		Short: "Show what a result file says, and what to choose",
 		Long: `Show what a result file says: what to choose and how sure that is, then time,
-cost and the reason for each setting. docs/statistics.md says how each figure
-comes about.`,
+cost and the reason for each setting. docs/statistics.md says how each figure is
+computed.`,
 		Example: `  fanout report results/20261124-120000
   fanout report --weight 0.9 --region us-east-1 results/20261124-120000
   fanout report --format html -o report.html results/20261124-120000`,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
@@ -19,7 +20,7 @@ import (
 // createResults makes a new result file, and its folder.
 func createResults(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, hint.Failed("give another --out", "make the results' folder: %w", err)
+		return nil, hint.Failed("give another --out", "create the results folder: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -32,7 +33,7 @@ func createResults(path string) (*os.File, error) {
 // writes the page, whether or not standard output takes the report. runErr is
 // what ended the run.
 func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path string, o report.Options, runErr error) error {
-	help := "fanout report " + filepath.Dir(path) + " shows what was measured until then"
+	help := hint.AWS(runErr, "fanout report "+filepath.Dir(path)+" shows what was measured until then")
 	file, err := trial.ReadPath(path)
 	if err != nil {
 		return errors.Join(runErr, err)
@@ -50,8 +51,12 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed("name a prefix that has objects: --prefix for --function; for a stack, deploy it again with -c prefix=PREFIX/",
 			"%w", runErr)
 	}
+	var wrong *trial.WrongContender
+	if errors.As(runErr, &wrong) {
+		return hint.Failed(rf.wrongHint(wrong.Contender), "%w", runErr)
+	}
 	if runErr != nil && !errors.Is(runErr, trial.ErrWrongAnswer) && len(file.Results) == 0 {
-		return hint.Failed("nothing was measured: "+file.End.Reason, "%w", runErr)
+		return hint.Failed(hint.AWS(runErr, "nothing was measured: "+file.End.Reason), "%w", runErr)
 	}
 	if runErr == nil && file.End.Text != "" {
 		fmt.Fprintln(stderr, term.Clean(file.End.Text))
@@ -78,6 +83,28 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
 	}
 	return nil
+}
+
+// wrongHint says what to do about a contender that answers wrong.
+func (rf *runFlags) wrongHint(contender string) string {
+	if rf.deployed() {
+		return "see that the bucket still has the objects that were deployed; --keep-going measures it all the same"
+	}
+	check := "fanout check"
+	for _, text := range rf.contenders {
+		if strings.HasPrefix(text, contender+"=") {
+			check += " --contender " + shellQuote(text)
+		}
+	}
+	return check + " says what else is wrong; --keep-going measures it all the same"
+}
+
+// shellQuote gives a word as a shell reads it back.
+func shellQuote(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-=./+:@%,") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // pageName is what the page is called, beside the results.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/progress"
+	"fanout/bench/internal/report"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 )
@@ -23,18 +25,18 @@ func runCommand() *cobra.Command {
 	var rf runFlags
 	c := &cobra.Command{
 		Use:   "run",
-		Short: "Measure settings, one result line for each invocation",
-		Long: `Measure settings and write one JSON line for each invocation, and in the end a
-page that shows what they say.
+		Short: "Measure settings and write one result line per invocation",
+		Long: `Measure settings and write one JSON line per invocation, and in the end a page
+that presents the results.
 
-Without an AWS account: the functions' real bootstraps run on this machine, each
-held to its memory's share of CPU and memory, against an embedded S3. Those
-times are the sandbox's, not AWS's.
+Without --stack and --function, no AWS account is needed: the functions' real
+bootstraps run on this machine, against an embedded S3. Each is limited to the
+CPU and memory of its memory size. These times are the sandbox's, not AWS's.
 
-With --stack or --function: deployed functions, by your AWS configuration.
-Cold starts are made by changing the functions' description, and it is changed
-back in the end, after Ctrl-C too. --memory and --arch then choose among the
-functions there are.`,
+With --stack or --function, deployed functions are measured, with your AWS
+configuration. Cold starts are forced by changing the functions' description,
+which is changed back in the end, even after Ctrl-C. --memory and --arch then
+select from the deployed functions.`,
 		Example: `  fanout run
   fanout run --memory 512 --concurrency 64 --client stock,tuned
   fanout run --memory 128,1769 --contender rust=build/rust/x86_64/bootstrap
@@ -65,7 +67,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	}
 	path := filepath.Join(rf.out, trial.FileName)
 	if _, err := os.Stat(path); err == nil {
-		return hint.Usage("give another --out, or remove it", "%s is there already", path)
+		return hint.Usage("give another --out, or remove it", "%s exists already", path)
 	}
 	progressTo := stderr
 	if rf.quiet {
@@ -81,7 +83,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		Header: trial.Header{
 			Version: version, Run: now.UTC().Format("20060102T150405.000Z"), Host: host(), Prices: options.Prices.Date, At: now.UTC(),
 		},
-		Progress: show.Step,
+		Progress: show.Step, KeepGoing: rf.keepGoing,
 	}
 	end, err := rf.open(ctx, &runner, show, stderr)
 	if err != nil {
@@ -104,7 +106,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	runErr := runner.Run(ctx)
 	show.End()
 	if err := file.Close(); err != nil {
-		return hint.Failed("see the disk's free space", "write results: %w", err)
+		return hint.Failed("check the disk's free space", "write results: %w", err)
 	}
 	return rf.show(ctx, stdout, stderr, path, options, runErr)
 }
@@ -126,13 +128,25 @@ func (rf *runFlags) open(
 	if err != nil {
 		return nil, err
 	}
-	if l := runner.Header.Limits; l.None() {
-		fmt.Fprintf(stderr, "warning: CPU and memory are not limited (%s): memory sizes mean nothing in this run\n", l.Reason)
-	}
+	warnUnlimited(stderr, runner.Header.Limits, rf.Log)
 	if _, express := lambda.DirectoryBucket(runner.Bucket); express {
 		runner.Header.Class = string(cost.Express)
 	}
 	return end, nil
+}
+
+// warnUnlimited says, where nothing is limited, what that means and what to do
+// about it; only the log says what stood in the way.
+func warnUnlimited(stderr io.Writer, l lambda.Limits, log *slog.Logger) {
+	const what = "warning: CPU and memory are not limited"
+	switch {
+	case !l.None():
+	case l.Reason == lambda.SwitchedOff:
+		fmt.Fprintf(stderr, "%s, as --no-limits says: memory sizes mean nothing in this run\n", what)
+	default:
+		log.Debug("CPU and memory cannot be limited", "why", l.Reason)
+		fmt.Fprintf(stderr, "%s: memory sizes mean nothing in this run\nhint: %s\n", what, report.HowToLimit)
+	}
 }
 
 // startLab starts the functions on this machine and tells the runner of them.

@@ -20,6 +20,7 @@ type runFlags struct {
 	out           string
 	verbose       bool
 	quiet, json   bool
+	keepGoing     bool
 	bounds        boundFlags
 	prices        priceFlags
 
@@ -35,16 +36,18 @@ func (rf *runFlags) add(f *pflag.FlagSet) {
 	f.SortFlags = false
 	rf.labFlags.add(f)
 	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
-	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "goroutines that read, 1 to 1024, or auto;"+
-		" 1 is the sequential baseline, tried with the first client only beside others")
-	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval, "warm invocations a setting; an interval takes 6")
-	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts a setting (none for concurrency 1)")
-	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations a setting of concurrency 1, which take long")
+	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "numbers of goroutines that read, 1 to 1024, or auto;"+
+		" 1 is the sequential baseline, measured with the first client only if there are others")
+	f.IntVar(&rf.plan.Invocations, "invocations", stats.MinForInterval,
+		"warm invocations per setting; a confidence interval needs 6")
+	f.IntVar(&rf.plan.Cold, "cold", 1, "cold starts per setting (none for concurrency 1)")
+	f.IntVar(&rf.plan.Sequential, "sequential", 1, "warm invocations per setting of concurrency 1, which are slow")
 	f.BoolVar(&rf.plan.Count, "count", false, "count the objects instead of finding the needle")
 	rf.bounds.add(f)
-	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack: costs money")
-	f.StringArrayVar(&rf.functions, "function", nil, "measure this deployed function, by `ARN`: costs money; may be repeated")
-	f.StringVar(&rf.bucket, "bucket", "", "bucket for --function to read, under --prefix")
+	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack, which costs money")
+	f.StringArrayVar(&rf.functions, "function", nil, "measure the deployed function with this `ARN`, which costs money; may be repeated")
+	f.StringVar(&rf.bucket, "bucket", "", "bucket that the --function reads, under --prefix")
+	f.BoolVar(&rf.keepGoing, "keep-going", false, "measure a contender that answers wrong, too: its rows say so, and the status is 1")
 	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" and "+pageName+" (default results/DATE-TIME)")
 	rf.prices.addTable(f)
 	f.BoolVarP(&rf.quiet, "quiet", "q", false, "no progress and no estimate on standard error")
@@ -97,7 +100,7 @@ func (rf *runFlags) parseHere() error {
 		}
 	}
 	if rf.bucket != "" {
-		return hint.Usage("see fanout help run", "--bucket goes with --function")
+		return hint.Usage("see fanout help run", "--bucket requires --function")
 	}
 	return nil
 }

@@ -30,9 +30,9 @@ func sandboxCommand() *cobra.Command {
 		Use:   "sandbox",
 		Short: "Serve Lambda and S3 on loopback until interrupted",
 		Long: `Serve the Lambda API and an S3 bucket with the corpus on loopback, until
-interrupted. It prints the environment for a shell to read, or writes it to a
-file that only you can read; with it the AWS CLI and every SDK work against this
-machine. Read it in a shell of its own: it unsets AWS profiles and the like.`,
+interrupted. It prints environment variables for a shell, or writes them to a
+file that only you can read. With them the AWS CLI and every SDK use this
+machine. Read them in a separate shell: they unset AWS profiles and the like.`,
 		Example: `  fanout sandbox --env-file env &
   . ./env; aws s3 ls s3://fanout-lab/objects/ | head
   aws lambda invoke --function-name fanout-go-x86_64-512 --log-type Tail \
@@ -44,9 +44,9 @@ machine. Read it in a shell of its own: it unsets AWS profiles and the like.`,
 	c.Flags().SortFlags = false
 	sf.add(c.Flags())
 	c.Flags().StringVar(&sf.envFile, "env-file", "",
-		"write the environment to this `file`, readable by you alone, in place of standard output;"+
-			" it is there once all serves, and gone in the end")
-	c.Flags().BoolVarP(&sf.verbose, "verbose", "v", false, "log each request's fate, on standard error")
+		"write the environment to this `file`, which only you can read, instead of standard output;"+
+			" it exists while the sandbox serves")
+	c.Flags().BoolVarP(&sf.verbose, "verbose", "v", false, "log each request, on standard error")
 	return c
 }
 
@@ -70,13 +70,11 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	fmt.Fprintf(stderr, "bucket %s holds %d objects under %s\n", lab.Bucket, sf.Corpus.Count, sf.Corpus.Prefix)
+	fmt.Fprintf(stderr, "bucket %s contains %d objects under %s\n", lab.Bucket, sf.Corpus.Count, sf.Corpus.Prefix)
 	for _, t := range l.Targets {
 		fmt.Fprintf(stderr, "function %s\n", t.Function)
 	}
-	if limits := l.Lambda.Limits(); limits.Reason != "" {
-		fmt.Fprintf(stderr, "warning: CPU and memory are not limited: %s\n", limits.Reason)
-	}
+	warnUnlimited(stderr, l.Lambda.Limits(), sf.Log)
 	if sf.envFile == "" {
 		_, err = io.WriteString(stdout, l.Shell())
 	} else {

@@ -28,9 +28,9 @@ func seedCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "seed --bucket NAME (--endpoint URL | --aws)",
 		Short: "Put the corpus into a bucket, or empty it",
-		Long: `Put the corpus into a bucket: what is there already is kept, what is too much is
-removed, and a run that was interrupted goes on where it stopped. With --empty,
-remove everything under the prefix instead, all versions.`,
+		Long: `Put the corpus into a bucket: objects that exist already are kept, surplus ones
+are removed, and an interrupted run continues where it stopped. With --empty,
+remove everything under the prefix instead, including all versions.`,
 		Example: `  fanout seed --bucket my-bucket --aws
   fanout seed --bucket my-bucket --aws --prefix '' --empty`,
 		Args: noArguments,
@@ -42,7 +42,7 @@ remove everything under the prefix instead, all versions.`,
 	c.Flags().StringVar(&sf.bucket, "bucket", "", "name of the bucket (required)")
 	c.Flags().StringVar(&sf.endpoint, "endpoint", "", "S3 endpoint `URL` (else AWS_ENDPOINT_URL_S3)")
 	c.Flags().BoolVar(&sf.aws, "aws", false, "the bucket is in AWS itself: requests cost money")
-	c.Flags().BoolVar(&sf.empty, "empty", false, "remove every object under the prefix, all versions")
+	c.Flags().BoolVar(&sf.empty, "empty", false, "remove every object under the prefix, including all versions")
 	corpusFlags(c.Flags(), &sf.spec)
 	return c
 }
@@ -54,7 +54,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	case sf.bucket == "":
 		return hint.Usage(help, "no bucket: give --bucket")
 	case sf.aws && sf.endpoint != "":
-		return hint.Usage(help, "--aws and --endpoint exclude each other")
+		return hint.Usage(help, "--aws and --endpoint are mutually exclusive")
 	case !sf.aws && !explicit:
 		return hint.Usage("--aws says that AWS itself is meant", "no endpoint: give --endpoint, AWS_ENDPOINT_URL_S3 or --aws")
 	}
@@ -63,7 +63,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return hint.Failed("see your AWS profile and environment", "read the AWS configuration: %w", err)
+		return hint.Failed("check your AWS profile and environment", "read the AWS configuration: %w", err)
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if sf.endpoint != "" {
@@ -76,7 +76,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if sf.empty {
 		n, err := corpus.Empty(ctx, client, sf.bucket, sf.spec.Prefix, nil)
 		if err != nil {
-			return hint.Failed("run it again: it goes on where it stopped", "empty the bucket, %d removed so far: %w", n, err)
+			return hint.Failed(hint.AWS(err, "run it again: it continues where it stopped"), "empty the bucket, %d removed so far: %w", n, err)
 		}
 		fmt.Fprintf(stdout, "removed %d objects and versions from s3://%s/%s\n", n, sf.bucket, sf.spec.Prefix)
 		return nil
@@ -89,7 +89,7 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return hint.Failed("move them, or choose another --prefix: nothing was changed", "put the corpus: %w", err)
 	}
 	if err != nil {
-		return hint.Failed("run it again: it goes on where it stopped", "put the corpus: %w", err)
+		return hint.Failed(hint.AWS(err, "run it again: it continues where it stopped"), "put the corpus: %w", err)
 	}
 	fmt.Fprintf(stdout, "s3://%s/%s: %d objects put, %d kept, %d removed\n", sf.bucket, sf.spec.Prefix, r.Put, r.Kept, r.Removed)
 	return nil

@@ -66,7 +66,7 @@ func (b buildNote) print(w io.Writer) error {
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Say which build this is: version, commit, date, Go, platform",
+		Short:   "Show the build: version, commit, date, Go, platform",
 		Example: `  fanout version`,
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -25,11 +25,11 @@ infra/lint/nag/node_modules/.package-lock.json: infra/lint/nag/package.json infr
 	@touch $@
 
 .PHONY: deploy
-deploy: node_modules/.package-lock.json ## deploy the stack to the AWS account of your credentials (CONTEXT="-c KEY=VALUE …")
+deploy: node_modules/.package-lock.json ## deploy the stack to the AWS account of your credentials (CONTEXT="-c KEY=VALUE ...")
 	$(CDK_QUIET) $(CDK) deploy --outputs-file build/outputs.json $(CONTEXT)
 
 .PHONY: destroy
-destroy: node_modules/.package-lock.json ## take the deployed stack away again, objects and logs included
+destroy: node_modules/.package-lock.json ## remove the deployed stack, including objects and logs
 	$(CDK_QUIET) $(CDK) destroy $(CONTEXT)
 
 .PHONY: infra-test
@@ -45,19 +45,19 @@ e2e-tools:
 	@python3 infra/e2e/tools.py
 
 .PHONY: e2e
-e2e: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS by README's commands (E2E="--without rust")
+e2e: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## deploy to a local AWS as the README says (E2E="--without rust")
 	.venv/e2e/bin/python infra/e2e/e2e.py README.md $(E2E)
 
 .PHONY: e2e-sabotage
-e2e-sabotage: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## show that e2e fails if the seeder's delete does nothing
+e2e-sabotage: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## check that e2e fails if the seeder's delete does nothing
 	.venv/e2e/bin/python infra/e2e/e2e.py --sabotage README.md; \
 	code=$$?; [ $$code = 3 ] || { echo "error: e2e ended with $$code; want 3, something left behind" >&2; exit 1; }
 
 .PHONY: template-lint
-template-lint: infra/lint/nag/node_modules/.package-lock.json .venv/lint/installed ## cfn-lint, checkov, cdk-nag on all templates
+template-lint: infra/lint/nag/node_modules/.package-lock.json .venv/lint/installed ## run cfn-lint, checkov and cdk-nag on all templates
 	infra/lint/lint.sh
 
 .PHONY: infra-lock
-infra-lock: ## resolve infra/*/requirements.in anew (needs uv)
+infra-lock: ## resolve infra/*/requirements.in again (needs uv)
 	for d in e2e lint; do uv pip compile --quiet --generate-hashes --python-version 3.11 \
 		--custom-compile-command "make infra-lock" infra/$$d/requirements.in -o infra/$$d/requirements.txt || exit 1; done

@@ -27,7 +27,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(os.Stderr, "error: %v\nhint: make notices, in the repository's root, writes it anew\n", err)
+		fmt.Fprintf(os.Stderr, "error: %v\nhint: run make notices in the repository's root to rewrite it\n", err)
 		os.Exit(1)
 	}
 }

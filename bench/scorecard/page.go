@@ -34,16 +34,16 @@ func (c *scorecard) page() string {
 func (c *scorecard) writeHead(b *strings.Builder) {
 	fmt.Fprintf(b, `# Go and Rust, measured
 
-Written by %[1]smake scorecard%[1]s: every figure here was measured, none typed in.
-All three keep the same contract, case by case (%[1]smake check%[1]s).
+Written by %[1]smake scorecard%[1]s: every figure here was measured, none was typed in.
+All three fulfill the same contract, case by case (%[1]smake check%[1]s).
 
 - **Go, SDK**: the handler with aws-sdk-go-v2 (clients %[1]stuned%[1]s and %[1]sstock%[1]s).
 - **Go, lean**: the handler with this repository's own HTTP client and signer.
 - **Rust**: aws-sdk-s3, tokio, lambda_runtime.
 
 %[2]s, on %[3]s; Go %[4]s, Rust %[5]s; %[6]s at a time for both compilers.
-The machine's load was %[7]s: on a busy one the wall times of
-builds say little, their CPU times more.
+The machine's load was %[7]s: on a busy machine the wall times
+of builds say little, and their CPU times more.
 
 `, "`", c.at, c.host, c.goVersion, c.rustVersion, plural(c.jobs, "job"), c.load)
 }
@@ -69,14 +69,14 @@ func (c *scorecard) writeEffort(b *strings.Builder) {
 		column("Rust", func(r effortRow) string { return r.rust }),
 	}, c.effort())
 	fmt.Fprintf(b, `
-Build times are wall (CPU), downloads left out. Rust's is the release profile,
-with link-time optimisation, both times. Dependencies are Go modules and Rust
-crates in the function, and what builds them. Lines are without comments and
-blank ones. The first local answer is the clean build, then INIT and the first
-answer at 1,769 MB in the sandbox. Lint is golangci-lint as .golangci.yml has it
-and clippy, pedantic, tests included. Complexity is scc's count of branching
-words: of Go's, if err != nil is one, of Rust's, ? is none, so that it compares
-versions of one language better than two languages.
+Build times are wall time, with CPU time in brackets, without downloads. Rust's
+are those of the release profile, with link-time optimization, both times.
+Dependencies are the Go modules and Rust crates in the function, and what builds
+them. Lines exclude comments and blank lines. The first local answer is the clean
+build, then INIT and the first answer at 1,769 MB in the sandbox. Lint is
+golangci-lint with .golangci.yml, and clippy, pedantic, including tests.
+Complexity is scc's count of branching words: it counts Go's if err != nil, but
+not Rust's ?, so it compares versions of one language better than two languages.
 
 Steps to arm64, Go: %[1]s%[2]s%[1]s. Rust: %[1]s%[3]s%[1]s; or cargo-lambda, which brings its own linker.
 
@@ -133,9 +133,9 @@ var measuredColumns = []table.Column[report.Row]{
 func (c *scorecard) writeMeasured(b *strings.Builder) {
 	fmt.Fprintf(b, `## What it does
 
-One interleaved run, %d objects, 64 at a time, network s3-standard: sandbox
-times, not AWS times. Medians; ± is the 95%% interval if n allows one.
-Memory is a process's after one invocation.
+This is one interleaved run with %d objects, 64 at a time, on network s3-standard:
+sandbox times, not AWS times. Figures are medians; ± is the 95%% interval if n
+allows one. Memory is that of a process after one invocation.
 
 `, c.objects)
 	writeTable(b, measuredColumns, c.ordered())

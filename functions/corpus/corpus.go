@@ -47,6 +47,16 @@ type Spec struct {
 	Prefix   string `json:"prefix"`
 }
 
+// String says in words what the objects are; the zero value stands for objects
+// that nobody here has made.
+func (s Spec) String() string {
+	if s == (Spec{}) {
+		return "a bucket of one's own"
+	}
+	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q",
+		s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle)
+}
+
 // Default is the published comparison's set.
 func Default() Spec {
 	return Spec{
@@ -64,15 +74,15 @@ func (s Spec) Validate() error {
 	case s.Needle == "" || len(s.Needle) > fetch.MaxFindBytes:
 		return fmt.Errorf("needle of %d bytes: must be 1 to %d", len(s.Needle), fetch.MaxFindBytes)
 	case !utf8.ValidString(s.Needle):
-		return fmt.Errorf("needle %q: must be UTF-8, for an event is JSON", s.Needle)
+		return fmt.Errorf("needle %q: must be UTF-8, since an event is JSON", s.Needle)
 	case s.MinBytes < int64(len(s.Needle)):
 		return fmt.Errorf("min-bytes %d: must be at least the needle's length, %d", s.MinBytes, len(s.Needle))
 	case s.MaxBytes < s.MinBytes || s.MaxBytes > maxObjectBytes:
 		return fmt.Errorf("max-bytes %d: must be min-bytes (%d) to %d", s.MaxBytes, s.MinBytes, int64(maxObjectBytes))
 	case !utf8.ValidString(s.Prefix):
-		return fmt.Errorf("prefix %q: must be UTF-8, for keys are", s.Prefix)
+		return fmt.Errorf("prefix %q: must be UTF-8, since keys are", s.Prefix)
 	case len(s.Prefix)+len(seedKey)+6 > 1024:
-		return fmt.Errorf("prefix of %d bytes: a key must not pass 1,024", len(s.Prefix))
+		return fmt.Errorf("prefix of %d bytes: a key must not exceed 1,024 bytes", len(s.Prefix))
 	}
 	return nil
 }

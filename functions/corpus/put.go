@@ -93,7 +93,7 @@ func (s Spec) Replace(
 	}
 	err = removeAll(ctx, client, bucket, there.stale, func(n int) { p.note(PutReport{Removed: n}) })
 	if err != nil {
-		return p.report, fmt.Errorf("corpus: take away objects of an earlier corpus: %w", err)
+		return p.report, fmt.Errorf("corpus: remove objects of an earlier corpus: %w", err)
 	}
 	return p.report, nil
 }

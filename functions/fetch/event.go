@@ -66,9 +66,9 @@ func (ev Event) validate() error {
 	case ev.OnError != "" && ev.OnError != OnErrorFail && ev.OnError != OnErrorContinue:
 		return fmt.Errorf("on_error %q: must be %q or %q", ev.OnError, OnErrorFail, OnErrorContinue)
 	case ev.Keys != nil && ev.Folder != "":
-		return errors.New("keys and folder exclude each other")
+		return errors.New("keys and folder are mutually exclusive")
 	case ev.Keys != nil && slices.Contains(*ev.Keys, ""):
-		return errors.New("keys holds an empty key")
+		return errors.New("keys contains an empty key")
 	}
 	return nil
 }

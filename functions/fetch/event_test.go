@@ -35,7 +35,7 @@ func TestDecodeEvent(t *testing.T) {
 		{`{"s3_bucket_name":"b","find":"` + strings.Repeat("x", MaxFindBytes+1) + `"}`, "find of 1025 bytes"},
 		{`{"s3_bucket_name":"b","on_error":"ignore"}`, `on_error "ignore"`},
 		{`{"s3_bucket_name":"b","keys":[""]}`, "empty key"},
-		{`{"s3_bucket_name":"b","keys":["a"],"folder":"p"}`, "exclude each other"},
+		{`{"s3_bucket_name":"b","keys":["a"],"folder":"p"}`, "mutually exclusive"},
 	} {
 		_, err := DecodeEvent([]byte(tc.payload))
 		if tc.message == "" {

@@ -18,6 +18,9 @@ type Limits struct {
 	MemoryMB int     // what the memory was clamped to, below the memory size; 0: not clamped
 }
 
+// SwitchedOff is the reason where somebody asked for no limits.
+const SwitchedOff = "switched off"
+
 // What limits a process.
 const (
 	CgroupV1  = "cgroup-v1"

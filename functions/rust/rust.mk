@@ -13,7 +13,7 @@ test-rust: ## check the Rust contender's format, lint and tests (needs cargo wit
 	cargo test $(RUST) --locked
 
 .PHONY: check
-check: build ## put this machine's functions through the contract: Go's, and Rust's where there is cargo
+check: build ## test this machine's functions against the contract: Go's, and Rust's if there is cargo
 	bin/fanout check
 	$(CHECK_RUST)
 
@@ -26,5 +26,5 @@ CI_TOGETHER += rust test-rust
 endif
 
 .PHONY: scorecard
-scorecard: build rust ## measure Go against Rust, builds and all, into docs/go-and-rust.md (needs cargo with rustfmt and clippy)
+scorecard: build rust ## compare Go with Rust, including builds, and write docs/go-and-rust.md (needs cargo with rustfmt and clippy)
 	go run ./bench/scorecard $(SCORECARD)

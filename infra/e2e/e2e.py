@@ -121,7 +121,8 @@ class Cloud:
         if not bundle.exists():
             before = os.environ.get("NODE_EXTRA_CA_CERTS")
             bundle.write_text((self.folder / "ca.pem").read_text() + (pathlib.Path(before).read_text() if before else ""))
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        # make's GOWORK is the workspace of the repository, not of the copy that is deployed from.
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and k != "GOWORK"}
         return kept | {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": ACCOUNT,  # the local AWS takes the account from it

@@ -251,13 +251,13 @@ func (r *reader) network(c *Config) {
 func (r *reader) together(c Config) {
 	if functions := len(c.Memories) * len(c.Architectures) * len(c.Contenders); functions > MaxFunctions {
 		r.fail("contenders", fmt.Sprintf("%d functions with these memories and architectures", functions),
-			fmt.Sprintf("at most %d functions in all, which is what a CloudFormation stack has room for", MaxFunctions))
+			fmt.Sprintf("at most %d functions in all, the most that fit in a CloudFormation stack", MaxFunctions))
 	}
 	if c.FunctionsOnly && c.Express {
-		r.fail("express", "there is no bucket to make with functionsOnly",
+		r.fail("express", "functionsOnly creates no bucket",
 			"leave it out: a bucketName that ends in --x-s3 is a directory bucket's")
 	}
 	if c.FunctionsOnly && c.EmptyBucket {
-		r.fail("emptyBucket", "a bucket that was brought along is never emptied", "only without functionsOnly")
+		r.fail("emptyBucket", "an existing bucket is never emptied", "only without functionsOnly")
 	}
 }

@@ -143,14 +143,14 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"memories":"128,99999"}`, `context memories=128,99999: 99999 is out of range`, "from 128 to 10240"},
 		{`{"memories":[127]}`, `context memories=[127]: 127 is out of range`, "from 128 to 10240"},
 		// Two functions would have the same ID, and panic in the CDK.
-		{`{"memories":"128,256,128"}`, `context memories=128,256,128: 128 is there twice`, "different"},
+		{`{"memories":"128,256,128"}`, `context memories=128,256,128: 128 is listed twice`, "different"},
 		{`{"memories":"128,,256"}`, `context memories=128,,256: "" is not a whole number`, "as in 128,1769"},
 		{`{"memories":128.5}`, `context memories=128.5: not such a list of numbers`, "whole numbers"},
 		{`{"memories":[]}`, `context memories=[]: not such a list of numbers`, "up to 64"},
 		{`{"memories":[[128]]}`, `context memories=[[128]]: not such a list of numbers`, "up to 64"},
 		// AWS says arm64, other tools aarch64.
 		{`{"architectures":"arm64,aarch64"}`, `context architectures=arm64,aarch64: "aarch64" is not known`, "arm64, x86_64"},
-		{`{"architectures":["arm64","arm64"]}`, `context architectures=["arm64","arm64"]: "arm64" is there twice`, "each once"},
+		{`{"architectures":["arm64","arm64"]}`, `context architectures=["arm64","arm64"]: "arm64" is listed twice`, "each once"},
 		{`{"architectures":{}}`, `context architectures={}: not a list of names`, "arm64, x86_64"},
 		// More than the seeder puts in time: refused before anything is deployed.
 		{`{"objects":"10001"}`, `context objects=10001: out of range`, "from 1 to 10000"},
@@ -177,10 +177,10 @@ func TestParseContextRefuses(t *testing.T) {
 		// Each by its name: what is wrong is easily overlooked.
 		{`{"prefix":"my data/"}`, `context prefix=my data/: a space is not allowed in it`, "letters, digits"},
 		{`{"prefix":" a/"}`, `context prefix= a/: a space is not allowed in it`, "letters, digits"},
-		{`{"prefix":"a//b/"}`, `context prefix=a//b/: two slashes beside each other, a folder without a name`, "a slash at its end"},
+		{`{"prefix":"a//b/"}`, `context prefix=a//b/: two adjacent slashes, a folder without a name`, "a slash at its end"},
 		{`{"prefix":"/a/"}`, `context prefix=/a/: begins with a slash, which would be a folder without a name`, "a slash at its end"},
 		{`{"prefix":"/"}`, `context prefix=/: begins with a slash, which would be a folder without a name`, "a slash at its end"},
-		{`{"prefix":"s3://b/"}`, `context prefix=s3://b/: two slashes beside each other, a folder without a name`, "a slash at its end"},
+		{`{"prefix":"s3://b/"}`, `context prefix=s3://b/: two adjacent slashes, a folder without a name`, "a slash at its end"},
 		{`{"prefix":"a:b/"}`, `context prefix=a:b/: ':' is not allowed in it`, "letters, digits"},
 		{`{"prefix":"ä/"}`, `context prefix=ä/: 'ä' is not allowed in it`, "letters, digits"},
 		{`{"prefix":"objects"}`, `context prefix=objects: does not end in a slash`, "a slash at its end"},
@@ -198,7 +198,7 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"zone":"use1-az4"}`, `context zone=use1-az4: means nothing without express`, "express=true"},
 		{`{"functionsOnly":"true"}`, `context bucketName=null: missing, and functionsOnly needs it`, "3 to 63"},
 		{`{"functionsOnly":"true","bucketName":"My_Bucket"}`, `context bucketName=My_Bucket: 'M' is not allowed in it`, "a-z"},
-		{`{"functionsOnly":"true","bucketName":"a..b"}`, `context bucketName=a..b: two dots beside each other`, "3 to 63"},
+		{`{"functionsOnly":"true","bucketName":"a..b"}`, `context bucketName=a..b: two adjacent dots`, "3 to 63"},
 		{`{"functionsOnly":"true","bucketName":"my bucket"}`, `context bucketName=my bucket: ' ' is not allowed in it`, "a-z"},
 		{`{"functionsOnly":"true","bucketName":"ab"}`, `context bucketName=ab: 2 characters long`, "3 to 63"},
 		{`{"functionsOnly":"true","bucketName":""}`, `context bucketName=: not a valid value`, "3 to 63"},
@@ -214,7 +214,7 @@ func TestParseContextRefuses(t *testing.T) {
 		},
 		{
 			`{"functionsOnly":"true","bucketName":"mine","emptyBucket":"true"}`,
-			`context emptyBucket=true: a bucket that was brought along is never emptied`, "without functionsOnly",
+			`context emptyBucket=true: an existing bucket is never emptied`, "without functionsOnly",
 		},
 		// An alias is no resource in a role's policy: every GET would be refused.
 		{`{"bucketKey":"alias/mine"}`, `context bucketKey=alias/mine: not a valid value`, "not an alias"},
@@ -230,7 +230,7 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"vpcId":"vpc-0123abcd","subnetIds":"subnet-1"}`, `context subnetIds=subnet-1: "subnet-1" is no such ID`, "up to 16"},
 		{
 			`{"vpcId":"vpc-0123abcd","subnetIds":"subnet-0123abcd,subnet-0123abcd"}`,
-			`context subnetIds=subnet-0123abcd,subnet-0123abcd: "subnet-0123abcd" is there twice`, "up to 16",
+			`context subnetIds=subnet-0123abcd,subnet-0123abcd: "subnet-0123abcd" is listed twice`, "up to 16",
 		},
 		// A function in another zone would measure the way between the zones.
 		{
@@ -249,7 +249,7 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"functionsOnly":"true","bucketName":"mine","objects":"5"}`, `context objects=5: means nothing with functionsOnly`, "never seeded"},
 		{
 			`{"functionsOnly":"true","bucketName":"mine","express":"true","zone":"use1-az4"}`,
-			`context express=true: there is no bucket to make with functionsOnly`, "--x-s3",
+			`context express=true: functionsOnly creates no bucket`, "--x-s3",
 		},
 		// Nobody else's package is known.
 		{
@@ -258,7 +258,7 @@ func TestParseContextRefuses(t *testing.T) {
 		},
 		{
 			`{"contenders":"rust","architectures":"arm64"}`,
-			`context contenders=rust: no package named for "rust"`, "contenderZip.rust=PATH, a zip that holds a bootstrap for arm64",
+			`context contenders=rust: no package named for "rust"`, "contenderZip.rust=PATH, a zip that contains a bootstrap for arm64",
 		},
 		// one zip cannot be both
 		{
@@ -291,7 +291,7 @@ func TestParseContextRefuses(t *testing.T) {
 			`{"contenders":"go,role"}`,
 			`context contenders=go,role: "role" is what the stack calls a part of each function`, "not arn, logs, output, role",
 		},
-		{`{"contenders":"go,go"}`, `context contenders=go,go: "go" is there twice`, "each once"},
+		{`{"contenders":"go,go"}`, `context contenders=go,go: "go" is listed twice`, "each once"},
 		{`{"contenders":{}}`, `context contenders={}: not a list of names`, "names of"},
 		// More than CloudFormation takes.
 		{

@@ -139,7 +139,7 @@ func (r *reader) words(key string, allowed []string) []string {
 		case !slices.Contains(allowed, item):
 			r.fail(key, fmt.Sprintf("%q is not known", item), hint)
 		case slices.Contains(items[:i], item):
-			r.fail(key, fmt.Sprintf("%q is there twice", item), hint)
+			r.fail(key, fmt.Sprintf("%q is listed twice", item), hint)
 		}
 	}
 	return items
@@ -175,7 +175,7 @@ func (r *reader) contenders(archs []string) []Contender {
 		case slices.Contains(ownNames, name):
 			r.fail("contenders", fmt.Sprintf("%q is what the stack calls a part of each function", name), hint+"; not "+strings.Join(ownNames, ", "))
 		case slices.Contains(names[:i], name):
-			r.fail("contenders", fmt.Sprintf("%q is there twice", name), hint)
+			r.fail("contenders", fmt.Sprintf("%q is listed twice", name), hint)
 		}
 		c := Contender{Name: name}
 		if name != GoContender {
@@ -203,7 +203,7 @@ func (r *reader) zips(name string, archs []string) map[string]string {
 		}
 		text, _ := v.(string)
 		if !strings.HasSuffix(text, ".zip") {
-			r.fail(key, "not a zip", "the path of a zip that holds a bootstrap for "+arch)
+			r.fail(key, "not a zip", "the path of a zip that contains a bootstrap for "+arch)
 		}
 		zips[arch] = text
 	}
@@ -216,9 +216,9 @@ func (r *reader) zips(name string, archs []string) map[string]string {
 	if len(zips) > 0 {
 		return zips
 	}
-	allowed := key + "." + strings.Join(archs, "=PATH or "+key+".") + "=PATH, a zip that holds a bootstrap for that architecture"
+	allowed := key + "." + strings.Join(archs, "=PATH or "+key+".") + "=PATH, a zip that contains a bootstrap for that architecture"
 	if len(archs) == 1 {
-		allowed = key + "=PATH, a zip that holds a bootstrap for " + archs[0]
+		allowed = key + "=PATH, a zip that contains a bootstrap for " + archs[0]
 	} else if _, ok := r.get(key); ok {
 		r.fail(key, "for which of "+strings.Join(archs, " and ")+"?", allowed)
 	}
@@ -261,7 +261,7 @@ func (r *reader) integers(key string, missing []int, least, most, atMost int, al
 		case n < least || n > most:
 			r.fail(key, fmt.Sprintf("%d is out of range", n), allowed)
 		case slices.Contains(all, n):
-			r.fail(key, fmt.Sprintf("%d is there twice", n), allowed)
+			r.fail(key, fmt.Sprintf("%d is listed twice", n), allowed)
 		}
 		all = append(all, n)
 	}
@@ -302,7 +302,7 @@ func (r *reader) ids(key string, atMost int, pattern *regexp.Regexp, allowed str
 		case !pattern.MatchString(item):
 			r.fail(key, fmt.Sprintf("%q is no such ID", item), allowed)
 		case slices.Contains(all[:i], item):
-			r.fail(key, fmt.Sprintf("%q is there twice", item), allowed)
+			r.fail(key, fmt.Sprintf("%q is listed twice", item), allowed)
 		}
 	}
 	return all
@@ -339,7 +339,7 @@ func wrongBucketName(name string) string {
 	case len(name) < 3 || len(name) > 63:
 		return fmt.Sprintf("%d characters long", len(name))
 	case strings.Contains(name, ".."):
-		return "two dots beside each other"
+		return "two adjacent dots"
 	case strings.ContainsAny(name[:1]+name[len(name)-1:], ".-"):
 		return "its ends must be letters or digits"
 	case addressRE.MatchString(name):
@@ -358,7 +358,7 @@ func wrongPrefix(prefix string) string {
 	case strings.HasPrefix(prefix, "/"):
 		return "begins with a slash, which would be a folder without a name"
 	case strings.Contains(prefix, "//"):
-		return "two slashes beside each other, a folder without a name"
+		return "two adjacent slashes, a folder without a name"
 	case strange >= 0 && prefix[strange] == ' ':
 		return "a space is not allowed in it"
 	case strange >= 0:
@@ -397,7 +397,7 @@ func (r *reader) objects(brought bool) corpus.Spec {
 	if brought {
 		for _, key := range []string{"objects", "minBytes", "maxBytes", "seed", "needle"} {
 			if _, ok := r.get(key); ok {
-				r.fail(key, "means nothing with functionsOnly", "leave it out: a bucket that was brought along is never seeded")
+				r.fail(key, "means nothing with functionsOnly", "leave it out: an existing bucket is never seeded")
 			}
 		}
 		return corpus.Spec{Prefix: s.Prefix}

@@ -219,7 +219,7 @@ func checkBootstrap(program []byte, arch string) error {
 	case len(program) == 0:
 		return errors.New("its bootstrap is empty")
 	case err != nil:
-		return errors.New("its bootstrap is neither a Linux executable nor a script that begins with #!")
+		return errors.New("its bootstrap is neither a Linux executable nor a script with #! at its beginning")
 	case binary.Machine != machine.ELF:
 		return fmt.Errorf("its bootstrap is for %s", binary.Machine)
 	case binary.Class != elf.ELFCLASS64 || binary.Type != elf.ET_EXEC && binary.Type != elf.ET_DYN:

@@ -48,7 +48,7 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 			if err := checkZip(path, arch); err != nil {
 				return nil, &ContextError{
 					Key: zipKey + contender.Name + "." + arch, Value: path, Reason: err.Error(),
-					Allowed: "the path of a zip that holds a bootstrap for " + arch,
+					Allowed: "the path of a zip that contains a bootstrap for " + arch,
 				}
 			}
 		}

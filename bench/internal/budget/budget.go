@@ -135,7 +135,7 @@ func (g *Guard) Measured(s trial.Setting, r trial.Result) {
 // precision aimed at, of those that were given a chance.
 func (g *Guard) End() trial.End {
 	if g.stopped != "" {
-		return trial.End{Reason: trial.Budget, Text: fmt.Sprintf("stopped before %s would be passed", g.stopped)}
+		return trial.End{Reason: trial.Budget, Text: fmt.Sprintf("stopped before %s would be exceeded", g.stopped)}
 	}
 	var missed []string
 	for _, k := range slices.SortedFunc(maps.Keys(g.warm), trial.Key.Compare) {

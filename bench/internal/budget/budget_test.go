@@ -200,7 +200,7 @@ func TestGuardEnd(t *testing.T) {
 			"precision 5% not reached: go on x86_64, 1024 MB lean, 64 workers: ±80% after 6"},
 		{"too few to tell", Bounds{Precision: 0.05}, []float64{1, 9}, "", ""},
 		{"a budget comes first", Bounds{Precision: 0.05, Within: 1}, []float64{100, 900, 100, 900, 100, 900}, trial.Budget,
-			"stopped before the budget's 1ns would be passed"},
+			"stopped before the budget's 1ns would be exceeded"},
 	} {
 		r, s := planned(trial.Sandbox)
 		g, _ := newTestGuard(t, tc.bounds, r)

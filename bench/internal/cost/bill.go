@@ -52,7 +52,7 @@ var charges = []charge{
 func (p Prices) gbSecond(i Invocation) (float64, error) {
 	usd, ok := p.GBSecond[i.Arch]
 	if !ok {
-		return 0, fmt.Errorf("no price of %s in %s", i.Arch, p.Region)
+		return 0, fmt.Errorf("no price for %s in %s", i.Arch, p.Region)
 	}
 	return usd, nil
 }
@@ -61,7 +61,7 @@ func s3Price(of func(S3Prices) float64) func(Prices, Invocation) (float64, error
 	return func(p Prices, i Invocation) (float64, error) {
 		s3, ok := p.S3[i.Class]
 		if !ok {
-			return 0, fmt.Errorf("no price of S3 %s in %s", i.Class, p.Region)
+			return 0, fmt.Errorf("no price for S3 %s in %s", i.Class, p.Region)
 		}
 		return of(s3), nil
 	}

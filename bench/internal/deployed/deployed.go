@@ -57,7 +57,8 @@ func Find(ctx context.Context, client StackDescriber, name string) (Stack, error
 	var s Stack
 	out, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if err != nil {
-		return s, hint.Failed("deploy it first: npx aws-cdk deploy; see AWS_PROFILE and AWS_REGION, too", "describe stack %s: %w", name, err)
+		return s, hint.Failed(hint.AWS(err, "deploy it first: npx aws-cdk deploy; see AWS_PROFILE and AWS_REGION, too"),
+			"describe stack %s: %w", name, err)
 	}
 	if len(out.Stacks) != 1 {
 		return s, hint.Failed("give the stack's name or ARN", "describe stack %s: %d stacks", name, len(out.Stacks))
@@ -95,7 +96,8 @@ func Describe(ctx context.Context, client Configurer, functions []Function) ([]F
 	for _, f := range functions {
 		conf, err := client.GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &f.ARN}, patient)
 		if err != nil {
-			return nil, hint.Failed("see AWS_PROFILE and AWS_REGION: the function must be in that region", "look at function %s: %w", f.ARN, err)
+			return nil, hint.Failed(hint.AWS(err, "see AWS_PROFILE and AWS_REGION: the function must be in that region"),
+				"look at function %s: %w", f.ARN, err)
 		}
 		if aws.ToInt32(conf.MemorySize) < 1 {
 			return nil, fmt.Errorf("look at function %s: it has no memory size", f.ARN)

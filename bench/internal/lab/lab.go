@@ -121,10 +121,10 @@ func Start(cfg Config) (_ *Lab, err error) {
 		}
 	}()
 	if l.Dir, l.lock, err = makeDir(); err != nil {
-		return nil, hint.Failed("see TMPDIR", "make a temporary folder: %w", err)
+		return nil, hint.Failed("check TMPDIR", "create a temporary folder: %w", err)
 	}
 	if l.Dir, err = filepath.Abs(l.Dir); err != nil { // functions have working folders of their own
-		return nil, fmt.Errorf("make a temporary folder: %w", err)
+		return nil, fmt.Errorf("create a temporary folder: %w", err)
 	}
 	if err := l.unpack(&cfg); err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func (l *Lab) unpack(cfg *Config) error {
 				err = os.WriteFile(path(arch), program, 0o700)
 			}
 			if err != nil {
-				return hint.Failed("see TMPDIR's free space", "contender %s: unpack it: %w", c.Name, err)
+				return hint.Failed("check TMPDIR's free space", "contender %s: unpack it: %w", c.Name, err)
 			}
 			if err := unix.Access(path(arch), unix.X_OK); err != nil { // of a file system mounted noexec
 				return hint.Failed("set TMPDIR to a folder that programs can be run from", "contender %s: run %s: %w", c.Name, path(arch), err)
@@ -244,7 +244,7 @@ func (l *Lab) Seed(ctx context.Context, progress func(done, total int)) error {
 		if ctx.Err() != nil {
 			return hint.Failed("nothing was measured yet", "interrupted")
 		}
-		return hint.Failed("see TMPDIR's free space", "seed the bucket: %w", err)
+		return hint.Failed("check TMPDIR's free space", "seed the bucket: %w", err)
 	}
 	return nil
 }

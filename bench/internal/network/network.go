@@ -86,7 +86,7 @@ func (m Model) String() string {
 	if m.FirstByteMedian == 0 && m.Bandwidth == 0 && m.GetLimit == 0 {
 		return "no latency, no limit"
 	}
-	return fmt.Sprintf("first byte %d ms (99th percentile %d ms), %.0f Mbit/s a process, %.0f GET/s a prefix",
+	return fmt.Sprintf("first byte %d ms (99th percentile %d ms), %.0f Mbit/s per process, %.0f GET/s per prefix",
 		m.FirstByteMedian.Milliseconds(), m.FirstByteP99.Milliseconds(), m.Bandwidth*8/1e6, m.GetLimit)
 }
 

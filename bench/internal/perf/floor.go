@@ -128,7 +128,7 @@ func (w *wrk) measure(ctx context.Context, round int) error {
 		return err
 	}
 	if _, err := w.out.Write(append(line, '\n')); err != nil {
-		return hint.Failed("see the disk's free space", "write results: %w", err)
+		return hint.Failed("check the disk's free space", "write results: %w", err)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ var wrkRequests = regexp.MustCompile(`(\d+) requests in`)
 func parseWrk(out []byte) (int, error) {
 	found := wrkRequests.FindSubmatch(out)
 	if found == nil || bytes.Contains(out, []byte("Non-2xx")) || bytes.Contains(out, []byte("Socket errors")) {
-		return 0, errors.New("wrk read nothing, or not well")
+		return 0, errors.New("wrk read nothing, or some requests failed")
 	}
 	n, err := strconv.Atoi(string(found[1]))
 	if err != nil || n == 0 {

@@ -80,7 +80,7 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("results' folder: %w", err)
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("%s is there already, and is not empty", o.Dir)
+		return fmt.Errorf("%s exists already and is not empty", o.Dir)
 	}
 	return nil
 }

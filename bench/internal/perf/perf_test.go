@@ -47,7 +47,7 @@ func TestValidate(t *testing.T) {
 		{"auto is no baseline", func(o *Options) { o.Workers = trial.Auto }, "concurrency 0"},
 		{"large is small", func(o *Options) { o.Large = 999 }, "large 999: must be 1000 to "},
 		{"memory", func(o *Options) { o.MemoriesMB = []int{64} }, "memory 64: must be 128 to 10240 MB"},
-		{"a folder with something in it", func(o *Options) { o.Dir = "." }, ". is there already, and is not empty"},
+		{"a folder with something in it", func(o *Options) { o.Dir = "." }, ". exists already and is not empty"},
 		{"a file", func(o *Options) { o.Dir = "perf.go" }, "results' folder: "},
 	} {
 		o := valid()
@@ -119,7 +119,7 @@ func TestPrint(t *testing.T) {
 	write(t, dir, floorDir, header("none", 1000, 64),
 		line{"go", "lean", 1769, 64, 30, 100, 60, ""}, line{"go", "lean", 1769, 64, 33, 100, 60, ""})
 	wrk := `{"seq":0,"requests":10000,"cpu_ms":300}
-{"seq":1,"requests":0,"cpu_ms":1,"error":"wrk read nothing, or not well: \nx"}
+{"seq":1,"requests":0,"cpu_ms":1,"error":"wrk read nothing, or some requests failed: \nx"}
 {"seq":2,"req`
 	if err := os.WriteFile(filepath.Join(dir, floorDir, wrkFile), []byte(wrk), 0o644); err != nil {
 		t.Fatal(err)

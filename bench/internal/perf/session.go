@@ -49,7 +49,7 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 		}
 	}()
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil { // before what takes long
-		return nil, hint.Failed("give another --out", "make the results' folder: %w", err)
+		return nil, hint.Failed("give another --out", "create the results folder: %w", err)
 	}
 	o.Progress.Begin("seeding", cfg.Corpus.Count)
 	err = l.Seed(ctx, o.Progress.Count)
@@ -71,7 +71,10 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 // runner gives a runner of the session's functions, which knows by an
 // invocation of each contender what that can be asked.
 func (s *session) runner(ctx context.Context) (*trial.Runner, error) {
-	r := &trial.Runner{Lambda: s.Client(), Header: s.header, Targets: s.Targets, Bucket: lab.Bucket, Expected: s.expected}
+	r := &trial.Runner{
+		Lambda: s.Client(), Header: s.header, Targets: s.Targets, Bucket: lab.Bucket, Expected: s.expected,
+		KeepGoing: true, // a contender that fails is a row
+	}
 	return r, r.Probe(ctx)
 }
 
@@ -90,7 +93,7 @@ func (s *session) file(name string, header trial.Header) (*trial.Writer, error) 
 func (s *session) create(name, file string) (*os.File, error) {
 	dir := filepath.Join(s.options.Dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, hint.Failed("give another --out", "make the results' folder: %w", err)
+		return nil, hint.Failed("give another --out", "create the results folder: %w", err)
 	}
 	out, err := os.OpenFile(filepath.Join(dir, file), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {

@@ -72,7 +72,7 @@ func (r *Report) candidates() (all []candidate, notes []string) {
 			continue
 		}
 		if k := r.sameCPU(i); k >= 0 {
-			note := fmt.Sprintf("%s and %s had the same CPU, the %.3g vCPU of this machine: the larger is not advised",
+			note := fmt.Sprintf("%s and %s had the same CPU, this machine's %.3g vCPU, so the larger is not advised",
 				r.Name(r.Rows[k]), r.Name(row), row.Limits.VCPU)
 			notes = append(notes, note)
 			continue
@@ -139,21 +139,19 @@ func (r *Report) whyNothing() string {
 	for _, row := range r.Rows {
 		if row.Limits.None() && row.Warm.N > 0 {
 			what := "CPU and memory were not limited, so memory sizes mean nothing in this run"
-			if row.Limits.Reason == switchedOff {
+			if row.Limits.Reason == lambda.SwitchedOff {
 				return what + ". Leave out --no-limits to have them limited"
 			}
 			return what + ". " + HowToLimit
 		}
 	}
-	return "none has warm invocations without a failure"
+	return "no setting has warm invocations without a failure"
 }
 
-// switchedOff is the sandbox's reason of a run with --no-limits.
-const switchedOff = "switched off"
-
 // HowToLimit says what to do where CPU and memory are not limited.
-const HowToLimit = "To have them limited, measure as root (sudo bin/fanout run ...) or in a scope that systemd delegates " +
-	"(systemd-run --user --scope -p Delegate=yes bin/fanout run ...)"
+// With a systemd that delegates what it takes, the command asks for a scope itself.
+const HowToLimit = "To have them limited, measure as root (sudo bin/fanout run ...), or let systemd delegate the cpu and memory " +
+	"controllers to your user (docs/limits.md); to compare clients only, --no-limits does without"
 
 // paretoFrontier lists the rows that no other setting beats: at most its time
 // and its cost, and less of one. Of settings with the same time and cost the

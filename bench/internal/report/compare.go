@@ -10,7 +10,6 @@ import (
 
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
-	"fanout/functions/corpus"
 )
 
 // Outcome is what became of a setting.
@@ -130,7 +129,7 @@ func Mismatch(old, new trial.Header) error {
 	differ("network", old.Network, new.Network)
 	differ("limits", old.Limits, new.Limits)
 	differ("storage class", ClassOf(old), ClassOf(new))
-	differ("corpus", describe(old.Corpus), describe(new.Corpus))
+	differ("corpus", old.Corpus, new.Corpus)
 	differ("corpus bytes", old.Bytes, new.Bytes)
 	sorted := func(p trial.Plan) trial.Plan {
 		p.Invocations, p.Cold, p.Sequential, p.Seed = 0, 0, 0, 0
@@ -153,15 +152,6 @@ func Mismatch(old, new trial.Header) error {
 		return &MismatchError{what}
 	}
 	return nil
-}
-
-// describe says what a corpus is in words.
-func describe(s corpus.Spec) string {
-	if s == (corpus.Spec{}) {
-		return "a bucket of one's own"
-	}
-	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q", s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix,
-		s.Needle)
 }
 
 // Compare tests each setting of both runs for a change: warm and cold times
@@ -377,26 +367,26 @@ func (c *Comparison) judge(old, new *Report) {
 	case len(new.Rows) == 0:
 		c.Undecided = append(c.Undecided, "new has no results")
 	case len(gone) > 0:
-		c.Undecided = append(c.Undecided, fmt.Sprintf("%s of old not in new; first %s", counted(len(gone), "measurement"), gone[0]))
+		c.Undecided = append(c.Undecided, fmt.Sprintf("%s of old missing from new; first %s", counted(len(gone), "measurement"), gone[0]))
 	}
 	if !decidable && len(c.Worse()) == 0 && c.Better() == 0 && len(old.Rows) > 0 && len(new.Rows) > 0 {
 		why := "no setting has times in both runs"
 		if untested > 0 || c.Tests > 0 {
-			why = fmt.Sprintf("too few invocations for any test to decide: it takes n of %d of each setting",
+			why = fmt.Sprintf("too few invocations for any test to decide: it needs n of %d per setting",
 				max(c.Need, stats.MinForTest(stats.Alpha)))
 		}
 		c.Undecided = append(c.Undecided, why)
 	}
 	if few > 0 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, with which one change among %d tests would be sure "+
-			"to be seen: their changes may go unseen", few, c.Need, c.Tests))
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%d settings have n below %d, which one change among %d tests needs to be found: "+
+			"their changes may go unnoticed", few, c.Need, c.Tests))
 	}
 	if c.unplanned > 0 {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("the cold starts of %s are not compared: new was to have none",
 			counted(c.unplanned, "setting")))
 	}
 	if untested > 0 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%s not tested, for want of invocations: any change there goes unseen",
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s not tested, for lack of invocations: any change there goes unnoticed",
 			counted(untested, "measurement")))
 	}
 }

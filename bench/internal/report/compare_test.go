@@ -6,6 +6,7 @@ import (
 	"fanout/bench/internal/report/reporttest"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
 	"fanout/functions/lambda"
 	"math"
 	"math/rand/v2"
@@ -107,7 +108,7 @@ func TestCompare(t *testing.T) {
 		{"sure, but within the threshold", run(20, 500, 0), run(20, 515, 0), []Outcome{Same}, ""},
 		{"faster", run(8, 500, 0), run(8, 400, 0), []Outcome{Better}, ""},
 		{"twice as slow, in too few runs", run(3, 500, 0), run(3, 1000, 0), []Outcome{Same},
-			"the runs cannot be compared: too few invocations for any test to decide: it takes n of 4 of each setting"},
+			"the runs cannot be compared: too few invocations for any test to decide: it needs n of 4 per setting"},
 		{"it fails now", run(8, 500, 0), run(0, 500, 8), []Outcome{Broken},
 			"first go x86_64 lean ×64 512 MB, failures 8 of 8, from 0 of 8, always fails now"},
 		{"it fails now and then, as before", run(8, 500, 2), run(8, 500, 2), []Outcome{Same, Same}, ""},
@@ -147,7 +148,8 @@ func TestMismatch(t *testing.T) {
 		{"another machine", func(h *trial.Header) { h.Host = "Other CPU" }, "machine: "},
 		{"another network", func(h *trial.Header) { h.Network = "none" }, "network: "},
 		{"without limits", func(h *trial.Header) { h.Limits = lambda.ParseLimits("none: no permission") }, "limits: "},
-		{"other objects", func(h *trial.Header) { h.Corpus.Seed++ }, "corpus: "},
+		{"other objects", func(h *trial.Header) { h.Corpus.Seed++ }, "corpus: 1000 objects of "},
+		{"objects of one's own", func(h *trial.Header) { h.Corpus = corpus.Spec{} }, `needle "MyMagicString", a bucket of one's own`},
 		{"other sizes", func(h *trial.Header) { h.Plan.MemoriesMB = []int{128} }, "memories: [128 1769], [128]"},
 		{"other clients", func(h *trial.Header) { h.Plan.Clients = []string{"lean"} }, "clients: "},
 		{"another question", func(h *trial.Header) { h.Plan.Count = true }, "count: false, true"},
@@ -278,18 +280,18 @@ func TestGate(t *testing.T) {
 		{"old has a header only", run(), run(setting{mb: 128, warm: 8}), ErrUndecided, "old has no results"},
 		{"both have", run(), run(), ErrUndecided, "old has no results"},
 		{"a setting is gone", run(many(3, setting{warm: 8})...), run(many(2, setting{warm: 8})...), ErrUndecided,
-			"1 measurement of old not in new; first go x86_64 lean ×64 256 MB"},
+			"1 measurement of old missing from new; first go x86_64 lean ×64 256 MB"},
 		{"a setting is gone, and another is worse", run(many(3, setting{warm: 8})...), run(many(2, setting{warm: 8, ms: 900})...),
 			ErrWorse, "got worse in 2"},
 		{"cold starts are gone, though planned", run(setting{mb: 128, warm: 8, cold: 2}), run(setting{mb: 128, warm: 8}), ErrUndecided,
 			"cold ms"},
 		{"a new setting", run(many(2, setting{warm: 8})...), run(many(3, setting{warm: 8})...), nil, ""},
 		{"too few for any test", run(many(3, setting{warm: 3})...), run(many(3, setting{warm: 3, ms: 5000})...), ErrUndecided,
-			"n of 4 of each setting"},
+			"n of 4 per setting"},
 		{"one against many", run(setting{mb: 128, warm: 1}), run(setting{mb: 128, warm: 30, ms: 5000}), ErrUndecided,
-			"n of 4 of each setting"},
+			"n of 4 per setting"},
 		{"enough for a test, too few for so many", run(many(40, setting{warm: 4})...), run(many(40, setting{warm: 4, ms: 900})...),
-			ErrUndecided, "it takes n of 7 of each setting"},
+			ErrUndecided, "it needs n of 7 per setting"},
 		{"some have too few: the others decide", run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1}),
 			run(setting{mb: 128, warm: 8}, setting{mb: 256, warm: 1, ms: 9000}), nil, ""},
 	} {

@@ -288,7 +288,7 @@ func (r *Report) notes(f trial.File) {
 		unknown += row.UnknownStarts
 	}
 	if unknown > 0 {
-		r.missing = append(r.missing, fmt.Sprintf("%d of %d invocations may have been cold or warm, nothing says which: they are "+
+		r.missing = append(r.missing, fmt.Sprintf("for %d of %d invocations nothing says whether they were cold or warm: they are "+
 			"in neither figure", unknown, len(f.Results)))
 	}
 	if n := len(f.Skipped); n > 0 {

@@ -84,9 +84,9 @@ func (r *Report) Caveats() []string {
 	h := r.Header
 	switch h.Backend {
 	case trial.Endpoint:
-		said = append(said, "Times of a custom endpoint, not AWS times, and costs at those times.")
+		said = append(said, "These are times of a custom endpoint, not AWS times, and costs at those times.")
 	case trial.Sandbox:
-		said = append(said, fmt.Sprintf("Sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100)))
+		said = append(said, fmt.Sprintf("These are sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100)))
 		if h.Limits.None() {
 			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): memory sizes mean nothing here.",
 				table.Clip(h.Limits.String(), 100)))
@@ -99,12 +99,12 @@ func (r *Report) Caveats() []string {
 // it is complete, or its file is of the first format, which does not say.
 func (r *Report) Ending() string {
 	said := map[string]string{
-		trial.Budget:          "CUT RUN: its budget ended it",
+		trial.Budget:          "CUT RUN: its budget was used up",
 		trial.Interrupted:     "CUT RUN: it was interrupted",
 		trial.Failed:          "CUT RUN: it failed",
-		trial.PrecisionMissed: "Precision not reached",
+		trial.PrecisionMissed: "The precision was not reached",
 		trial.WrongAnswers:    "WRONG ANSWERS were given in this run",
-		"":                    "CUT RUN: its file has no closing line, so it was killed, or is still going",
+		"":                    "CUT RUN: its file has no closing line, so it was killed, or is still running",
 	}[r.End.Reason]
 	switch {
 	case r.End.Reason == trial.Complete || r.End.Reason == "" && r.Header.Schema < 2:

@@ -242,7 +242,7 @@ func TestUntoldAndSkipped(t *testing.T) {
 		row.WarmCost.N != 1 {
 		t.Errorf("warm %+v, cold %+v, %d unknown, cost %+v", row.Warm, row.Cold, row.UnknownStarts, row.WarmCost)
 	}
-	want := []string{"2 of 4 invocations may have been cold or warm",
+	want := []string{"for 2 of 4 invocations nothing says whether they were cold or warm",
 		"2 lines of the result file could not be read; the first is line 12: not a result", "its description could not be put back"}
 	if len(r.Warnings) != len(want) {
 		t.Fatalf("%q", r.Warnings)

@@ -146,7 +146,7 @@ func (r *Report) judge(row Row, ttfb float64) Verdict {
 	case decided(v.Memory, memoryDecides):
 		v.Kind, v.Figure, v.Helps = MemoryBound, fmt.Sprintf("peak %d of %d MB", row.MaxMemoryMB, row.MemoryMB), lessMemory
 	case decided(v.Retries, retriesDecide):
-		v.Kind, v.Figure = RequestLimited, fmt.Sprintf("%.1f%% of the GETs were tried again", v.Retries.Value*100)
+		v.Kind, v.Figure = RequestLimited, fmt.Sprintf("%.1f%% of the GETs were retried", v.Retries.Value*100)
 		v.Helps = "fewer workers, or objects spread over more prefixes"
 	case decided(v.CPU, cpuDecides):
 		v.Kind, v.Figure, v.Helps = CPUBound, v.CPU.percent()+" of its CPU share", d.moreCPU(row)
@@ -212,7 +212,7 @@ func (d demand) lessLatency(row Row, knowsCPU bool) string {
 		helps = "storage with a faster first byte, such as S3 Express One Zone"
 	}
 	if least := leastMemory(d.cpuMS, row.Warm.Median, row.MemoryMB); knowsCPU && least < row.MemoryMB {
-		helps += fmt.Sprintf("; %d MB would be as fast, and cheaper", least)
+		helps += fmt.Sprintf("; %d MB would be as fast and cheaper", least)
 	}
 	return helps
 }

@@ -29,7 +29,7 @@ func TestVerdict(t *testing.T) {
 			CPUBound, "CPU 98%", "98% of its CPU share", "256 MB: about 2.0× as fast, compute at the same price"},
 		{"lean at 1,769 MB, few workers", calm, "s3-standard",
 			LatencyBound, "latency 98%", "98% of the time 4 in flight wait for first bytes of 27 ms", "more workers; 128 MB would be " +
-				"as fast, and cheaper"},
+				"as fast and cheaper"},
 		{"short of CPU, but waiting as well: more memory is of little use",
 			reporttest.Used{MemoryMB: 128, Workers: 4, Client: "stock", MS: 7000, CPU: 500, P50: 23, P99: 101, List: 150,
 				MaxMB: 45}, "s3-standard",
@@ -48,7 +48,7 @@ func TestVerdict(t *testing.T) {
 			MemoryBound, "memory 95%", "peak 122 of 128 MB", "fewer workers"},
 		{"GETs tried again", reporttest.Used{MemoryMB: 1769, Workers: 512, Client: "lean", MS: 900, CPU: 300, P50: 20, P99: 100,
 			List: 30, Retries: 61, MaxMB: 40}, "s3-standard",
-			RequestLimited, "retries 6%", "6.1% of the GETs were tried again", "more prefixes"},
+			RequestLimited, "retries 6%", "6.1% of the GETs were retried", "more prefixes"},
 		{"killed for memory", reporttest.Used{MemoryMB: 128, Workers: 1024, Client: "stock", MS: 900, MaxMB: 128,
 			Failure: "Runtime.ExitError"}, "s3-standard",
 			MemoryBound, "memory 100%", "killed for memory in 6 of 6 invocations", "more memory"},

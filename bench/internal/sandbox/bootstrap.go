@@ -46,7 +46,7 @@ func inspect(path, arch string) (command []string, code codeFacts, err error) {
 	head := make([]byte, shebangLimit)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, code, hint.Failed("see whether it can be read", "bootstrap %s: %w", path, err)
+		return nil, code, hint.Failed("check that it can be read", "bootstrap %s: %w", path, err)
 	}
 	head = head[:n]
 	switch {
@@ -66,7 +66,7 @@ func inspect(path, arch string) (command []string, code codeFacts, err error) {
 	}
 	hash := sha256.New()
 	if _, err := io.Copy(hash, io.NewSectionReader(f, 0, info.Size())); err != nil {
-		return nil, code, hint.Failed("see whether it can be read", "bootstrap %s: %w", path, err)
+		return nil, code, hint.Failed("check that it can be read", "bootstrap %s: %w", path, err)
 	}
 	return command, codeFacts{path, info.Size(), base64.StdEncoding.EncodeToString(hash.Sum(nil))}, nil
 }
@@ -88,7 +88,7 @@ func openBootstrap(path string) (*os.File, os.FileInfo, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, hint.Failed("see whether it can be read", "bootstrap: %w", err)
+		return nil, nil, hint.Failed("check that it can be read", "bootstrap: %w", err)
 	}
 	return f, info, nil
 }

@@ -153,7 +153,7 @@ func validateEnv(env map[string]string) error {
 			return fmt.Errorf("environment variable %s: reserved by Lambda", k)
 		}
 		if !envName.MatchString(k) || strings.ContainsRune(v, 0) {
-			return fmt.Errorf("environment variable %q: not a name and value Lambda takes", k)
+			return fmt.Errorf("environment variable %q: not a name and value that Lambda accepts", k)
 		}
 		size += len(k) + len(v)
 	}
@@ -294,7 +294,7 @@ const dirPrefix = "fanout-sandbox-"
 // share.
 func (s *Sandbox) findLimits() {
 	if s.cfg.Limits == LimitsNone {
-		s.limits = lambda.Limits{By: lambda.Unlimited, Reason: "switched off"}
+		s.limits = lambda.Limits{By: lambda.Unlimited, Reason: lambda.SwitchedOff}
 		return
 	}
 	largest := 0

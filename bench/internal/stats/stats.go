@@ -155,7 +155,7 @@ func Compare(a, b []float64) Comparison {
 	return c
 }
 
-// String reads «n=10, p=0.31», or «n=10+9, p<0.001».
+// String reads "n=10, p=0.31", or "n=10+9, p<0.001".
 func (c Comparison) String() string {
 	n := fmt.Sprintf("n=%d", c.N1)
 	if c.N1 != c.N2 {
@@ -164,7 +164,7 @@ func (c Comparison) String() string {
 	return n + ", " + FormatP(c.P)
 }
 
-// FormatP reads «p=0.31», «p=0.002» or «p<0.001».
+// FormatP reads "p=0.31", "p=0.002" or "p<0.001".
 func FormatP(p float64) string {
 	switch {
 	case p < 0.001:

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNobodyToAsk says that standard input is no terminal.
-var ErrNobodyToAsk = errors.New("standard input is no terminal")
+var ErrNobodyToAsk = errors.New("standard input is not a terminal")
 
 // Confirm asks a question on out and reads the answer, a line of in: "y" or
 // "yes" is yes, anything else is no. If in is a file but no terminal it asks

@@ -58,7 +58,7 @@ const (
 	Budget          = "budget"           // the next step would have passed it
 	PrecisionMissed = "precision missed" // every step was made, and an interval is still too wide
 	Interrupted     = "interrupted"
-	WrongAnswers    = "wrong answer" // every step was made, and at least one answer was not true
+	WrongAnswers    = "wrong answer" // at least one answer was not true: all steps were made, or, if the probe's, none
 	Failed          = "failed"
 )
 
@@ -253,7 +253,7 @@ func (r *reader) takeHeader(line []byte) error {
 		r.file.Header = h
 	} else {
 		if h.Run != "" && slices.Contains(r.runs, h.Run) {
-			return fmt.Errorf("run %s is in this file already: the same results twice would look like more of them", h.Run)
+			return fmt.Errorf("run %s is in this file already: the same results twice would look like more results", h.Run)
 		}
 		if err := r.file.Header.join(h); err != nil {
 			return err
@@ -269,11 +269,11 @@ func (h *Header) join(o Header) error {
 	for _, f := range []struct{ name, first, other string }{
 		{"backend", h.Backend, o.Backend}, {"region", h.Region, o.Region}, {"network", h.Network, o.Network}, {"host", h.Host, o.Host},
 		{"limits", h.Limits.String(), o.Limits.String()}, {"storage_class", h.Class, o.Class},
-		{"corpus", fmt.Sprintf("%+v", h.Corpus), fmt.Sprintf("%+v", o.Corpus)}, {"corpus_bytes", fmt.Sprint(h.Bytes), fmt.Sprint(o.Bytes)},
+		{"corpus", h.Corpus.String(), o.Corpus.String()}, {"corpus_bytes", fmt.Sprint(h.Bytes), fmt.Sprint(o.Bytes)},
 		{"count", fmt.Sprint(h.Plan.Count), fmt.Sprint(o.Plan.Count)},
 	} {
 		if f.first != f.other {
-			return fmt.Errorf("another run's header, which is not like the first: %s %s, not %s (report each by itself)",
+			return fmt.Errorf("another run's header, which differs from the first: %s %s, not %s (report each separately)",
 				f.name, cut(f.other, maxNameBytes), cut(f.first, maxNameBytes))
 		}
 	}
@@ -299,7 +299,7 @@ func union[T comparable](a, b []T) []T {
 // takeResult takes a line, or skips it.
 func (r *reader) takeResult(res Result) error {
 	if h := r.file.Header; res.Backend != "" && res.Backend != h.Backend {
-		return fmt.Errorf("a result of backend %q in a file of backend %q: report each by itself", cut(res.Backend, maxNameBytes), h.Backend)
+		return fmt.Errorf("a result of backend %q in a file of backend %q: report each separately", cut(res.Backend, maxNameBytes), h.Backend)
 	}
 	if err := res.Validate(); err != nil {
 		r.skip("not a result: %v", err)

@@ -69,6 +69,9 @@ type Runner struct {
 	Progress func(Step) // may be nil
 	Guard    Guard      // may be nil: every step is measured
 
+	// KeepGoing measures a contender whose answer to the probe is wrong, too.
+	KeepGoing bool
+
 	control  *deployed.Control
 	pause    func(context.Context, time.Duration) error // nil: wait
 	warmed   map[string]map[string]int                  // by function, then client: the most workers used since its last cold start
@@ -86,6 +89,20 @@ const (
 
 // ErrWrongAnswer ends a run in which at least one answer was not true.
 var ErrWrongAnswer = errors.New("wrong answer")
+
+// WrongContender ends a run before anything is measured: a contender's answer to
+// the probe is wrong. It is an [ErrWrongAnswer].
+type WrongContender struct {
+	Contender, Function string
+	Answered            string // and what was expected
+}
+
+func (e *WrongContender) Error() string {
+	return fmt.Sprintf("%v from contender %s, asked once before anything is measured: %s: %s",
+		ErrWrongAnswer, e.Contender, e.Function, e.Answered)
+}
+
+func (*WrongContender) Unwrap() error { return ErrWrongAnswer }
 
 // ErrNothingRead ends a run before it begins: there is no object to measure.
 var ErrNothingRead = errors.New("no object read")
@@ -124,7 +141,8 @@ const maxWarnings = 100
 // Published where there are no stats, and in Clients the contender's own client
 // where that is none of this repository's, which then is the only one to ask it
 // for. An error of the function itself leaves its contender unmarked: the run
-// will show it. A function that read nothing is [ErrNothingRead].
+// will show it. A function that read nothing is [ErrNothingRead], and an
+// answer that is wrong a [*WrongContender], unless KeepGoing.
 func (r *Runner) Probe(ctx context.Context) error {
 	r.prepare()
 	contenders := map[string][]Target{}
@@ -145,7 +163,11 @@ func (r *Runner) Probe(ctx context.Context) error {
 			if got.Failure == nil && r.readNothing(answer) {
 				return fmt.Errorf("%w: bucket %s, prefix %q", ErrNothingRead, r.Bucket, r.Header.Corpus.Prefix)
 			}
-			if got.Failure == nil || got.Failure.Type == WrongAnswer {
+			wrong := got.Failure != nil && got.Failure.Type == WrongAnswer
+			if wrong && !r.KeepGoing {
+				return &WrongContender{contender, t.Function, got.Failure.Message}
+			}
+			if got.Failure == nil || wrong {
 				r.mark(contender, answer.Stats)
 			}
 			break
@@ -181,7 +203,7 @@ func (r *Runner) mark(contender string, stats *fetch.Stats) {
 // a line, too, and so is an invocation that the API fails: a function for which
 // it does so again and again is left out from then on. The errors returned are
 // those that end a run: no valid credentials, the file cannot be written, ctx
-// ended, or, at the very end, [ErrWrongAnswer].
+// ended, what Probe gives, or, at the very end, [ErrWrongAnswer].
 // Configurations that were changed for cold starts are changed back, whatever
 // the end.
 func (r *Runner) Run(ctx context.Context) error {
@@ -459,7 +481,9 @@ func (r *Runner) noteFailing(function string, got Invocation) {
 // check compares an answer with the truth, and takes from it what is not known
 // yet; nil: right.
 func (r *Runner) check(got Answer) error {
-	wrong := func(what string, got, want any) error { return fmt.Errorf("%s %v, want %v", what, got, want) }
+	wrong := func(what string, got, want any) error {
+		return fmt.Errorf("%s %s, want %v", what, cut(fmt.Sprint(got), maxTextBytes/2), want)
+	}
 	want, s := &r.Expected, got.Stats
 	if want.Result == "" {
 		want.Result = *got.Result

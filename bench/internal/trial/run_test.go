@@ -466,6 +466,7 @@ func TestRunChecksAnswers(t *testing.T) {
 		var out bytes.Buffer
 		r := runnerOf(s, &out, 1, 0)
 		r.Targets, r.Expected = r.Targets[:1], Expected{"k", 3, 30, "d"}
+		r.KeepGoing = true
 		err := r.Run(t.Context())
 		f, readErr := Read(&out)
 		if readErr != nil || len(f.Results) != 1 || len(f.Skipped) > 0 {
@@ -477,6 +478,22 @@ func TestRunChecksAnswers(t *testing.T) {
 		if line.OK == wrong || errors.Is(err, ErrWrongAnswer) != wrong || !strings.HasPrefix(line.Error, tc.message) ||
 			wrong && (line.ErrorType != WrongAnswer || f.End.Reason != WrongAnswers) {
 			t.Errorf("%s: %+v, %v, end %+v", tc.name, line, err, f.End)
+		}
+
+		// The probe tells as much, and ends the run there.
+		out.Reset()
+		r = runnerOf(s, &out, 1, 0)
+		r.Targets, r.Expected = r.Targets[:1], Expected{"k", 3, 30, "d"}
+		err = r.Run(t.Context())
+		var contender *WrongContender
+		if errors.As(err, &contender) != wrong || errors.Is(err, ErrWrongAnswer) != wrong {
+			t.Errorf("%s: the run ended with %v", tc.name, err)
+			continue
+		}
+		f, readErr = Read(&out)
+		if wrong && (readErr != nil || len(f.Results) != 0 || f.End.Reason != WrongAnswers || contender.Contender != "go" ||
+			!strings.HasPrefix(contender.Answered, tc.message)) {
+			t.Errorf("%s: %v, %d results, end %+v, %v", tc.name, err, len(f.Results), f.End, readErr)
 		}
 	}
 }
@@ -505,7 +522,7 @@ func TestRunWritesWhatItReads(t *testing.T) {
 		s := cloud(t, lambdatest.Function{Answer: tc.answer, Log: func(bool) string { return huge[:4096] }})
 		var out bytes.Buffer
 		r := runnerOf(s, &out, 2, 0)
-		r.Expected.Result = "k"
+		r.Expected.Result, r.KeepGoing = "k", true
 		_ = r.Run(t.Context()) // a wrong answer, in most
 		f, err := Read(&out)
 		if err != nil || len(f.Results) != 4 || len(f.Skipped) > 0 {

@@ -18,8 +18,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
 
 	"fanout/functions/fetch"
 	"fanout/functions/store"
@@ -64,6 +67,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "error: set the endpoint: %v\nhint: see -endpoint\n", err)
 		return 2
 	}
+	if err := s.setRegion(ctx); err != nil {
+		fmt.Fprintf(stderr, "error: %v\nhint: set AWS_REGION, such as us-east-1, or see your AWS profile\n", err)
+		return 2
+	}
 	if s.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
@@ -100,8 +107,40 @@ func (s settings) setEndpoint() error {
 	return nil
 }
 
+// defaultRegion is what requests to another S3 than AWS's are signed for unless
+// a region is set: most such servers expect this one, or take any.
+const defaultRegion = "us-east-1"
+
+// setRegion makes sure that there is a region, from environment or profile: with
+// an endpoint that is not AWS's, the default one.
+func (s settings) setRegion(ctx context.Context) error {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the AWS configuration: %w", err)
+	case cfg.Region != "":
+		return nil
+	case s.aws:
+		return errors.New("no region: -aws needs the bucket's")
+	}
+	return os.Setenv("AWS_REGION", defaultRegion)
+}
+
 // eventFlags are the flags that build an event.
 var eventFlags = map[string]bool{"bucket": true, "folder": true, "find": true, "concurrency": true, "client": true, "continue": true}
+
+// value gives what sets a flag's value: what is allowed is the error of one that
+// cannot be read.
+func value[T any](to *T, read func(string) (T, error), allowed string) func(string) error {
+	return func(text string) error {
+		v, err := read(text)
+		if err != nil {
+			return errors.New(allowed)
+		}
+		*to = v
+		return nil
+	}
+}
 
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
@@ -114,12 +153,14 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.StringVar(&s.event.Bucket, "bucket", "", "event: s3_bucket_name")
 	f.StringVar(&s.event.Folder, "folder", "", "event: key prefix")
 	f.StringVar(&find, "find", "", "event: string to find (left out: count)")
-	f.IntVar(&concurrency, "concurrency", 0, "event: goroutines, 1 to 1024 (left out: CONCURRENCY, else auto)")
+	f.Func("concurrency", "event: `goroutines`, 1 to 1024 (left out: CONCURRENCY, else auto)",
+		value(&concurrency, strconv.Atoi, "must be a whole number"))
 	f.StringVar(&s.event.Client, "client", "", "event: client (left out: CLIENT, else "+store.Default+")")
 	f.BoolVar(&continueOnError, "continue", false, "event: on_error continue")
-	f.StringVar(&s.endpoint, "endpoint", "", "S3 endpoint `URL`, such as https://127.0.0.1:9000")
+	f.StringVar(&s.endpoint, "endpoint", "", "S3 endpoint `URL`, such as https://127.0.0.1:9000; the region is "+defaultRegion+" unless set")
 	f.BoolVar(&s.aws, "aws", false, "read from AWS itself")
-	f.DurationVar(&s.timeout, "timeout", 0, "time limit, as a function's (0: none, good under a debugger)")
+	f.Func("timeout", "`time` limit, as a function's (0: none, good under a debugger)",
+		value(&s.timeout, time.ParseDuration, "must be a number with a unit, such as 90s or 5m"))
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			f.SetOutput(stderr)
@@ -146,11 +187,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	case f.NArg() > 0:
 		return s, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	case s.eventFile != "" && fromFlags:
-		return s, errors.New("-event and the event's own flags exclude each other")
+		return s, errors.New("-event and the event's own flags are mutually exclusive")
 	case s.eventFile == "" && s.event.Bucket == "":
 		return s, errors.New("no event: give -event or -bucket")
 	case s.endpoint != "" && s.aws:
-		return s, errors.New("-endpoint and -aws exclude each other")
+		return s, errors.New("-endpoint and -aws are mutually exclusive")
 	case !explicit:
 		return s, errors.New("no endpoint: give -endpoint (or AWS_ENDPOINT_URL_S3), or -aws to read from AWS itself")
 	case s.timeout < 0:

@@ -85,6 +85,51 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
+// TestRegion: another S3 than AWS's is read without a region set, AWS's is not;
+// one that is set, in the environment or the profile, counts.
+func TestRegion(t *testing.T) {
+	environment(t)
+	url := s3Like(t)
+	profile := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(profile, []byte("[default]\nregion = garage\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name   string
+		env    map[string]string
+		args   []string
+		status int
+		region string // that AWS_REGION has afterwards
+		stderr string
+	}{
+		{"none", nil, []string{"-endpoint", url}, 0, defaultRegion, ""},
+		{"none, with the environment's endpoint", map[string]string{"AWS_ENDPOINT_URL_S3": url}, nil, 0, defaultRegion, ""},
+		{"the environment's", map[string]string{"AWS_REGION": "eu-central-1"}, []string{"-endpoint", url}, 0, "eu-central-1", ""},
+		{"the environment's other one", map[string]string{"AWS_DEFAULT_REGION": "eu-central-1"}, []string{"-endpoint", url}, 0, "", ""},
+		{"the profile's", map[string]string{"AWS_CONFIG_FILE": profile}, []string{"-endpoint", url}, 0, "", ""},
+		{"none, of AWS", nil, []string{"-aws"}, 2, "", "error: no region: -aws needs the bucket's\nhint: set AWS_REGION, "},
+	} {
+		for _, client := range store.Names {
+			t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+			for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {
+				t.Setenv(name, "") // it is put back in the end
+				if err := os.Unsetenv(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, value := range tc.env {
+				t.Setenv(name, value)
+			}
+			var stdout, stderr bytes.Buffer
+			args := append([]string{"-bucket", "bucket", "-client", client}, tc.args...)
+			status := run(t.Context(), args, nil, &stdout, &stderr)
+			if status != tc.status || os.Getenv("AWS_REGION") != tc.region || !strings.HasPrefix(stderr.String(), tc.stderr) {
+				t.Errorf("%s, %s: status %d, region %q: %s%s", tc.name, client, status, os.Getenv("AWS_REGION"), &stdout, &stderr)
+			}
+		}
+	}
+}
+
 // TestMain puts all of AWS behind a proxy that nobody is: these tests call loopback
 // addresses only, which are never behind one.
 func TestMain(m *testing.M) {
@@ -134,11 +179,17 @@ func TestRun(t *testing.T) {
 		// Wrong usage never reads anything.
 		{"no endpoint", []string{"-bucket", "bucket"}, "", 2, "", "error: no endpoint: give -endpoint"},
 		{"both endpoints", []string{"-bucket", "bucket", "-aws", "-endpoint", url}, "", 2, "",
-			"error: -endpoint and -aws exclude each other"},
+			"error: -endpoint and -aws are mutually exclusive"},
 		{"no event", []string{"-endpoint", url}, "", 2, "", "error: no event: give -event or -bucket"},
 		{"two events", []string{"-endpoint", url, "-event", file, "-find", "x"}, "", 2, "", "error: -event and the event's own flags"},
 		{"argument", []string{"-endpoint", url, "-bucket", "b", "extra"}, "", 2, "", `error: unexpected argument "extra"`},
 		{"unknown flag", []string{"-frob"}, "", 2, "", "error: flag provided but not defined: -frob\nhint: "},
+		{"a number that is none", []string{"-endpoint", url, "-bucket", "b", "-concurrency", "8x"}, "", 2, "",
+			`error: invalid value "8x" for flag -concurrency: must be a whole number` + "\nhint: "},
+		{"a time without a unit", []string{"-endpoint", url, "-bucket", "b", "-timeout", "5"}, "", 2, "",
+			`error: invalid value "5" for flag -timeout: must be a number with a unit, such as 90s or 5m` + "\nhint: "},
+		{"a negative time", []string{"-endpoint", url, "-bucket", "b", "-timeout", "-5s"}, "", 2, "",
+			"error: -timeout -5s: must not be negative"},
 		{"missing file", []string{"-endpoint", url, "-event", file + "x"}, "", 1, "", "error: read the event: open "},
 		{"help", []string{"-h"}, "", 0, "", "usage: local "},
 	} {

@@ -214,8 +214,9 @@ func (s *seeder) delete(ctx context.Context, bucket string, properties map[strin
 	err := s.patiently(ctx, func() error { return s.store.remove(ctx, bucket, specs, at.deleted) })
 	var foreign *corpus.ForeignError
 	if errors.As(err, &foreign) {
-		return fmt.Errorf("bucket %s holds what this stack did not put: %s. Nothing was deleted from it: move these objects or delete them, "+
-			"then delete the stack again. (A stack deployed with emptyBucket=true empties its bucket, whatever it holds.)", bucket, foreign.Named())
+		return fmt.Errorf("bucket %s contains objects that this stack did not create: %s. Nothing was deleted from it: move these "+
+			"objects or delete them, then delete the stack again. (A stack deployed with emptyBucket=true empties its bucket, whatever "+
+			"it contains.)", bucket, foreign.Named())
 	}
 	if err != nil {
 		return fmt.Errorf("empty bucket %s: %w", bucket, err)

@@ -196,7 +196,8 @@ func TestRequests(t *testing.T) {
 			name: "delete with somebody's objects there", event: request(cfn.RequestDelete, properties("EmptyBucket", "false"), nil),
 			store: fakeStore{onRemove: func(context.Context) error { return foreign("mine.txt", false) }},
 			calls: []string{"remove b 1"}, status: cfn.StatusFailed, id: "s3://b",
-			reason: "bucket b holds what this stack did not put: s3://b/mine.txt. Nothing was deleted from it: move these objects or delete them",
+			reason: "bucket b contains objects that this stack did not create: s3://b/mine.txt. Nothing was deleted from it: move " +
+				"these objects or delete them",
 		},
 		{ // asked for, so everything goes
 			name: "delete of everything", event: request(cfn.RequestDelete, properties("EmptyBucket", "true"), nil),

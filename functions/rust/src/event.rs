@@ -110,10 +110,10 @@ impl Wire {
         let folder = self.folder.unwrap_or_default();
         if let Some(keys) = &self.keys {
             if !folder.is_empty() {
-                return Err("keys and folder exclude each other".into());
+                return Err("keys and folder are mutually exclusive".into());
             }
             if keys.iter().any(String::is_empty) {
-                return Err("keys holds an empty key".into());
+                return Err("keys contains an empty key".into());
             }
         }
         Ok(Event {
@@ -206,7 +206,7 @@ mod tests {
             (r#"{"s3_bucket_name":"b","keys":[""]}"#, "empty key"),
             (
                 r#"{"s3_bucket_name":"b","keys":["a"],"folder":"p"}"#,
-                "exclude each other",
+                "mutually exclusive",
             ),
         ] {
             match Event::decode(payload) {

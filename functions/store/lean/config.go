@@ -130,7 +130,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		}
 		cfg.Roots = x509.NewCertPool()
 		if !cfg.Roots.AppendCertsFromPEM(pem) {
-			return Config{}, fmt.Errorf("AWS_CA_BUNDLE: %s holds no certificate", file)
+			return Config{}, fmt.Errorf("AWS_CA_BUNDLE: %s contains no certificate", file)
 		}
 	}
 	return cfg, nil

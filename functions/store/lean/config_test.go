@@ -136,7 +136,7 @@ func TestConfigFromEnv(t *testing.T) {
 		{"a container's role", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://x"}, Config{},
 			"AWS_CONTAINER_CREDENTIALS_FULL_URI is set"},
 		{"a bundle that is not there", map[string]string{"AWS_CA_BUNDLE": filepath.Join(dir, "none")}, Config{}, "AWS_CA_BUNDLE"},
-		{"a bundle without certificates", map[string]string{"AWS_CA_BUNDLE": empty}, Config{}, "holds no certificate"},
+		{"a bundle without certificates", map[string]string{"AWS_CA_BUNDLE": empty}, Config{}, "contains no certificate"},
 		{"a memory size that is none", map[string]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "much"}, Config{},
 			"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"},
 	} {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestSignPublished checks the signatures that AWS publishes for S3
-// («Authenticating Requests: Using the Authorization Header»), which all use
+// ("Authenticating Requests: Using the Authorization Header"), which all use
 // one key, day and bucket.
 func TestSignPublished(t *testing.T) {
 	at := time.Date(2013, 5, 24, 0, 0, 0, 0, time.UTC)

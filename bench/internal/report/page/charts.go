@@ -170,7 +170,7 @@ func (f *figure) few(rows []int) []int {
 	if len(rows) <= maxBars {
 		return rows
 	}
-	f.Summary += fmt.Sprintf(" The first %d of %d are drawn; the figures have all.", maxBars, len(rows))
+	f.Summary += fmt.Sprintf(" The first %d of %d are drawn; the table of figures has all of them.", maxBars, len(rows))
 	return rows[:maxBars]
 }
 

@@ -15,15 +15,15 @@ func (c *charts) coldStarts() figure {
 		return row.Cold.N > 0 && drawable(row.Cold.Median) && drawable(row.First.Median)
 	})
 	if len(rows) == 0 {
-		f.Missing = "No cold start was measured: --cold 2 measures two a setting."
+		f.Missing = "No cold start was measured: --cold 2 measures two per setting."
 		return f
 	}
 	worst := slices.MaxFunc(rows, func(a, b int) int { return cmp.Compare(extra(c.Rows[a]), extra(c.Rows[b])) })
-	f.Summary = "Medians of each client and memory, with its fastest number of workers: INIT, then the first invocation; the diamond " +
-		"is a warm one."
+	f.Summary = "Medians for each client and memory with its fastest number of workers: INIT, then the first invocation. The diamond " +
+		"is a warm invocation."
 	if row := c.Rows[worst]; extra(row) > 1 && row.Warm.N > 0 {
-		f.Summary += fmt.Sprintf(" A cold start costs most over a warm one at %s: %s instead of %s.", c.name(row), ms(row.Cold.Median),
-			ms(row.Warm.Median))
+		f.Summary += fmt.Sprintf(" Relative to a warm invocation, a cold start takes longest at %s: %s instead of %s.", c.name(row),
+			ms(row.Cold.Median), ms(row.Warm.Median))
 	}
 	f.Key = []keyItem{partKey(0, "init"), partKey(1, "first invocation"), {keyMark(warmMark), "warm invocation"}}
 	for _, i := range rows {

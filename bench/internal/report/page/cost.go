@@ -29,7 +29,7 @@ func (c *charts) cost() figure {
 		}
 	}
 	f.Head = append(f.Head, "all $/M")
-	f.Summary = "Dollars for a million warm invocations of each client and memory, with its fastest number of workers. " + c.s3Part(rows)
+	f.Summary = "Dollars per million warm invocations, for each client and memory with its fastest number of workers. " + c.s3Part(rows)
 	for _, i := range rows {
 		bill := c.Rows[i].Cost.Million()
 		line := []string{c.name(c.Rows[i])}
@@ -47,7 +47,7 @@ func (c *charts) cost() figure {
 		}
 		bars = append(bars, b)
 	}
-	f.Pictures = c.bars(f, "dollars for a million invocations", bars)
+	f.Pictures = c.bars(f, "dollars per million invocations", bars)
 	return f
 }
 
@@ -61,5 +61,5 @@ func (c *charts) s3Part(rows []int) string {
 	if from != to {
 		to = fmt.Sprintf("%s to %s", from, to)
 	}
-	return fmt.Sprintf("S3's part is %s; no setting changes what it comes to.", to)
+	return fmt.Sprintf("S3's part is %s; no setting changes that amount.", to)
 }

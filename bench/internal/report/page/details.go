@@ -43,22 +43,22 @@ func details(r *report.Report) []fact {
 	add("backend", h.Backend)
 	add("host", h.Host)
 	add("region", h.Region)
-	add("network modelled", h.Network)
+	add("network model", h.Network)
 	add("CPU and memory limits", h.Limits.String())
 	add("contenders", strings.Join(h.Plan.Contenders, ", "))
 	add("memories, MB", list(h.Plan.MemoriesMB))
 	add("architectures", strings.Join(h.Plan.Architectures, ", "))
 	add("clients", strings.Join(h.Plan.Clients, ", "))
 	add("workers", strings.Join(concurrencies, ", "))
-	add("invocations a setting", fmt.Sprintf("%d warm, %d cold; %d warm with one worker", h.Plan.Invocations, h.Plan.Cold,
+	add("invocations per setting", fmt.Sprintf("%d warm, %d cold; %d warm with one worker", h.Plan.Invocations, h.Plan.Cold,
 		h.Plan.Sequential))
-	question := "find the first object that holds the needle"
+	question := "find the first object that contains the needle"
 	if h.Plan.Count {
 		question = "count the objects"
 	}
 	add("question", question)
 	add("seed of the order", strconv.FormatUint(h.Plan.Seed, 10))
-	add("objects", fmt.Sprintf("%d, %.1f MB in all", r.Objects, float64(r.Bytes)/1e6))
+	add("objects", fmt.Sprintf("%d, %.1f MB in total", r.Objects, float64(r.Bytes)/1e6))
 	if s := h.Corpus; s.Count > 0 {
 		add("corpus", fmt.Sprintf("%d to %d bytes each, seed %d, prefix %s, needle %s", s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle))
 	}
@@ -74,31 +74,31 @@ func details(r *report.Report) []fact {
 // how says how the figures come about.
 func how(r *report.Report) []string {
 	said := []string{
-		fmt.Sprintf("Times are the duration that the log's REPORT line gives. Settings are measured in rounds that take every setting in "+
-			"turn, in a seeded random order: what changes on the way changes for all. Cold and warm invocations are never mixed. Each "+
-			"figure is a median; its interval, at %.0f%%, assumes no distribution and takes n of %d.",
+		fmt.Sprintf("Times are the durations in the log's REPORT lines. Settings are measured in rounds that take every setting in "+
+			"turn, in a seeded random order, so that a change during the run affects all of them. Cold and warm invocations are never "+
+			"mixed. Each figure is a median; its %.0f%% interval assumes no distribution and needs n of at least %d.",
 			stats.Confidence*100, stats.MinForInterval),
-		fmt.Sprintf("Two settings differ if a Mann-Whitney U test says so at p of %v; otherwise they tie, or there are too few "+
-			"invocations to tell. A setting with any failure is not advised.", stats.Alpha),
-		"The frontier contains the settings that no other beats in both time and cost. Among the settings that tie with the best, the " +
-			"one with the least compute cost is picked; for the cheapest pick, the fastest of them.",
-		fmt.Sprintf("The balanced pick has the least time to the power of %.2g times compute cost to the power of %.2g: S3's part of the "+
-			"cost, which no setting changes, is left out.", r.Advice.Weight, 1-r.Advice.Weight),
-		"Why: CPU time against the memory's CPU share (1,769 MB are one vCPU), rounds of first bytes against the time, bytes per second " +
-			"against 600 Mbit/s, peak memory against the limit, GETs tried again. The first that decides is named.",
+		fmt.Sprintf("Two settings differ if a Mann-Whitney U test finds p of at most %v; otherwise they tie, or there are too "+
+			"few invocations to tell. A setting with any failure is not advised.", stats.Alpha),
+		"The frontier contains the settings that no other beats in both time and cost. Among settings statistically tied with the " +
+			"best, the one with the lowest compute cost is picked; for the cheapest pick, it is the fastest of them.",
+		fmt.Sprintf("The balanced pick has the lowest product of time to the power of %.2g and compute cost to the power of %.2g. S3's "+
+			"part of the cost, which no setting changes, is left out.", r.Advice.Weight, 1-r.Advice.Weight),
+		"Why compares CPU time with the memory's CPU share (1,769 MB is one vCPU), rounds of first bytes with the time, bytes per second " +
+			"with 600 Mbit/s, and peak memory with the limit, and it counts retried GETs. The first limit that was reached is named.",
 	}
 	if r.Priced {
 		class := ""
 		if r.Class == cost.Express {
-			class = ", and a fee for each byte"
+			class = ", and a fee per byte"
 		}
-		said = append(said, fmt.Sprintf("Cost: billed seconds × GB × price of a GB-second by architecture, the request fee, and S3's "+
-			"GETs and LISTs%s; no free tier, and no volume discount.", class))
+		said = append(said, fmt.Sprintf("Cost is billed seconds × GB × the architecture's price per GB-second, the request fee, and S3's "+
+			"GETs and LISTs%s, without free tier and volume discounts.", class))
 	}
 	if r.Header.Backend == trial.Sandbox {
-		said = append(said, "The sandbox runs the functions' real bootstraps on one machine, each held to its memory's share of CPU, "+
-			"against an embedded S3 with modelled latency and bandwidth. Placement, noisy neighbours and a Graviton's speed are not "+
-			"modelled.")
+		said = append(said, "The sandbox runs the functions' real bootstraps on one machine, each limited to its memory's share of CPU, "+
+			"against an embedded S3 with modeled latency and bandwidth. Placement, noisy neighbors and a Graviton's speed are not "+
+			"modeled.")
 	}
 	return said
 }

@@ -13,7 +13,7 @@ import (
 // frontier sets time against cost.
 func (c *charts) frontier() figure {
 	f := figure{ID: "frontier", Title: "Time against cost",
-		Head: []string{"setting on the frontier", "picked as", "$ a million", "warm ms", "95% interval"}}
+		Head: []string{"setting on the frontier", "picked as", "$ per million", "warm ms", "95% interval"}}
 	all := c.rowsWith(func(row report.Row) bool {
 		return row.Warm.N > 0 && row.Failed == 0 && drawable(row.Warm.Median) && drawable(row.WarmCost.Median)
 	})
@@ -22,7 +22,7 @@ func (c *charts) frontier() figure {
 		f.Missing = "No costs are known for these settings; the warnings above say why."
 		return f
 	case len(all) < 2:
-		f.Missing = "It takes two settings without a failure to set one against the other."
+		f.Missing = "A comparison needs two settings without a failure."
 		return f
 	}
 	edge := slices.DeleteFunc(slices.Clone(c.Advice.Frontier), func(i int) bool { return !slices.Contains(all, i) })
@@ -32,7 +32,7 @@ func (c *charts) frontier() figure {
 		f.Missing = "No setting is advised."
 		return f
 	default:
-		f.Missing = "The frontier's times or costs are no figures that can be drawn."
+		f.Missing = "The frontier's times or costs cannot be drawn."
 		return f
 	}
 	shown := c.nearFrontier(all, edge)
@@ -89,7 +89,7 @@ func (c *charts) frontierSummary(edge []int, all, shown int) string {
 			c.name(last), table.Dollars(c.totalMillion(edge[len(edge)-1])), ms(last.Warm.Median))
 	}
 	if n := all - shown; n > 0 {
-		said += fmt.Sprintf(" %s, much slower or dearer, would lie outside the picture; the table of all settings has them.",
+		said += fmt.Sprintf(" %s, much slower or more expensive, would be outside the chart; the table of all settings has them.",
 			count(n, "setting", "settings"))
 	}
 	return said
@@ -101,7 +101,7 @@ func (c *charts) drawFrontier(edge, shown []int, width, height float64, attribut
 		costs, times = costs.with(c.totalMillion(i)), times.with(c.Rows[i].Warm.Median)
 	}
 	room := max((costs.hi-costs.lo)*0.08, costs.hi*0.002)
-	p := newPlot(width, height, linear("dollars for a million invocations, S3 included", costs.lo-room, costs.hi+2*room),
+	p := newPlot(width, height, linear("dollars per million invocations, S3 included", costs.lo-room, costs.hi+2*room),
 		logarithmic("warm ms", times.lo*0.93, times.hi), attributes...)
 	at := func(i int) point { return p.at(c.totalMillion(i), c.Rows[i].Warm.Median) }
 	var steps []point

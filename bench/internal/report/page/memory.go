@@ -35,11 +35,12 @@ func (c *charts) memory() figure {
 	f.Key = c.key(rows)
 	f.Summary = c.saysMemory(rows)
 	if c.Priced {
-		f.Summary += " Below it, what compute costs: S3's part, the same for all, is left out."
+		f.Summary += " The lower chart shows the compute cost: S3's part, the same for all, is left out."
 	}
-	f.Summary += " Upright lines are the 95% intervals of the medians."
+	f.Summary += " Vertical lines are the 95% intervals of the medians."
 	if left > 0 {
-		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "number of workers is", "numbers of workers are"))
+		f.Summary += fmt.Sprintf(" %s not drawn; the table of figures has all of them.",
+			count(left, "number of workers is", "numbers of workers are"))
 	}
 	times := c.upright("warm ms", rows, func(row report.Row) stats.Summary { return row.Warm })
 	costs := c.upright("compute, $/M", rows, million)
@@ -115,7 +116,7 @@ func (c *charts) byMemory(f figure, p panel, sizes []int, height float64, m metr
 func workersCaption(n int) string {
 	switch n {
 	case 0:
-		return "workers of its own choice"
+		return "its own number of workers"
 	case 1:
 		return "1 worker"
 	}

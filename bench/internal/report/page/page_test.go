@@ -281,8 +281,8 @@ func TestBanner(t *testing.T) {
 		want   string // "": no banner
 	}{
 		{"AWS needs none", func(h *trial.Header) { h.Backend = trial.AWS }, ""},
-		{"the sandbox", func(*trial.Header) {}, "Sandbox times, not AWS times"},
-		{"an endpoint", func(h *trial.Header) { h.Backend = trial.Endpoint }, "Times of a custom endpoint, not AWS times"},
+		{"the sandbox", func(*trial.Header) {}, "These are sandbox times, not AWS times"},
+		{"an endpoint", func(h *trial.Header) { h.Backend = trial.Endpoint }, "These are times of a custom endpoint, not AWS times"},
 		{"no limits", func(h *trial.Header) { h.Limits = lambda.ParseLimits("none: no permission") }, "NOT LIMITED (none: no permission)"},
 	} {
 		f := reporttest.Example()

@@ -81,14 +81,14 @@ func facts(r *report.Report) []fact {
 	var all []fact
 	if len(r.Advice.Picks) > 0 {
 		if s := r.Rows[r.Advice.Picks[0].Row].SpeedUp; s > 0 {
-			all = append(all, fact{"as fast as one worker", table.Times(s)})
+			all = append(all, fact{"speed-up over one worker", table.Times(s)})
 		}
 	}
 	if smallest := r.SmallestMemory(); smallest != "" {
-		all = append(all, fact{"smallest memory that did not fail", smallest})
+		all = append(all, fact{"smallest memory without failures", smallest})
 	}
 	if r.Advice.S3Share > 0 {
-		all = append(all, fact{"of that cost is S3's", table.Share(r.Advice.S3Share)})
+		all = append(all, fact{"of this cost is S3's", table.Share(r.Advice.S3Share)})
 	}
 	invocations, failed := 0, 0
 	for _, row := range r.Rows {

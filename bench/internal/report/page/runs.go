@@ -14,7 +14,7 @@ import (
 
 // runs shows every invocation that went well.
 func (c *charts) runs() figure {
-	f := figure{ID: "runs", Title: "Every run", Head: []string{"setting", "n", "least ms", "median ms", "most ms", "cold ones n"}}
+	f := figure{ID: "runs", Title: "Every run", Head: []string{"setting", "n", "least ms", "median ms", "most ms", "cold n"}}
 	rows := c.rowsWith(func(row report.Row) bool { return row.Warm.N+row.Cold.N > 0 })
 	values := func(s stats.Summary) []float64 {
 		return byRank(slices.DeleteFunc(slices.Clone(s.Values), func(v float64) bool { return !drawable(v) }))
@@ -37,7 +37,7 @@ func (c *charts) runs() figure {
 		}
 		return 0
 	}
-	f.Summary = "The fastest setting on top; each mark is one invocation, the upright stroke a warm median."
+	f.Summary = "The fastest setting is on top. Each mark is one invocation; the vertical stroke is the warm median."
 	if widest := slices.MaxFunc(rows, func(a, b int) int { return cmp.Compare(spread(a), spread(b)) }); spread(widest) > 0 {
 		s := c.Rows[widest].Warm
 		f.Summary += fmt.Sprintf(" Warm runs spread most at %s: %s to %s.", c.name(c.Rows[widest]), table.Grouped(s.Lowest), ms(s.Highest))
@@ -50,7 +50,7 @@ func (c *charts) runs() figure {
 	f.Key = append(c.key(rows), keyItem{keyMark(style{soft, shapes[0], 3}), "warm"},
 		keyItem{keyMark(style{soft, openTriangle, 3.5}), "cold, INIT included"})
 	if slices.ContainsFunc(rows, func(i int) bool { return max(c.Rows[i].Warm.N, c.Rows[i].Cold.N) > maxMarks }) {
-		f.Summary += fmt.Sprintf(" Where there are more than %d runs, that many are drawn, evenly by rank.", maxMarks)
+		f.Summary += fmt.Sprintf(" If there are more than %d runs, that many are drawn, evenly by rank.", maxMarks)
 	}
 	rows = f.few(rows)
 	shown := noExtent

@@ -81,13 +81,13 @@ func (c *charts) table() pageTable {
 	}
 	switch {
 	case !has("P90"):
-		t.Notes = append(t.Notes, "p90 and p99 are left out: they need n of 10 and of 100 at least.")
+		t.Notes = append(t.Notes, "p90 and p99 are left out: they need n of at least 10 and 100.")
 	case !has("P99"):
-		t.Notes = append(t.Notes, "p99 is left out: it needs n of 100 at least.")
+		t.Notes = append(t.Notes, "p99 is left out: it needs n of at least 100.")
 	}
-	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians; under warm is its 95%% interval, and ± how far that reaches: "+
-		"both take n of %d. Cold is INIT and the first invocation. Speed-up is over one worker of the same contender at the same "+
-		"memory. Cost is of a million warm invocations, S3 and fees included.", stats.MinForInterval))
+	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians. Below the warm median is its 95%% interval, with ± for how far it "+
+		"reaches: both need n of at least %d. Cold is INIT plus the first invocation. Speed-up is relative to one worker of the same "+
+		"contender at the same memory. Cost is per million warm invocations, including S3 and fees.", stats.MinForInterval))
 	return t
 }
 

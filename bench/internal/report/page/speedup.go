@@ -24,7 +24,7 @@ func (c *charts) speedUp() figure {
 	if b := c.Advice.Picks; len(b) > 0 && drawable(c.Rows[b[0].Row].SpeedUp) && b[0].Row != best {
 		f.Summary += fmt.Sprintf(" The balanced pick: %s.", table.Times(c.Rows[b[0].Row].SpeedUp))
 	}
-	f.Summary += " The dashed line is where twice the workers would be twice as fast."
+	f.Summary += " The dashed line shows a speed-up proportional to the number of workers."
 	var workers []int
 	for _, i := range rows {
 		workers = append(workers, c.Rows[i].InFlight())
@@ -32,7 +32,7 @@ func (c *charts) speedUp() figure {
 	panels, left := c.panels(rows, func(row report.Row) int { return row.MemoryMB },
 		func(mb int) string { return fmt.Sprintf("%d MB", mb) })
 	if left > 0 {
-		f.Summary += fmt.Sprintf(" %s not drawn; the figures have all.", count(left, "memory size is", "memory sizes are"))
+		f.Summary += fmt.Sprintf(" %s not drawn; the table of figures has all of them.", count(left, "memory size is", "memory sizes are"))
 	}
 	f.Key = c.key(rows)
 	most := float64(slices.Max(workers))

@@ -21,11 +21,11 @@ type Format[T any] struct {
 // Formats is how a report can be written; the first is the usual one.
 var Formats = []Format[*report.Report]{
 	{"text", "for a terminal of 80 columns", Text},
-	{"csv", "a row for each setting, with every figure", CSV},
+	{"csv", "one row per setting, with every figure", CSV},
 	{"markdown", "for a page or a pull request", Markdown},
-	{"html", "one page to look at, with charts, that needs nothing else", page.Write},
-	{"benchfmt", "a line for each invocation, for benchstat", Benchfmt},
-	{"json", "all of it, for programs", JSON},
+	{"html", "one self-contained page with charts", page.Write},
+	{"benchfmt", "one line per invocation, for benchstat", Benchfmt},
+	{"json", "everything, for programs", JSON},
 }
 
 // CompareFormats is how a comparison can be written; the first is the usual
@@ -33,8 +33,8 @@ var Formats = []Format[*report.Report]{
 var CompareFormats = []Format[*report.Comparison]{
 	{"text", "for a terminal", CompareText},
 	{"markdown", "for a pull request", CompareMarkdown},
-	{"html", "one page to look at, that needs nothing else", page.WriteComparison},
-	{"json", "all of it, for programs", CompareJSON},
+	{"html", "one self-contained page", page.WriteComparison},
+	{"json", "everything, for programs", CompareJSON},
 }
 
 // Names lists the names of formats.

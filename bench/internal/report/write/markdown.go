@@ -21,7 +21,7 @@ func Markdown(w io.Writer, r *report.Report) error {
 		row := r.Rows[p.Row]
 		price := ""
 		if r.Priced {
-			price = ", " + table.Dollars(row.WarmCost.Median*1e6) + " a million"
+			price = ", " + table.Dollars(row.WarmCost.Median*1e6) + " per million"
 		}
 		fmt.Fprintf(&b, "- **%s**: %s: %s ms%s; %s\n", p.Goal, escape(r.Name(row)), table.Number(row.Warm.Median), price,
 			escape(r.Certainty(p)))

@@ -54,7 +54,7 @@ func writeAdvice(b *bytes.Buffer, r *report.Report) {
 		}
 		price := ""
 		if r.Priced {
-			price = "  " + table.Dollars(row.WarmCost.Median*1e6) + " a million"
+			price = "  " + table.Dollars(row.WarmCost.Median*1e6) + " per million"
 		}
 		fmt.Fprintf(b, "%-9s %s  %s ms%s%s\n", p.Goal, r.Name(row), table.Number(row.Warm.Median), precision, price)
 		wrap(b, strings.Repeat(" ", 10), r.Certainty(p))
@@ -74,7 +74,7 @@ func writeAdvice(b *bytes.Buffer, r *report.Report) {
 		wrap(b, "", "Smallest memory at which nothing failed: "+smallest+".")
 	}
 	if a.S3Share >= 0.5 {
-		wrap(b, "", fmt.Sprintf("%s of the balanced pick's cost is S3's, for requests and bytes: no setting changes that part.",
+		wrap(b, "", fmt.Sprintf("%s of the balanced pick's cost is S3's, for requests and bytes; no setting changes that part.",
 			table.Share(a.S3Share)))
 	}
 	for _, w := range r.Warnings {
@@ -85,18 +85,19 @@ func writeAdvice(b *bytes.Buffer, r *report.Report) {
 
 func writeNotes(b *bytes.Buffer, r *report.Report) {
 	fmt.Fprintln(b)
-	wrap(b, "", fmt.Sprintf("n: warm invocations. warm, cold: medians; cold is init + first. ±: how far the %.0f%% interval of the warm "+
-		"median reaches; it needs n of %d. peak: the most memory used.", stats.Confidence*100, stats.MinForInterval))
-	wrap(b, "", "speed-up: over one worker of the same contender at the same memory. why: the share that decides, of the CPU that the "+
-		"memory size gives, of the time (latency), of the bandwidth, of the memory, or of GETs tried again; mixed: none does.")
+	wrap(b, "", fmt.Sprintf("n: number of warm invocations. warm, cold: medians; cold is init + first. ±: how far the %.0f%% interval "+
+		"of the warm median reaches, which needs n of %d. peak: the most memory used.", stats.Confidence*100, stats.MinForInterval))
+	wrap(b, "", "speed-up: relative to one worker of the same contender at the same memory. why: what limits the setting, with the "+
+		"share that is used: of the memory size's CPU, of the time (latency), of the bandwidth, of the memory, or of GETs that were "+
+		"retried; mixed: nothing alone does.")
 	if slices.ContainsFunc(r.Rows, func(row report.Row) bool { return row.Client == "" }) {
 		wrap(b, "", "own: the contender's own number of workers.")
 	}
 	if slices.ContainsFunc(r.Rows, func(row report.Row) bool { return row.LimitsMark() != "" }) {
-		wrap(b, "", "limits: none: CPU and memory were not limited; vCPU: this machine has no more than that.")
+		wrap(b, "", "limits: none: CPU and memory were not limited; vCPU: all that this machine has.")
 	}
 	if r.Priced {
-		wrap(b, "", fmt.Sprintf("cost, compute: dollars for a million warm invocations, S3 and fees included, and compute alone. %s.",
+		wrap(b, "", fmt.Sprintf("cost, compute: dollars per million warm invocations, with S3 and fees, and for compute alone. %s.",
 			"prices: "+r.PricesUsed()))
 	}
 	for _, row := range r.Rows {

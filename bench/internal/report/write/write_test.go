@@ -81,12 +81,12 @@ func TestCutRunInEveryFormat(t *testing.T) {
 		want string // "": nothing is said
 	}{
 		{trial.End{Reason: trial.Complete}, false, ""},
-		{trial.End{Reason: trial.Budget, Text: "stopped before $0.50 would be passed"}, false,
-			"CUT RUN: its budget ended it (stopped before $0.50 would be passed)"},
+		{trial.End{Reason: trial.Budget, Text: "stopped before $0.50 would be exceeded"}, false,
+			"CUT RUN: its budget was used up (stopped before $0.50 would be exceeded)"},
 		{trial.End{Reason: trial.Interrupted}, false, "CUT RUN: it was interrupted"},
 		{trial.End{Reason: trial.Failed, Text: "the disk is full"}, false, "CUT RUN: it failed (the disk is full)"},
 		{trial.End{Reason: trial.PrecisionMissed, Text: "precision 5% not reached: go 512 MB"}, false,
-			"Precision not reached (precision 5% not reached"},
+			"The precision was not reached (precision 5% not reached"},
 		{trial.End{Reason: trial.WrongAnswers}, false, "WRONG ANSWERS were given"},
 		{trial.End{}, false, "CUT RUN: its file has no closing line"},
 		{trial.End{}, true, ""},
