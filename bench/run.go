@@ -66,8 +66,10 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		rf.out = filepath.Join("results", now.Format("20060102-150405"))
 	}
 	path := filepath.Join(rf.out, trial.FileName)
-	if _, err := os.Stat(path); err == nil {
-		return hint.Usage("give another --out, or remove it", "%s exists already", path)
+	for _, there := range []string{path, filepath.Join(rf.out, pageName)} {
+		if _, err := os.Lstat(there); err == nil {
+			return hint.Usage("give another --out, or remove it", "%s exists already", there)
+		}
 	}
 	progressTo := stderr
 	if rf.quiet {

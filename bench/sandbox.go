@@ -113,7 +113,7 @@ func checkEnvFile(path string) error {
 	if err != nil {
 		return hint.Usage("give another --env-file", "env-file: %w", err)
 	}
-	return hint.Usage("give another --env-file, or remove it", "env-file %s is there already, and no sandbox wrote it", path)
+	return hint.Usage("give another --env-file, or remove it", "env-file %s exists already, and no sandbox wrote it", path)
 }
 
 // readableByOthers says whether out is a file that other users can read.
