@@ -98,7 +98,7 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 // that a killed sandbox left are none.
 func checkEnvFile(path string) error {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return hint.Usage("make the folder first", "env-file %s: its folder is not there", path)
+		return hint.Usage("create the folder first", "env-file %s: its folder does not exist", path)
 	}
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -113,7 +113,7 @@ func checkEnvFile(path string) error {
 	if err != nil {
 		return hint.Usage("give another --env-file", "env-file: %w", err)
 	}
-	return hint.Usage("give another --env-file, or remove it", "env-file %s is there already, and no sandbox wrote it", path)
+	return hint.Usage("give another --env-file, or remove it", "env-file %s exists already, and no sandbox wrote it", path)
 }
 
 // readableByOthers says whether out is a file that other users can read.

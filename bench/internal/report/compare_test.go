@@ -350,7 +350,7 @@ func TestGateTells(t *testing.T) {
 		{"the same run twice", func(f *trial.File) { f.Header.Run = "old" }, "the same run, old"},
 		{"lines that cannot be read", func(f *trial.File) { f.Skipped = []trial.Skipped{{Line: 7, Why: "not a result"}} },
 			"new: 1 line of the result file could not be read; the first is line 7"},
-		{"a start that nothing tells", func(f *trial.File) { f.Results[1].Start = trial.Unknown }, "new: 1 of 16 invocations may have been"},
+		{"a start that nothing tells", func(f *trial.File) { f.Results[1].Start = trial.Unknown }, "new: for 1 of 16 invocations nothing says whether"},
 		{"an impossible time", func(f *trial.File) { f.Results[1].DurationMS = -1 }, "new: 1 of 16 invocations have impossible times"},
 		{"no cold starts, as planned", func(f *trial.File) {
 			f.Header.Plan.Cold = 0
