@@ -24,9 +24,9 @@ func compareCommand() *cobra.Command {
 		Long: `Compare two runs. The exit status is 1 if a setting got worse by more than the
 threshold and beyond chance, all settings taken together, or worked in OLD and
 always fails in NEW. It is 2 if that cannot be known: the runs are not alike
-(another backend, machine, network, corpus or plan), one has no results or lacks
-settings, or there are too few invocations for any test. docs/ci.md has a
-workflow that uses it.`,
+(another backend, machine, region, network, corpus or plan), one has no results
+or lacks settings, or there are too few invocations for any test. docs/ci.md has
+a workflow that uses it.`,
 		Example: `  fanout compare results/main results/branch
   fanout compare --threshold 10% --format markdown main branch >comment.md`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -13,9 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -28,6 +25,7 @@ import (
 	"fanout/bench/internal/network"
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/sandbox"
+	"fanout/bench/internal/sandbox/cgroup"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -95,6 +93,7 @@ type Lab struct {
 
 	corpus corpus.Spec
 	key    aws.Credentials
+	lock   *os.File // that Dir is in use
 }
 
 // Start starts both and makes the bucket. What it started, Close ends. The
@@ -121,7 +120,7 @@ func Start(cfg Config) (_ *Lab, err error) {
 			err = errors.Join(err, l.Close())
 		}
 	}()
-	if l.Dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid())); err != nil {
+	if l.Dir, l.lock, err = makeDir(); err != nil {
 		return nil, hint.Failed("check TMPDIR", "create a temporary folder: %w", err)
 	}
 	if l.Dir, err = filepath.Abs(l.Dir); err != nil { // functions have working folders of their own
@@ -262,21 +261,41 @@ func (l *Lab) Close() error {
 	if l.Dir != "" {
 		errs = append(errs, os.RemoveAll(l.Dir))
 	}
+	if l.lock != nil {
+		errs = append(errs, l.lock.Close())
+	}
 	return errors.Join(errs...)
 }
 
 // dirPrefix and a process number name a lab's temporary folder.
 const dirPrefix = "fanout-lab-"
 
+// makeDir makes a lab's temporary folder, which is in use until the file that it
+// gives is closed.
+func makeDir() (string, *os.File, error) {
+	for {
+		dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+		if err != nil {
+			return "", nil, err
+		}
+		lock, err := cgroup.Own(dir)
+		switch {
+		case err == nil:
+			return dir, lock, nil
+		case !errors.Is(err, os.ErrNotExist): // else somebody else's sweep came first
+			return "", nil, errors.Join(err, os.Remove(dir))
+		}
+	}
+}
+
 // sweep removes the folders of labs that were killed before they could. What
 // cannot be removed is left: it may be another user's.
 func sweep() {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
 	for _, dir := range dirs {
-		digits, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
-		pid, err := strconv.Atoi(digits)
-		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		if lock := cgroup.Abandoned(dir, dirPrefix); lock != nil {
 			_ = os.RemoveAll(dir)
+			_ = lock.Close()
 		}
 	}
 }

@@ -126,6 +126,7 @@ func Mismatch(old, new trial.Header) error {
 	}
 	differ("backend", old.Backend, new.Backend)
 	differ("machine", old.Host, new.Host)
+	differ("region", old.Region, new.Region)
 	differ("network", old.Network, new.Network)
 	differ("limits", old.Limits, new.Limits)
 	differ("storage class", ClassOf(old), ClassOf(new))
@@ -366,6 +367,10 @@ func (c *Comparison) judge(old, new *Report) {
 		c.Undecided = append(c.Undecided, "old has no results")
 	case len(new.Rows) == 0:
 		c.Undecided = append(c.Undecided, "new has no results")
+	// Of a bucket of one's own the header does not tell.
+	case old.Objects > 0 && new.Objects > 0 && (old.Objects != new.Objects || old.Bytes != new.Bytes):
+		c.Undecided = append(c.Undecided,
+			fmt.Sprintf("old read %d objects of %d bytes in all, new %d of %d", old.Objects, old.Bytes, new.Objects, new.Bytes))
 	case len(gone) > 0:
 		c.Undecided = append(c.Undecided, fmt.Sprintf("%s of old missing from new; first %s", counted(len(gone), "measurement"), gone[0]))
 	}

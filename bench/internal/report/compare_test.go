@@ -146,6 +146,7 @@ func TestMismatch(t *testing.T) {
 		}, ""},
 		{"another backend", func(h *trial.Header) { h.Backend = trial.AWS }, "backend: sandbox, aws"},
 		{"another machine", func(h *trial.Header) { h.Host = "Other CPU" }, "machine: "},
+		{"another region", func(h *trial.Header) { h.Region = "eu-west-1" }, "region: , eu-west-1"},
 		{"another network", func(h *trial.Header) { h.Network = "none" }, "network: "},
 		{"without limits", func(h *trial.Header) { h.Limits = lambda.ParseLimits("none: no permission") }, "limits: "},
 		{"other objects", func(h *trial.Header) { h.Corpus.Seed++ }, "corpus: 1000 objects of "},
@@ -327,6 +328,34 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// Two buckets of one's own are alike by their headers only.
+func TestGateBuckets(t *testing.T) {
+	run := func(objects int, bytes int64) *Report {
+		f := trial.File{Header: reporttest.Header()}
+		f.Header.Corpus, f.Header.Bytes = corpus.Spec{}, 0
+		for i := range 8 {
+			r := reporttest.Used{MemoryMB: 512, Workers: 64, Client: "lean", MS: 500, CPU: 60, P50: 20, P99: 100}.Result(i)
+			r.Start, r.Stats.Objects, r.Stats.Bytes = trial.Warm, objects, bytes
+			f.Results = append(f.Results, r)
+		}
+		return New(f, Options{})
+	}
+	for _, tc := range []struct {
+		name     string
+		old, new *Report
+		want     error
+	}{
+		{"the same", run(10, 1000), run(10, 1000), nil},
+		{"fewer objects", run(10, 1000), run(5, 1000), ErrUndecided},
+		{"larger ones", run(10, 1000), run(10, 2000), ErrUndecided},
+		{"not known", run(10, 1000), run(0, 0), nil},
+	} {
+		if err := Compare(tc.old, tc.new, 0.05).Err(); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+		}
+	}
+}
+
 // What no figure holds is told beside "nothing got worse".
 func TestGateTells(t *testing.T) {
 	file := func(run string) trial.File {
@@ -350,7 +379,7 @@ func TestGateTells(t *testing.T) {
 		{"the same run twice", func(f *trial.File) { f.Header.Run = "old" }, "the same run, old"},
 		{"lines that cannot be read", func(f *trial.File) { f.Skipped = []trial.Skipped{{Line: 7, Why: "not a result"}} },
 			"new: 1 line of the result file could not be read; the first is line 7"},
-		{"a start that nothing tells", func(f *trial.File) { f.Results[1].Start = trial.Unknown }, "new: for 1 of 16 invocations nothing says whether"},
+		{"a start that nothing tells", func(f *trial.File) { f.Results[1].Start = trial.Unknown }, "new: for 1 of 16 invocations nothing says"},
 		{"an impossible time", func(f *trial.File) { f.Results[1].DurationMS = -1 }, "new: 1 of 16 invocations have impossible times"},
 		{"no cold starts, as planned", func(f *trial.File) {
 			f.Header.Plan.Cold = 0
