@@ -98,7 +98,7 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 // that a killed sandbox left are none.
 func checkEnvFile(path string) error {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return hint.Usage("make the folder first", "env-file %s: its folder is not there", path)
+		return hint.Usage("create the folder first", "env-file %s: its folder does not exist", path)
 	}
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
