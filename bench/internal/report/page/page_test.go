@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"html/template"
 	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -69,15 +73,14 @@ func all(n *html.Node, name string) []*html.Node {
 	return found
 }
 
-// The page of a small file: everything that is to be read, the pictures by
-// their texts and titles.
-func TestHTML(t *testing.T) {
-	page := pageOf(t, reporttest.Example())
+// readable is a page's everything that is to be read, the pictures by their
+// texts and titles.
+func readable(page []byte) []byte {
 	page = regexp.MustCompile(`(?s)<style>.*?</style>`).ReplaceAll(page, []byte("<style>page.css</style>"))
 	page = regexp.MustCompile(`(?s)<script>.*?</script>`).ReplaceAll(page, []byte("<script>page.js</script>"))
 	page = regexp.MustCompile(`sha256-[^']*`).ReplaceAll(page, []byte("sha256-HASH"))
 	words := regexp.MustCompile(`<(text|title)\b[^>]*>([^<]*)<`)
-	page = regexp.MustCompile(`(?s)(<svg [^>]*>)(.*?)</svg>`).ReplaceAllFunc(page, func(svg []byte) []byte {
+	return regexp.MustCompile(`(?s)(<svg [^>]*>)(.*?)</svg>`).ReplaceAllFunc(page, func(svg []byte) []byte {
 		var b bytes.Buffer
 		b.Write(svg[:bytes.IndexByte(svg, '>')+1])
 		for _, m := range words.FindAllSubmatch(svg, -1) {
@@ -85,8 +88,54 @@ func TestHTML(t *testing.T) {
 		}
 		return append(b.Bytes(), "</svg>"...)
 	})
-	reporttest.Golden(t, "report.html", page)
 }
+
+// The page of a small file.
+func TestHTML(t *testing.T) {
+	reporttest.Golden(t, "report.html", readable(pageOf(t, reporttest.Example())))
+}
+
+// Pages of few, some and many settings: what is said of them, and how it is
+// laid out, must suit each.
+func TestSizes(t *testing.T) {
+	for _, tc := range []struct {
+		settings int
+		memories []int
+		workers  []int
+		clients  []string
+	}{
+		{2, []int{512}, []int{64}, []string{"lean", "stock"}}, // two clients, nothing else to choose
+		{9, []int{128, 512, 1769}, []int{1, 16, 64}, []string{"lean"}},
+		{60, []int{128, 256, 512, 1024, 1769, 3008}, []int{1, 16, 64, 128, 256}, []string{"lean", "stock"}},
+	} {
+		rng := rand.New(rand.NewPCG(uint64(tc.settings), 0))
+		f := trial.File{Header: reporttest.Header()}
+		f.Header.Plan.MemoriesMB, f.Header.Plan.Concurrencies, f.Header.Plan.Clients = tc.memories, tc.workers, tc.clients
+		for _, memory := range tc.memories {
+			for _, workers := range tc.workers {
+				for i, client := range tc.clients {
+					cpu := 80 * float64(1+4*i) // ms of 1,000 objects
+					ms := max(25_000/float64(workers)+100, cpu/min(float64(memory)/1769, 2), 340)
+					f.Results = append(f.Results, reporttest.Sample(rng, reporttest.Used{
+						MemoryMB: memory, Workers: workers, Client: client, MS: ms, CPU: cpu, P50: 20, P99: 100, List: 25, MaxMB: 40,
+					}, 6, 0.05)...)
+				}
+			}
+		}
+		page := pageOf(t, f)
+		if n := len(all(parse(t, page), "tr")); n < tc.settings {
+			t.Errorf("%d settings: %d rows", tc.settings, n)
+		}
+		reporttest.Golden(t, fmt.Sprintf("settings-%d.html", tc.settings), readable(page))
+		if *keepPages != "" {
+			if err := os.WriteFile(filepath.Join(*keepPages, fmt.Sprintf("settings-%d.html", tc.settings)), page, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+var keepPages = flag.String("pages", "", "folder to keep the pages in, to look at")
 
 // Nothing from a results file becomes anything but text, and the page is one
 // that needs nothing else.
