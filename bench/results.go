@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"fanout/bench/internal/hint"
@@ -82,7 +84,21 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 	case err != nil:
 		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
 	}
+	if bad := neverWell(file); len(bad) > 0 {
+		return hint.Failed("the report says how; fanout check puts a contender through its cases one by one",
+			"every invocation of contender %s failed", strings.Join(bad, " and of "))
+	}
 	return nil
+}
+
+// neverWell names the contenders of which no invocation went well, at any
+// setting: a setting that fails is a row, but this is not a measurement.
+func neverWell(f trial.File) []string {
+	well := map[string]bool{}
+	for _, r := range f.Results {
+		well[r.Contender] = well[r.Contender] || r.OK
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(well)), func(contender string) bool { return well[contender] })
 }
 
 // wrongHint says what to do about a contender that answers wrong.
