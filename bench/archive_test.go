@@ -121,7 +121,7 @@ func TestArchiveContents(t *testing.T) {
 		"README.md": "# Fanout", "LICENSE": "MIT License", "CHANGELOG.md": "# Changelog", "SECURITY.md": "# Security",
 		"THIRD_PARTY_NOTICES.txt": "github.com/spf13/cobra",
 		"docs/install.md":         "# Install", "completions/_fanout": "#compdef fanout", "completions/fanout.fish": "complete -c fanout",
-		"man/man1/fanout.1": ".TH \"FANOUT\"", "man/man1/fanout-version.1": "fanout-version - Say which build",
+		"man/man1/fanout.1": ".TH \"FANOUT\"", "man/man1/fanout-version.1": "fanout-version - Show the build:",
 	} {
 		body, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil || !bytes.Contains(body, []byte(want)) {
