@@ -20,6 +20,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -43,9 +44,18 @@ const s3Attempts = 8
 // that CloudFormation gets to hear of it when there is something wrong.
 type s3Store struct{ made *s3.Client }
 
+// http1 keeps a transport to HTTP/1.1, the only version that S3 speaks. A server
+// that offers HTTP/2, as a local AWS may, can end a connection in the middle of
+// requests, which the SDK does not try again.
+func http1(t *http.Transport) {
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+}
+
 func (st *s3Store) client(ctx context.Context) (*s3.Client, error) {
 	if st.made == nil {
-		cfg, err := config.LoadDefaultConfig(ctx)
+		cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(http1)))
 		if err != nil {
 			return nil, fmt.Errorf("load the AWS configuration: %w", err)
 		}
