@@ -16,6 +16,9 @@ const (
 	Prefix  = "Prefix"  // of the objects' keys
 	Objects = "Objects" // corpus.Spec as JSON; there is none where the bucket is somebody's own
 	Region  = "Region"
+
+	ScanStateMachine = "ScanStateMachineArn" // with scan=true
+	ScanResults      = "ScanResultsBucket"   // name of the bucket with its results
 )
 
 // GoContender is the name of this repository's own Go functions; they have no
