@@ -13,17 +13,18 @@ import (
 type Input struct {
 	Event       fetch.Event `json:"event"`               // for each batch, without keys and folder
 	Prefix      string      `json:"prefix"`              // of the keys that are listed; empty: the whole bucket
-	Inventory   *Object     `json:"inventory,omitempty"` // an S3 Inventory's manifest.json, instead of a listing
+	Inventory   *Inventory  `json:"inventory,omitempty"` // instead of a listing
 	Results     Results     `json:"results"`
 	Batch       BatchSize   `json:"batch"`
 	Concurrency int         `json:"max_concurrency"`              // child executions at once; 0: as many as the service allows
 	Tolerated   float64     `json:"tolerated_failure_percentage"` // of the items, before the Map Run gives up
 }
 
-// Object names one S3 object.
-type Object struct {
-	Bucket string `json:"bucket"`
-	Key    string `json:"key"`
+// Inventory names an S3 Inventory's manifest.json.
+type Inventory struct {
+	Bucket     string `json:"bucket"`
+	Key        string `json:"key"`
+	URLEncoded bool   `json:"url_encoded"` // fileFormat CSV in the manifest; keys in Parquet files are as they are
 }
 
 // Results says where parts are put: below jobs/JOB/ in a bucket, or in a part
