@@ -10,6 +10,7 @@ const (
 	ListFailed       = "ListFailed"       // listing failed for another reason
 	ObjectReadFailed = "ObjectReadFailed" // at least one object could not be read whole
 	DeadlineNear     = "DeadlineNear"     // stopped shortly before the function's time limit
+	ResponseTooLarge = "ResponseTooLarge" // all matches are more than an answer can hold
 	Canceled         = "Canceled"         // the caller went away (local entry point)
 )
 

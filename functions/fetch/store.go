@@ -50,3 +50,10 @@ type Warmer interface {
 	// else the first request would wait for.
 	Warm(ctx context.Context, bucket string, connections int) error
 }
+
+// Putter is a Store that can also write.
+type Putter interface {
+	// Put writes one object, over one of that name, trying again where that
+	// can help. It is for small ones: body goes in one request.
+	Put(ctx context.Context, bucket, key string, body []byte) error
+}

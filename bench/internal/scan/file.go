@@ -13,6 +13,7 @@ import (
 
 	"fanout/bench/internal/cost"
 	"fanout/functions/corpus"
+	"fanout/functions/fetch"
 	"fanout/functions/lambda"
 	fn "fanout/functions/scan"
 )
@@ -127,8 +128,9 @@ type Summary struct {
 	Bytes    int64         `json:"bytes"`   // of those
 	Digest   string        `json:"digest"`  // of those, see fetch.Digest
 	Matches  int64         `json:"matches"`
-	Failures []FailureKind `json:"failures,omitempty"` // by kind, the most frequent first
-	Retries  int64         `json:"retries"`            // of GETs
+	First    string        `json:"first_match,omitempty"` // the least of the matching keys
+	Failures []FailureKind `json:"failures,omitempty"`    // by kind, the most frequent first
+	Retries  int64         `json:"retries"`               // of GETs
 	CPUMS    float64       `json:"cpu_ms"`
 	BusyMS   float64       `json:"busy_ms"`    // the parts' times in all
 	Started  int64         `json:"started_ms"` // of the first part, Unix milliseconds
@@ -145,6 +147,17 @@ func (s Summary) Failed() int64 {
 		n += f.Count
 	}
 	return n
+}
+
+// Gone is how many of those keys were listed, and had no object when they were
+// to be read.
+func (s Summary) Gone() int64 {
+	for _, f := range s.Failures {
+		if f.Error == fetch.NoSuchKey {
+			return f.Count
+		}
+	}
+	return 0
 }
 
 // Missing is how many of the Map Run's objects are in no part.

@@ -151,6 +151,11 @@ func (s *summer) add(p fn.Part) error {
 	t.Objects += int64(p.Objects)
 	t.Bytes += p.Bytes
 	t.Matches += int64(len(p.Matches))
+	for _, m := range p.Matches {
+		if t.First == "" || m.Key < t.First {
+			t.First = m.Key
+		}
+	}
 	t.Retries += int64(p.Retries)
 	t.CPUMS += p.CPUMS
 	t.BusyMS += float64(p.Ended - p.Started)

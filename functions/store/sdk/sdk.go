@@ -5,6 +5,7 @@
 package sdk
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -265,6 +266,24 @@ func (s *sdkStore) get(ctx context.Context, client *s3.Client, bucket, key strin
 	}
 	return n, nil
 }
+
+// Put writes one object. The SDK checks the answer, and has tried again.
+func (s *sdkStore) Put(ctx context.Context, bucket, key string, body []byte) error {
+	for redirected := 0; ; redirected++ {
+		client := s.clientOf(bucket)
+		var a attempt
+		_, err := client.PutObject(s.traced(ctx, &a), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(body)})
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() == nil && redirected < maxRedirects && s.follow(bucket, client, err):
+		default:
+			return s3Error(err, "put s3://%s/%s", bucket, key)
+		}
+	}
+}
+
+var _ fetch.Putter = (*sdkStore)(nil)
 
 // onlyReader and onlyWriter hide ReadFrom and WriteTo, so that io.CopyBuffer
 // uses the buffer it is given.

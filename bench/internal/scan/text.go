@@ -1,0 +1,123 @@
+package scan
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"fanout/bench/internal/progress"
+	"fanout/bench/internal/table"
+	"fanout/bench/internal/term"
+	"fanout/bench/internal/trial"
+)
+
+// WriteText says in a few lines what a scan found, what it took, and what is
+// left to do: all of it from the file.
+func WriteText(w io.Writer, f File) error {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, "%s\n", term.Clean(fmt.Sprintf(format, args...))) }
+	h, e := f.Header, f.End
+	reason := e.Reason
+	if reason == "" {
+		reason = "no closing line: the command was killed"
+	}
+	if e.Text != "" {
+		reason += ": " + e.Text
+	}
+	line("job %s: %s", h.Job, reason)
+	if f.Summary == nil {
+		if n := len(f.Samples); n > 0 {
+			c := f.Samples[n-1].Items
+			line("%s of %s objects read when last seen", table.Grouped(float64(c.Succeeded)), table.Grouped(float64(c.Total)))
+		}
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	s := *f.Summary
+	line("%s", s.read())
+	if rate := s.rates(); rate != "" {
+		line("%s", rate)
+	}
+	if h.Input.Event.Find != nil {
+		line("%s", plural(s.Matches, "match", "matches"))
+	}
+	for _, kind := range s.Failures {
+		line("not read: %s of %s, such as %s: %s", table.Grouped(float64(kind.Count)), kind.Error, TextKey(kind.Keys[0]), kind.Message)
+	}
+	if n := s.Missing(); n > 0 {
+		line("not read: %s in batches that failed", table.Grouped(float64(n)))
+	}
+	line("digest %s%s", s.Digest, s.Expected.says())
+	if usd := s.Bill.Total(); usd > 0 {
+		line("%s", s.cost(usd))
+	}
+	if h.Backend == trial.Sandbox {
+		line("These are sandbox times, not AWS times.")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// read says how much was read of how much.
+func (s Summary) read() string {
+	of := ""
+	if unread := max(s.Total, s.Keys) - s.Objects; unread > 0 {
+		of = " of " + table.Grouped(float64(max(s.Total, s.Keys)))
+	}
+	return fmt.Sprintf("%s%s read, %s, in %s", objects(s.Objects), of, Size(float64(s.Bytes)), progress.Short(s.time()))
+}
+
+func (s Summary) time() time.Duration {
+	return time.Duration(s.Seconds() * float64(time.Second)).Round(100 * time.Millisecond)
+}
+
+// rates are how fast that was; empty: nothing was read.
+func (s Summary) rates() string {
+	seconds := s.Seconds()
+	if s.Objects == 0 || seconds <= 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%s objects/s, %s, in %s, %.1f at once; %.2f ms of CPU per object",
+		table.Grouped(float64(s.Objects)/seconds), Rate(float64(s.Bytes)/seconds), plural(int64(s.Parts), "batch", "batches"),
+		s.BusyMS/1000/seconds, s.CPUMS/float64(s.Objects))
+	if s.Retries > 0 {
+		text += ", " + plural(s.Retries, "retried GET", "retried GETs")
+	}
+	return text
+}
+
+// says is how a digest compares with what is expected.
+func (e *Expected) says() string {
+	switch {
+	case e == nil:
+		return ""
+	case e.Right:
+		return ", matches and digest as the objects' seed has them"
+	}
+	return fmt.Sprintf(": wrong, the objects' seed has %s, %s", e.Digest, objects(e.Objects))
+}
+
+// cost says what it costs, and for what most.
+func (s Summary) cost(usd float64) string {
+	var parts []string
+	for _, g := range groups(s.Bill) {
+		if part := s.Bill.Of(g); part > 0 {
+			parts = append(parts, g.Title+" "+table.Share(part/usd))
+		}
+	}
+	text := table.Dollars(usd)
+	if s.Objects > 0 {
+		text += fmt.Sprintf(", %s per million objects", table.Dollars(usd/float64(s.Objects)*1e6))
+	}
+	return text + ": " + strings.Join(parts, ", ")
+}
+
+func objects(n int64) string { return plural(n, "object", "objects") }
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return table.Grouped(float64(n)) + " " + many
+}
