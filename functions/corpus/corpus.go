@@ -198,10 +198,10 @@ func (s Spec) rngKey(object int, stream, block uint64) (key [32]byte) {
 
 // Size gives object i's length in bytes: uniform between MinBytes and MaxBytes,
 // or drawn from the shape. The needle's object is never too small for it.
-func (s Spec) Size(i int) int64 { return s.sizer()(i) }
+func (s Spec) Size(i int) int64 { return s.Sizer()(i) }
 
-// sizer gives [Spec.Size] for many objects.
-func (s Spec) sizer() func(i int) int64 {
+// Sizer gives [Spec.Size] for many objects, from any number of goroutines.
+func (s Spec) Sizer() func(i int) int64 {
 	if s.Shape.IsZero() {
 		return func(i int) int64 {
 			return s.MinBytes + rand.New(s.rng(i, streamSize, 0)).Int64N(s.MaxBytes-s.MinBytes+1)

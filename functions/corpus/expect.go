@@ -31,7 +31,7 @@ func (s Spec) Expect() (bytesRead int64, digest fetch.Digest) {
 
 // TotalBytes sums the sizes of all objects.
 func (s Spec) TotalBytes() int64 {
-	size := s.sizer()
+	size := s.Sizer()
 	sum, _ := s.each(context.Background(), 0, s.Count, nil, func() func(int) Expected {
 		return func(i int) Expected { return Expected{Bytes: size(i)} }
 	})
@@ -44,7 +44,7 @@ func (s Spec) TotalBytes() int64 {
 // error soon after ctx does. progress, unless nil, hears how many are done, from
 // one goroutine at a time.
 func (s Spec) ExpectOf(ctx context.Context, from, to int, progress func(done, total int)) (Expected, error) {
-	m, size := s.maker(), s.sizer()
+	m, size := s.maker(), s.Sizer()
 	return s.each(ctx, from, to, progress, func() func(int) Expected {
 		buf := make([]byte, expectBytes)
 		return func(i int) Expected {

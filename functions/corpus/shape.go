@@ -6,7 +6,9 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 	"unique"
 )
@@ -65,6 +67,17 @@ func Lognormal(median, p99 int64) (Shape, error) {
 	return Shape{unique.Make(t)}, nil
 }
 
+// ParseLognormal reads the two figures of [Lognormal], in bytes: "12000,400000".
+func ParseLognormal(text string) (Shape, error) {
+	first, second, ok := strings.Cut(text, ",")
+	median, err := strconv.ParseInt(first, 10, 64)
+	p99, err2 := strconv.ParseInt(second, 10, 64)
+	if !ok || err != nil || err2 != nil {
+		return Shape{}, fmt.Errorf("lognormal %q: must be a median and a 99th percentile in bytes, such as 12000,400000", text)
+	}
+	return Lognormal(median, p99)
+}
+
 // IsZero says whether there is no shape.
 func (s Shape) IsZero() bool { return s == Shape{} }
 
@@ -75,6 +88,9 @@ func (s Shape) Name() string { return s.table.Value().name }
 // Lognormal gives the two figures of a shape that is from a formula, as the
 // flag takes them: "12000,400000".
 func (s Shape) Lognormal() (figures string, ok bool) {
+	if s.IsZero() {
+		return "", false
+	}
 	t := s.table.Value()
 	figures, ok = strings.CutPrefix(t.name, lognormalName)
 	return figures, ok && t.objects == 0
@@ -198,10 +214,21 @@ func (s *Shape) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// printable puts U+FFFD in the place of what a name, shown on a terminal, should
+// not have.
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(name, string(utf8.RuneError)))
+}
+
 // validate says what is wrong with a table that came from elsewhere.
 func (t *shapeTable) validate() error {
-	if len(t.name) > maxShapeName || !utf8.ValidString(t.name) {
-		return fmt.Errorf("name of %d bytes: must be UTF-8 of up to %d", len(t.name), maxShapeName)
+	if len(t.name) > maxShapeName || t.name != printable(t.name) {
+		return fmt.Errorf("name of %d bytes: must be printable UTF-8 of up to %d", len(t.name), maxShapeName)
 	}
 	if t.objects < 0 || t.cut < 0 || t.cut > t.objects {
 		return fmt.Errorf("%d sizes, %d of them cut: must not be negative, or more", t.objects, t.cut)

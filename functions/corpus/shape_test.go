@@ -121,7 +121,7 @@ func TestReadShapeFile(t *testing.T) {
 	if _, err := ReadShapeFile(filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "read shape: open") {
 		t.Errorf("no file: %v", err)
 	}
-	for _, name := range []string{"sizes.txt", "a\xffb", strings.Repeat("é", 70)} {
+	for _, name := range []string{"sizes.txt", "a\xffb", "\x1b[31mred\n", strings.Repeat("é", 70)} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte("3 4"), 0o600); err != nil {
 			t.Fatal(err)
@@ -326,6 +326,7 @@ func TestShapeJSON(t *testing.T) {
 		{"too large", `{"bins":[[1000000,5,5,9223372036854775807]]}`, "at most 5368709120"},
 		{"too many bins", `{"bins":[` + strings.Repeat(`[1,1,1,1],`, 40) + `[1,1,1,1]]}`, "41 bins"},
 		{"name too long", `{"name":"` + strings.Repeat("n", 101) + `","bins":[[1000000,5,5,5]]}`, "name of 101 bytes"},
+		{"name that colours a terminal", `{"name":"\u001b[31m","bins":[[1000000,5,5,5]]}`, "must be printable"},
 		{"more cut than there are", `{"objects":1,"cut":2,"bins":[[1000000,5,5,5]]}`, "2 of them cut"},
 		{"text", `"lognormal"`, "cannot unmarshal"},
 	} {

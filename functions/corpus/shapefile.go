@@ -55,11 +55,10 @@ func ReadShape(name string, r io.Reader) (Shape, error) {
 		return Shape{}, fmt.Errorf("read shape %s: %w", name, err)
 	}
 	t := h.table()
-	t.name = name
+	t.name = printable(name)
 	if len(t.name) > maxShapeName {
 		t.name = strings.ToValidUTF8(t.name[:maxShapeName], "")
 	}
-	t.name = strings.ToValidUTF8(t.name, "�")
 	if err := t.validate(); err != nil {
 		return Shape{}, fmt.Errorf("read shape %s: %w", name, err)
 	}

@@ -111,14 +111,14 @@ func (s *Server) storeGenerated(ctx context.Context, bucketName string, g *gener
 // generated is a set of objects that are made when they are read.
 type generated struct {
 	spec     corpus.Spec
+	size     func(i int) int64
 	modified time.Time
 	of       [md5.Size]byte // the spec's hash, for ETags
 }
 
 // small says whether the objects are few enough to be stored.
 func (g *generated) small() bool {
-	mean := (g.spec.MinBytes + g.spec.MaxBytes) / 2
-	return g.spec.Count <= storeAtMostObjects && mean <= storeAtMostBytes/int64(g.spec.Count)
+	return g.spec.Count <= storeAtMostObjects && g.spec.MeanBytes() <= storeAtMostBytes/int64(g.spec.Count)
 }
 
 // index says which of the objects has that key.
@@ -160,7 +160,7 @@ func marked(sum []byte) http.Header {
 // makes the rest.
 func (g *generated) version(i int, key string) *version {
 	return &version{
-		key: key, id: nullVersion, modified: g.modified, size: g.spec.Size(i), meta: generatedHeader,
+		key: key, id: nullVersion, modified: g.modified, size: g.size(i), meta: generatedHeader,
 		etag: g.etag(i), algorithm: generatedAlgorithm, body: &generatedBody{g.spec, i},
 	}
 }
@@ -171,7 +171,11 @@ func newGenerated(spec corpus.Spec) *generated {
 	for _, n := range []uint64{spec.Seed, uint64(spec.MinBytes), uint64(spec.MaxBytes), uint64(spec.Count)} { // the count moves the needle
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	return &generated{spec: spec, modified: time.Now(), of: md5.Sum(append(b, spec.Needle...))}
+	b = append(b, spec.Needle...)
+	if !spec.Shape.IsZero() {
+		b = append(b, spec.Shape.String()...)
+	}
+	return &generated{spec: spec, size: spec.Sizer(), modified: time.Now(), of: md5.Sum(b)}
 }
 
 // etag stands for the bytes of object i without making them: they follow from
