@@ -248,4 +248,3 @@ func (s *scanning) plan(w scanWhat, f forecast.Forecast, ok bool, cores int) (fn
 	}
 	return batch, 0
 }
-

@@ -40,23 +40,23 @@ type scanFlags struct {
 
 // scanWhat is what to look for, and how.
 type scanWhat struct {
-	find             string
-	count            bool
-	regexp           bool
-	locate           bool
-	decompress       bool
-	inventory        string
-	batch            string
-	children         string // at once
-	tolerate         string
-	concurrency      string
-	client           string
-	job              string
-	tolerated        float64
-	batchItems       int // 0: auto
-	maxConcurrency   int // 0: auto
-	readConcurrency  *int
-	inventoryObject  *fn.Inventory
+	find            string
+	count           bool
+	regexp          bool
+	locate          bool
+	decompress      bool
+	inventory       string
+	batch           string
+	children        string // at once
+	tolerate        string
+	concurrency     string
+	client          string
+	job             string
+	tolerated       float64
+	batchItems      int // 0: auto
+	maxConcurrency  int // 0: auto
+	readConcurrency *int
+	inventoryObject *fn.Inventory
 }
 
 // scanOutput is how a job is followed, and where what it finds goes.
