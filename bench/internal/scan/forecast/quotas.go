@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"encoding/json"
 	"time"
 
 	"fanout/bench/internal/cost"
@@ -101,11 +102,20 @@ const BatchTimeout = fn.BatchTimeout
 
 // Speed is how fast one invocation reads, where it was measured.
 type Speed struct {
-	MemoryMB     int
-	Bytes        float64 // of an object, mean
-	ObjectsPerS  float64 // that one invocation reads
-	CPUPerObject time.Duration
-	Source       string // where the figures are from, for readers
+	MemoryMB     int           `json:"memory_mb"`
+	Bytes        float64       `json:"bytes_per_object"` // mean
+	ObjectsPerS  float64       `json:"objects_per_s"`    // that one invocation reads
+	CPUPerObject time.Duration `json:"-"`                // 0: not known
+	Source       string        `json:"source"`           // where the figures are from, for readers
+}
+
+// MarshalJSON writes the CPU time in microseconds.
+func (s Speed) MarshalJSON() ([]byte, error) {
+	type plain Speed // without this method
+	return json.Marshal(struct {
+		plain
+		CPU float64 `json:"cpu_us_per_object"`
+	}{plain(s), float64(s.CPUPerObject) / float64(time.Microsecond)})
 }
 
 // Measured is the speed of this repository's client lean: 1,000 objects of 1 kB
@@ -113,7 +123,7 @@ type Speed struct {
 // sandbox of one machine, with its network s3-standard. It is no AWS figure.
 var Measured = Speed{
 	MemoryMB: 512, Bytes: 25_500, ObjectsPerS: 1873, CPUPerObject: 82 * time.Microsecond,
-	Source: "lean at 512 MB in the sandbox, network s3-standard: docs/performance.md",
+	Source: "in the sandbox of one machine, no AWS figure (docs/performance.md)",
 }
 
 // cpuPerByte is what a byte more of an object costs in CPU seconds: 50 µs an
