@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/pflag"
@@ -92,7 +91,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 	sf.prices.addTable(f)
 	memoryVar(f, &sf.memoryMB, []int{512}, "memory size of the function in MB; for a stack it is chosen at its deployment")
 	f.StringVar(&sf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
-	f.DurationVar(&sf.Timeout, "timeout", 4*time.Minute, "time limit of a batch, 1s to 4m40s")
+	f.DurationVar(&sf.Timeout, "timeout", fn.BatchTimeout, fmt.Sprintf("time limit of a batch, 1s to %v", fn.BatchTimeout))
 	f.Uint64Var(&sf.Seed, "seed", 1, "seed of the network's latencies")
 	f.BoolVar(&sf.NoLimits, "no-limits", false, "leave the functions' CPU and memory unlimited")
 	corpusFlags(f, &sf.Corpus)
@@ -170,17 +169,14 @@ func (sf *scanFlags) parseHere() (err error) {
 	if !sf.given("min-bytes") { // smaller objects than the smallest were asked for
 		sf.Corpus.MinBytes = max(min(sf.Corpus.MinBytes, sf.Corpus.MaxBytes), int64(len(sf.Corpus.Needle)))
 	}
-	if sf.Timeout > mostBatchTime {
-		return hint.Usage(scanHelp, "timeout %v: must be at most %v, since a batch has five minutes in all", sf.Timeout, mostBatchTime)
+	if sf.Timeout > fn.BatchTimeout {
+		return hint.Usage(scanHelp, "timeout %v: must be at most %v, which the state machine waits for", sf.Timeout, fn.BatchTimeout)
 	}
 	if err := sf.Config.Validate(); err != nil {
 		return hint.Usage(scanHelp, "%w", err)
 	}
 	return nil
 }
-
-// mostBatchTime leaves an Express execution time for more than one try.
-const mostBatchTime = 280 * time.Second
 
 // parse checks what to look for.
 func (w *scanWhat) parse() (err error) {

@@ -97,7 +97,7 @@ func (s *scanning) follow(ctx context.Context) error {
 	f := scan.Follower{
 		Job: s.job, Every: scan.PollAWS, Dollars: s.bounds.Dollars, Within: s.bounds.Within,
 		Sampler: &scan.Sampler{Parts: s.parts()},
-		Price:   s.price,
+		Price:   s.price, Warn: s.warn,
 		Sample: func(sample scan.Sample) error {
 			live.Add(sample)
 			s.last = sample
@@ -106,9 +106,6 @@ func (s *scanning) follow(ctx context.Context) error {
 				fmt.Fprintln(s.show, live.Line())
 			}
 			return s.log.Sample(sample)
-		},
-		Warn: func(err error) {
-			fmt.Fprintf(s.show, "warning: %s; trying again\n", term.CleanLines(err.Error()))
 		},
 	}
 	if s.header.Backend != trial.AWS {
@@ -128,6 +125,11 @@ func (s *scanning) follow(ctx context.Context) error {
 			hint.Failed(s.command("status")+" shows it again; the job goes on", "follow job %s: %w", s.job.Name(), err))
 	}
 	return s.finish(ctx, status, nil)
+}
+
+// warn tells of a call that failed and is tried again.
+func (s *scanning) warn(err error) {
+	fmt.Fprintf(s.show, "warning: %s; trying again\n", term.CleanLines(err.Error()))
 }
 
 func (s *scanning) parts() scan.Parts {

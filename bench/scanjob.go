@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/report"
 	"fanout/bench/internal/scan"
+	"fanout/bench/internal/term"
 )
 
 // jobFlags is which job is meant, and what of it is shown.
@@ -35,12 +38,7 @@ func jobCommand(jf *jobFlags, c *cobra.Command, run func(ctx context.Context, s 
 		if err := jf.parse(); err != nil {
 			return err
 		}
-		s, err := jf.find(c.Context(), args[0], c.OutOrStdout(), c.ErrOrStderr())
-		if err != nil {
-			return err
-		}
-		defer s.show.End()
-		return run(c.Context(), s)
+		return jf.run(c.Context(), args[0], c.OutOrStdout(), c.ErrOrStderr(), run)
 	}
 	c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveFilterDirs
@@ -137,52 +135,80 @@ func (jf *jobFlags) parse() error {
 	return jf.scanOutput.parse()
 }
 
-// find looks the job up.
-func (jf *jobFlags) find(ctx context.Context, job string, stdout, stderr io.Writer) (*scanning, error) {
+// run finds the job and does something with it.
+func (jf *jobFlags) run(ctx context.Context, job string, stdout, stderr io.Writer, do func(ctx context.Context, s *scanning) error) (err error) {
+	if jf.prices.weight == "" {
+		jf.prices.weight = "0.5" // the flag is another subcommand's
+	}
+	options, err := jf.prices.options("scan")
+	if err != nil {
+		return err
+	}
+	s := &scanning{scanOutput: jf.scanOutput, stdout: stdout, stderr: stderr}
+	s.begin(stderr)
+	defer s.show.End()
+	end, err := jf.find(ctx, job, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	if err := s.known(ctx, options); err != nil {
+		return err
+	}
+	return do(ctx, s)
+}
+
+// find finds the job, by its name, its ARN, or the folder of one on this
+// machine.
+func (jf *jobFlags) find(ctx context.Context, job string, s *scanning) (end func() error, err error) {
 	region := ""
-	if strings.HasPrefix(job, "arn:") {
+	switch {
+	case strings.HasPrefix(job, "arn:"):
 		arn, err := scan.ParseARN(job)
 		if err != nil {
 			return nil, hint.Usage("give the job's name, or the ARN of its execution", "%w", err)
 		}
 		region = arn.Region
-	} else if jf.stack == "" {
-		return nil, hint.Usage("give --stack NAME, or the ARN of the job's execution", "job %s: nobody said of which stack", job)
+	case jf.stack == "" && isScanFolder(job):
+		return jf.openFolder(ctx, job, s)
+	case jf.stack == "":
+		return nil, hint.Usage("give --stack NAME, the ARN of the job's execution, or the folder of a job on this machine",
+			"job %s: nobody said of which stack", job)
 	}
-	if jf.prices.weight == "" {
-		jf.prices.weight = "0.5"
+	if s.site, err = connectScan(ctx, jf.stack, region); err != nil {
+		return nil, err
 	}
-	options, err := jf.prices.options("scan")
+	arn, err := scan.Execution(s.site.machine, job)
 	if err != nil {
 		return nil, err
 	}
-	site, err := connectScan(ctx, jf.stack, region)
-	if err != nil {
-		return nil, err
-	}
-	s := &scanning{scanOutput: jf.scanOutput, site: site, stdout: stdout, stderr: stderr}
-	s.begin(stderr)
-	arn, err := scan.Execution(site.machine, job)
-	if err != nil {
-		return nil, err
-	}
-	s.job = &scan.Job{Client: site.states, ARN: arn}
+	s.job = &scan.Job{Client: s.site.states, ARN: arn}
+	return func() error { return nil }, nil
+}
+
+// known notes what the execution says of the job.
+func (s *scanning) known(ctx context.Context, options report.Options) error {
 	status, err := s.job.Describe(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	site.machine = status.Machine
-	if err := site.describe(ctx); err != nil {
-		fmt.Fprintf(stderr, "warning: dollars are not counted: %v\n", err)
+	if s.site.machine == "" {
+		s.site.machine = status.Machine
 	}
-	s.header = site.header
-	s.header.Job, s.header.Execution, s.header.Input, s.header.Tolerated = s.job.Name(), arn, status.Input, status.Input.Tolerated
-	s.header.Corpus, s.header.At = corpusOf(site.corpus, status.Input), status.Started
-	s.header.Prices = options.Prices.Date
-	s.locate = false
-	s.dir = s.folder(s.job.Name())
-	s.pricing, err = site.pricing(options.Prices, s.bounds.Dollars)
-	return s, err
+	if s.site.header.Function.Name == "" {
+		if err := s.site.describe(ctx); err != nil {
+			fmt.Fprintf(s.show, "warning: dollars are not counted: %s\n", term.CleanLines(err.Error()))
+		}
+	}
+	s.header = s.site.header
+	h := &s.header
+	h.Job, h.Execution, h.Input, h.Tolerated = s.job.Name(), s.job.ARN, status.Input, status.Input.Tolerated
+	h.Corpus, h.At, h.Prices = corpusOf(s.site.corpus, status.Input), status.Started, options.Prices.Date
+	if s.dir == "" {
+		s.dir = s.folder(s.job.Name())
+	}
+	s.pricing, err = s.site.pricing(options.Prices, s.bounds.Dollars)
+	return err
 }
 
 // status prints one line.
