@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,19 +182,14 @@ func (w *scanWhat) parse() (err error) {
 	switch {
 	case w.count && w.find != "":
 		return hint.Usage(scanHelp, "--find and --count are mutually exclusive")
-	case w.count && (w.regexp || w.locate):
-		return hint.Usage(scanHelp, "--regexp and --locate need --find")
+	case w.count && (w.regexp || w.locate || w.decompress):
+		return hint.Usage(scanHelp, "--regexp, --locate and --decompress need --find")
 	case !w.count && w.find == "":
 		return hint.Usage(scanHelp, "nothing to look for: give --find TEXT, or --count")
 	case !utf8.ValidString(w.find):
 		return hint.Usage(scanHelp, "find %q: must be UTF-8, since an event is JSON", w.find)
 	case len(w.find) > fetch.MaxFindBytes:
 		return hint.Usage(scanHelp, "find of %d bytes: must be 1 to %d", len(w.find), fetch.MaxFindBytes)
-	}
-	if w.regexp {
-		if _, err := regexp.Compile(w.find); err != nil {
-			return hint.Usage("the syntax is RE2's: https://pkg.go.dev/regexp/syntax", "find %q: %w", w.find, err)
-		}
 	}
 	if w.job != "" {
 		if err := scan.CheckName(w.job); err != nil {
@@ -221,7 +215,17 @@ func (w *scanWhat) parse() (err error) {
 	if workers > 0 {
 		w.readConcurrency = &workers
 	}
-	return w.parseInventory()
+	if err := w.parseInventory(); err != nil {
+		return err
+	}
+	if err := w.input("bucket", "", "").Event.Validate(); err != nil { // as the function will
+		next := scanHelp
+		if w.regexp {
+			next = "the syntax is RE2's: https://pkg.go.dev/regexp/syntax"
+		}
+		return hint.Usage(next, "%w", err)
+	}
+	return nil
 }
 
 // Limits of Step Functions: of child executions that run at once
@@ -282,7 +286,8 @@ func (w *scanWhat) input(bucket, prefix, results string) fn.Input {
 		Tolerated: w.tolerated,
 	}
 	if !w.count {
-		in.Event.Find = &w.find
+		in.Event.Find, in.Event.Matches = &w.find, fetch.MatchesAll
+		in.Event.FindRegexp, in.Event.Locate, in.Event.Decompress = w.regexp, w.locate, w.decompress
 	}
 	return in
 }

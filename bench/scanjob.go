@@ -204,6 +204,7 @@ func (s *scanning) known(ctx context.Context, options report.Options) error {
 	h := &s.header
 	h.Job, h.Execution, h.Input, h.Tolerated = s.job.Name(), s.job.ARN, status.Input, status.Input.Tolerated
 	h.Corpus, h.At, h.Prices = corpusOf(s.site.corpus, status.Input), status.Started, options.Prices.Date
+	s.locate = status.Input.Event.Locate
 	if s.dir == "" {
 		s.dir = s.folder(s.job.Name())
 	}
