@@ -98,7 +98,7 @@ func (sf *scanFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io
 	if err := s.create(); err != nil {
 		return errors.Join(err, s.job.Stop(context.WithoutCancel(ctx), "its results could not be written"))
 	}
-	return s.follow(ctx)
+	return s.follow(ctx, "started")
 }
 
 // begin makes what shows progress.

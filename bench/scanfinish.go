@@ -49,7 +49,7 @@ const mostOnTerminal = 20
 // collect reads the parts, and writes the matches to their file and to standard
 // output.
 func (s *scanning) collect(ctx context.Context) (sum scan.Summary, sorted bool, err error) {
-	s.show.Begin("adding up", int(s.last.Batches.Succeeded))
+	s.show.BeginOf("adding up", int(s.last.Batches.Succeeded), "parts")
 	defer s.show.End()
 	file, err := os.Create(s.matches())
 	if err != nil {
@@ -143,7 +143,8 @@ func (s *scanning) interrupted(ctx context.Context) error {
 		return errors.Join(s.end(scan.End{Reason: scan.Interrupted, Text: err.Error()}), err)
 	}
 	return errors.Join(s.end(scan.End{Reason: scan.Interrupted}),
-		hint.Failed(s.command("redrive")+" goes on with it", "interrupted: a job on this machine ends with the command"))
+		hint.Failed(s.command("redrive")+" goes on with it; "+s.command("result")+" shows what it found",
+			"interrupted: a job on this machine ends with the command"))
 }
 
 // interruptedWithin bounds how long the end of a job takes that was interrupted.

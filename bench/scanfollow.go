@@ -85,13 +85,14 @@ func (s *scanning) command(name string) string {
 // linesEvery is how often a line is written where there is no terminal.
 const linesEvery = 10 * time.Second
 
-// follow shows the job until it ends, and what it found.
-func (s *scanning) follow(ctx context.Context) error {
-	live := &scan.Live{Began: time.Now()}
+// follow shows the job until it ends, and what it found; did says what was done
+// to it before.
+func (s *scanning) follow(ctx context.Context, did string) error {
+	live := &scan.Live{Began: time.Now(), Local: s.local()}
 	if s.header.Corpus != nil {
 		live.Expected = int64(s.header.Corpus.Count)
 	}
-	fmt.Fprintf(s.show, "job %s started\n", s.job.Name())
+	fmt.Fprintf(s.show, "job %s %s\n", s.job.Name(), did)
 	painted := s.show.Show(live.Lines)
 	var written time.Time
 	f := scan.Follower{

@@ -225,7 +225,7 @@ func (s *scanning) status(ctx context.Context) error {
 	sampler := scan.Sampler{Parts: s.parts()}
 	sampler.Estimate(ctx, &sample)
 	sample.USD = s.price(sample)
-	live := scan.Live{Began: status.Started}
+	live := scan.Live{Began: status.Started, Local: s.local()}
 	live.Add(sample)
 	fmt.Fprintf(s.stdout, "job %s %s: %s\n", s.job.Name(), strings.ToLower(string(status.Status)), live.Line())
 	switch {
@@ -245,12 +245,14 @@ func (s *scanning) resume(ctx context.Context, mark string) error {
 	if err := s.reopen(); err != nil {
 		return err
 	}
+	did := "found"
 	if mark != "" {
+		did = mark
 		if err := s.log.Mark(mark, time.Now().UTC()); err != nil {
 			return err
 		}
 	}
-	return s.follow(ctx)
+	return s.follow(ctx, did)
 }
 
 // result adds up the parts of a job that has ended.

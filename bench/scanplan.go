@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"fanout/bench/internal/progress"
 	"fanout/bench/internal/scan"
 	"fanout/bench/internal/scan/forecast"
 	"fanout/bench/internal/table"
@@ -38,7 +37,7 @@ func (s *scanning) forecastOf(w scanWhat) (f forecast.Forecast, known, ok bool) 
 func (s *scanning) announce(w io.Writer, f forecast.Forecast, known bool) error {
 	if s.local() { // nothing is known of its times, and it costs nothing
 		_, err := fmt.Fprintf(w, "%s objects on this machine; on AWS about %s and %s, held by: %s\n",
-			table.Grouped(float64(f.Plan.Objects)), progress.Short(f.Time()), table.Dollars(f.Bill.Total()), f.Binding.Name)
+			table.Grouped(float64(f.Plan.Objects)), forecast.Duration(f.Time()), table.Dollars(f.Bill.Total()), f.Binding.Name)
 		return err
 	}
 	if !known {

@@ -51,11 +51,15 @@ func WriteText(w io.Writer, f File) error {
 		line("%s", text)
 	}
 	if n := s.Missing(); n > 0 {
-		line("not read: %s in batches that failed", table.Grouped(float64(n)))
+		line("not read: %s in batches that failed or were stopped", objectCount(n))
 	}
 	line("digest %s%s", s.Digest, s.Expected.says())
 	if s.Bill.Total() > 0 {
-		line("%s", Dollars(s.Bill, s.Objects))
+		on := ""
+		if h.Backend == trial.Sandbox {
+			on = "on AWS at these times: "
+		}
+		line("%s%s", on, Dollars(s.Bill, s.Objects))
 	}
 	if h.Backend == trial.Sandbox {
 		line("These are sandbox times, not AWS times.")
@@ -66,11 +70,11 @@ func WriteText(w io.Writer, f File) error {
 
 // read says how much was read of how much.
 func (s Summary) read() string {
-	of := ""
-	if unread := max(s.Total, s.Keys) - s.Objects; unread > 0 {
-		of = " of " + table.Grouped(float64(max(s.Total, s.Keys)))
+	what := objectCount(s.Objects) + " read"
+	if listed := max(s.Total, s.Keys); listed > s.Objects {
+		what = fmt.Sprintf("%s of the %s listed were read", table.Grouped(float64(s.Objects)), objectCount(listed))
 	}
-	return fmt.Sprintf("%s%s read, %s, in %s", objectCount(s.Objects), of, Size(float64(s.Bytes)), progress.Short(s.time()))
+	return fmt.Sprintf("%s, %s, in %s", what, Size(float64(s.Bytes)), progress.Short(s.time()))
 }
 
 func (s Summary) time() time.Duration {
