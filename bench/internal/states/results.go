@@ -5,23 +5,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 const (
-	// maxResultFile is how large a result file gets before the next one is
-	// begun: 5 GB
-	// (docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html).
-	maxResultFile = 5 << 30
-	// partBytes is the size of the parts that it is put in.
-	partBytes = 8 << 20
+	// resultFileBytes is how large a result file gets before the next one is
+	// begun. The service's get up to 5 GB
+	// (docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html);
+	// here one is never more than what is put in one request.
+	resultFileBytes = 8 << 20
 	// resultsTime is how long writing the results of a Map Run may take that
 	// was stopped.
 	resultsTime = time.Hour
@@ -55,7 +52,7 @@ func (r *mapRun) folder(to destination) string {
 // resultFile is one that manifest.json names.
 type resultFile struct {
 	Key  string
-	Size int64
+	Size int
 }
 
 // writeResults writes what ResultWriter does: a file for each status, in which
@@ -78,13 +75,13 @@ func (r *mapRun) writeResults(ctx context.Context, d *distributed, to destinatio
 			return r.pendingRecords(put)
 		},
 	} {
-		w := &resultWriter{ctx: ctx, s3: r.s.cfg.S3, to: to, name: r.folder(to) + status, most: maxResultFile}
+		w := &resultWriter{ctx: ctx, s3: r.s.cfg.S3, to: to, name: r.folder(to) + status}
 		err := records(w.put)
 		if err == nil {
 			err = w.end()
 		}
 		if err != nil {
-			return fail(errResultWriter, "write the results to s3://%s/%s: %v", to.bucket, r.folder(to), errors.Join(err, w.abort()))
+			return fail(errResultWriter, "write the results to s3://%s/%s: %v", to.bucket, r.folder(to), err)
 		}
 		files[status] = w.files
 	}
@@ -255,107 +252,46 @@ func (r *mapRun) output(d *distributed, to destination) (any, error) {
 	return all, nil
 }
 
-// resultWriter puts records into a JSON array, in files of one status, of
-// which no more than a part is in memory.
+// resultWriter puts records into a JSON array, in files of one status.
 type resultWriter struct {
 	ctx  context.Context
 	s3   *s3.Client
 	to   destination
 	name string // STATUS, with the folder before it
-	most int64  // bytes of a file
 
 	files  []resultFile
 	buffer []byte
-	size   int64 // of this file, without the buffer
-	upload *string
-	parts  []types.CompletedPart
-}
-
-func (w *resultWriter) key() *string {
-	return aws.String(fmt.Sprintf("%s_%d.json", w.name, len(w.files)))
 }
 
 // put appends a record.
 func (w *resultWriter) put(record []byte) error {
-	if written := w.size + int64(len(w.buffer)); written > 0 && written+int64(len(record)) > w.most {
+	if n := len(w.buffer); n > 0 && n+len(record) > resultFileBytes {
 		if err := w.end(); err != nil {
 			return err
 		}
 	}
-	if w.size == 0 && len(w.buffer) == 0 {
-		w.buffer = append(w.buffer, '[')
-	} else {
-		w.buffer = append(w.buffer, ',')
+	separator := byte(',')
+	if len(w.buffer) == 0 {
+		separator = '['
 	}
-	w.buffer = append(w.buffer, record...)
-	if len(w.buffer) >= partBytes {
-		return w.part()
-	}
-	return nil
-}
-
-// part sends the buffer as a part of an upload.
-func (w *resultWriter) part() error {
-	if w.upload == nil {
-		out, err := w.s3.CreateMultipartUpload(w.ctx, &s3.CreateMultipartUploadInput{
-			Bucket: aws.String(w.to.bucket), Key: w.key(), ContentType: aws.String("application/json"),
-		})
-		if err != nil {
-			return err
-		}
-		w.upload = out.UploadId
-	}
-	n := aws.Int32(int32(len(w.parts) + 1)) // 5 GB have 640 parts
-	out, err := w.s3.UploadPart(w.ctx, &s3.UploadPartInput{
-		Bucket: aws.String(w.to.bucket), Key: w.key(), UploadId: w.upload, PartNumber: n, Body: bytes.NewReader(w.buffer),
-	})
-	if err != nil {
-		return err
-	}
-	w.parts = append(w.parts, types.CompletedPart{ETag: out.ETag, PartNumber: n, ChecksumCRC32: out.ChecksumCRC32})
-	w.size += int64(len(w.buffer))
-	w.buffer = w.buffer[:0]
+	w.buffer = append(append(w.buffer, separator), record...)
 	return nil
 }
 
 // end ends the file, if there is one.
 func (w *resultWriter) end() error {
-	if w.size == 0 && len(w.buffer) == 0 {
+	if len(w.buffer) == 0 {
 		return nil
 	}
 	w.buffer = append(w.buffer, ']')
-	key := w.key()
-	size := w.size + int64(len(w.buffer))
-	if w.upload == nil {
-		_, err := w.s3.PutObject(w.ctx, &s3.PutObjectInput{
-			Bucket: aws.String(w.to.bucket), Key: key, Body: bytes.NewReader(w.buffer), ContentType: aws.String("application/json"),
-		})
-		if err != nil {
-			return err
-		}
-	} else {
-		if err := w.part(); err != nil {
-			return err
-		}
-		_, err := w.s3.CompleteMultipartUpload(w.ctx, &s3.CompleteMultipartUploadInput{
-			Bucket: aws.String(w.to.bucket), Key: key, UploadId: w.upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: w.parts},
-		})
-		if err != nil {
-			return err
-		}
-	}
-	w.files = append(w.files, resultFile{*key, size})
-	w.buffer, w.size, w.upload, w.parts = w.buffer[:0], 0, nil, nil
-	return nil
-}
-
-// abort removes what was sent of a file that does not come to its end.
-func (w *resultWriter) abort() error {
-	if w.upload == nil {
-		return nil
-	}
-	_, err := w.s3.AbortMultipartUpload(context.WithoutCancel(w.ctx), &s3.AbortMultipartUploadInput{
-		Bucket: aws.String(w.to.bucket), Key: w.key(), UploadId: w.upload,
+	key := fmt.Sprintf("%s_%d.json", w.name, len(w.files))
+	_, err := w.s3.PutObject(w.ctx, &s3.PutObjectInput{
+		Bucket: aws.String(w.to.bucket), Key: aws.String(key), Body: bytes.NewReader(w.buffer), ContentType: aws.String("application/json"),
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	w.files = append(w.files, resultFile{key, len(w.buffer)})
+	w.buffer = w.buffer[:0]
+	return nil
 }
