@@ -87,6 +87,7 @@ type Config struct {
 	FunctionsOnly       bool          // no bucket and no seeder: …
 	BucketName          string        // … this bucket is read and never written
 	PermissionsBoundary string        // ARN of a policy that every role is bounded by; "": none
+	Scan                *Scan         // the state machine that reads a whole bucket; nil: none
 }
 
 // Account is where `cdk` is about to deploy to: what the credentials in its
@@ -203,6 +204,7 @@ func ParseContext(context map[string]any, cdk map[string]bool, to Account) (Conf
 	r.network(&c)
 	c.Objects = r.objects(c.FunctionsOnly)
 	c.Contenders = r.contenders(c.Architectures)
+	c.Scan = r.scan(c)
 	r.together(c)
 	r.place(c)
 	r.unknown()

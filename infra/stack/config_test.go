@@ -33,7 +33,7 @@ func TestParseContextDefaults(t *testing.T) {
 	if len(c.Contenders) != 1 || c.Contenders[0].Name != "go" || c.Contenders[0].Zips != nil {
 		t.Errorf("contenders %+v", c.Contenders)
 	}
-	if c.Timeout != 2*time.Minute || c.LogRetention != 7 || c.VPC || c.Express || c.FunctionsOnly {
+	if c.Timeout != 2*time.Minute || c.LogRetention != 7 || c.VPC || c.Express || c.FunctionsOnly || c.Scan != nil {
 		t.Errorf("%+v", c)
 	}
 }
@@ -116,6 +116,17 @@ func TestParseContext(t *testing.T) {
 			func(c Config) bool {
 				return len(c.Contenders) == 1 && c.Contenders[0].on("arm64") && !c.Contenders[0].on("x86_64")
 			}},
+		{"a scan", `{"scan":"true"}`, // by what README calls balanced
+			func(c Config) bool { return *c.Scan == Scan{128, "arm64", "EXPRESS", "", 30} }},
+		{"a scan where there is no such function", `{"scan":true,"memories":"1769,512","architectures":"x86_64"}`, // the smallest takes its place
+			func(c Config) bool { return *c.Scan == Scan{512, "x86_64", "EXPRESS", "", 30} }},
+		{"a scan of an inventory",
+			`{"scan":"true","functionsOnly":true,"bucketName":"mine","scanMemory":512,"scanArchitecture":"x86_64","scanExecution":"STANDARD",
+			  "scanInventory":"s3://inventories/mine/daily/","scanRetention":"90"}`,
+			func(c Config) bool { return *c.Scan == Scan{512, "x86_64", "STANDARD", "inventories/mine/daily/", 90} }},
+		{"a scan of an inventory in a bucket of its own", `{"scan":"true","scanInventory":"s3://inventories/"}`, // all of it
+			func(c Config) bool { return c.Scan.Inventory == "inventories/" }},
+		{"no scan", `{"scan":"false"}`, func(c Config) bool { return c.Scan == nil }}, // text that is not empty is not yet true
 		{"a directory bucket brought along", `{"functionsOnly":true,"bucketName":"mine--use1-az4--x-s3","prefix":"p/"}`, // told by its name
 			func(c Config) bool { return c.DirectoryBucket() && c.Objects.Prefix == "p/" }},
 	}
@@ -311,6 +322,35 @@ func TestParseContextRefuses(t *testing.T) {
 		},
 		{`{"contenders":"go,go"}`, `context contenders=go,go: "go" is listed twice`, "each once"},
 		{`{"contenders":{}}`, `context contenders={}: not a list of names`, "names of"},
+		{`{"scan":"yes"}`, `context scan=yes: not a yes or a no`, "true, false"},
+		{`{"scanMemory":"512"}`, `context scanMemory=512: means nothing without scan`, "scan=true"},
+		{`{"scan":"false","scanExecution":"EXPRESS"}`, `context scanExecution=EXPRESS: means nothing without scan`, "scan=true"},
+		// Others are measured with; these scan.
+		{
+			`{"scan":"true","scanMemory":"640"}`,
+			`context scanMemory=640: the stack has no function of that size`, "one of the stack's memories, 128, 256, 512, 1024, 1769, 3008",
+		},
+		{`{"scan":"true","scanMemory":"512MB"}`, `context scanMemory=512MB: not a whole number`, "memories, 128, 256"},
+		{
+			`{"scan":"true","architectures":"arm64","scanArchitecture":"x86_64"}`,
+			`context scanArchitecture=x86_64: not known`, "allowed: arm64",
+		},
+		{`{"scan":"true","scanExecution":"express"}`, `context scanExecution=express: not known`, "EXPRESS, STANDARD"},
+		{
+			`{"scan":"true","contenders":"rust","contenderZip.rust.arm64":"r.zip"}`,
+			`context scan=true: the contenders are without go, and only its functions can scan`, "contenders with go",
+		},
+		// A job that can be redriven needs its parts.
+		{`{"scan":"true","scanRetention":"14"}`, `context scanRetention=14: out of range`, "days from 15"},
+		// The manifest is named when a scan starts; here it is where they are.
+		{
+			`{"scan":"true","scanInventory":"s3://b-1/mine/daily/2026-11-25T01-00Z/manifest.json"}`,
+			`context scanInventory=s3://b-1/mine/daily/2026-11-25T01-00Z/manifest.json: does not end in a slash`, "s3://BUCKET/PREFIX/",
+		},
+		{`{"scan":"true","scanInventory":"mine/daily/"}`, `context scanInventory=mine/daily/: no such place`, "s3://BUCKET/PREFIX/"},
+		{`{"scan":"true","scanInventory":"s3://mine/*/"}`, `context scanInventory=s3://mine/*/: '*' is not allowed in it`, "s3://BUCKET"},
+		{`{"scan":"true","scanInventory":"s3://10.0.0.1/a/"}`, `context scanInventory=s3://10.0.0.1/a/: looks like an IP address`, "s3://BUCKET"},
+		{`{"scan":"true","scanInventory":7}`, `context scanInventory=7: no such place`, "s3://BUCKET/PREFIX/"},
 		// More than CloudFormation takes.
 		{
 			`{"contenders":"go,rust","memories":[` + numbers(128, 64) + `],"contenderZip.rust.arm64":"a.zip"}`,

@@ -79,17 +79,23 @@ func (s *builder) newRole(id, logs string, f function) {
 		statements = append(statements, vpcStatements()...)
 		f.known["CKV_AWS_111"], f.known["AwsSolutions-IAM5[Resource::*]"] = vpcFinding, vpcFinding
 	}
+	s.addRole(id, statement{
+		"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": properties{"Service": "lambda.amazonaws.com"},
+	}, "Function", statements, f.known, f.tags...)
+}
+
+// addRole makes a role that may do what its statements say, with the one policy
+// that is in it.
+func (s *builder) addRole(id string, trust statement, name string, statements []statement, known findings, tags ...string) {
 	p := properties{
-		"AssumeRolePolicyDocument": policy(statement{
-			"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": properties{"Service": "lambda.amazonaws.com"},
-		}),
-		"Policies": list{properties{"PolicyName": "Function", "PolicyDocument": policy(statements...)}},
-		"Tags":     s.tags(f.tags...),
+		"AssumeRolePolicyDocument": policy(trust),
+		"Policies":                 list{properties{"PolicyName": name, "PolicyDocument": policy(statements...)}},
+		"Tags":                     s.tags(tags...),
 	}
 	if s.PermissionsBoundary != "" {
 		p["PermissionsBoundary"] = s.PermissionsBoundary
 	}
-	s.add(id, "AWS::IAM::Role", p, f.known)
+	s.add(id, "AWS::IAM::Role", p, known)
 }
 
 // newFetch makes one function of the comparison.
@@ -107,7 +113,7 @@ func (s *builder) newFetch(network, code properties, contender string, memoryMB 
 		id += idOf(contender)
 		what += ", " + contender
 	}
-	s.newFunction(id, function{
+	f := function{
 		description: "Reads objects concurrently, " + what,
 		arch:        arch,
 		code:        code,
@@ -115,10 +121,16 @@ func (s *builder) newFetch(network, code properties, contender string, memoryMB 
 		timeout:     s.Timeout,
 		environment: environment,
 		network:     network,
-		statements:  append(s.bucket.readStatements(s.Objects.Prefix), s.bucket.keyStatements(false)...),
+		statements:  s.bucket.readStatements(s.Objects.Prefix),
 		tags:        []string{"memory-mb", strconv.Itoa(memoryMB), "architecture", arch, "contender", contender},
 		known:       s.bucket.wildcard(s.Objects.Prefix+"*", "the function reads every object under its prefix, in one bucket, and nothing else"),
-	})
+	}
+	if contender == GoContender && s.Scan.by(memoryMB, arch) {
+		s.scanWith(id, &f)
+	} else {
+		f.statements = append(f.statements, s.bucket.keyStatements(false)...)
+	}
+	s.newFunction(id, f)
 	s.output(outputs.Function(memoryMB, arch, contender), attribute(id, "Arn"), "The function with "+what)
 }
 

@@ -32,9 +32,10 @@ import (
 // The stack's outputs are what others go by. There is one for each function,
 // its ARN, under a name like Fetch1769ArmArn or Fetch512X86Arn, with another
 // contender's name in it where it is not Go, Fetch512X86RustArn; Bucket, Prefix
-// and Region; and, unless the bucket was brought along, Objects: the
-// [corpus.Spec] of the seed objects as JSON, in ASCII. A function's memory,
-// architecture and client are in its own configuration.
+// and Region; unless the bucket was brought along, Objects: the [corpus.Spec]
+// of the seed objects as JSON, in ASCII; and, with a scan, ScanStateMachineArn
+// and ScanResultsBucket. A function's memory, architecture and client are in
+// its own configuration.
 //
 // [corpus.Spec]: https://pkg.go.dev/fanout/functions/corpus#Spec
 func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error) {
@@ -59,6 +60,9 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 	})}
 	s.warn()
 	s.bucket = s.newBucket()
+	if c.Scan != nil {
+		s.results = s.newResultsBucket()
+	}
 	network, err := s.newNetwork()
 	if err != nil {
 		return nil, err
@@ -81,6 +85,9 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 	if !c.FunctionsOnly {
 		s.newObjects()
 	}
+	if c.Scan != nil {
+		s.newScan()
+	}
 	s.output(outputs.Bucket, s.bucket.name, "The bucket that the functions read")
 	s.output(outputs.Prefix, c.Objects.Prefix, "What the names of the objects begin with")
 	s.output(outputs.Region, ref("AWS::Region"), "The region that all of this is in")
@@ -96,7 +103,7 @@ func bootstraps(c Config) []string {
 			all = append(all, filepath.Join("fetch", arch))
 		}
 	}
-	if !c.FunctionsOnly {
+	if !c.FunctionsOnly || c.Scan != nil {
 		all = append(all, filepath.Join("seed", c.seederArchitecture()))
 	}
 	return all
@@ -108,6 +115,11 @@ type builder struct {
 	stack  awscdk.Stack
 	build  string // the folder
 	bucket bucket
+	seeder properties // where its code lies, once it is asked for
+
+	// With a scan.
+	results bucket // where it writes
+	scanner string // ID of the function that it invokes
 }
 
 // Parts of a template, as CloudFormation has them in JSON.

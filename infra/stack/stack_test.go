@@ -70,6 +70,7 @@ type template struct {
 type resourceJSON struct {
 	Type                string         `json:"Type"`
 	Properties          map[string]any `json:"Properties"`
+	DependsOn           any            `json:"DependsOn"`
 	DeletionPolicy      string         `json:"DeletionPolicy"`
 	UpdateReplacePolicy string         `json:"UpdateReplacePolicy"`
 }
@@ -416,7 +417,7 @@ func TestNothingStays(t *testing.T) {
 			tpl := parse(t, b)
 			for id, r := range tpl.Resources {
 				switch r.Type {
-				case "AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket", "AWS::Logs::LogGroup", "Custom::FanoutObjects":
+				case "AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket", "AWS::Logs::LogGroup", "Custom::FanoutObjects", "Custom::FanoutResults":
 					if r.DeletionPolicy != "Delete" || r.UpdateReplacePolicy != "Delete" {
 						t.Errorf("%s (%s): deletion %q, replacement %q", id, r.Type, r.DeletionPolicy, r.UpdateReplacePolicy)
 					}
@@ -425,8 +426,9 @@ func TestNothingStays(t *testing.T) {
 						t.Errorf("%s (%s) is retained", id, r.Type)
 					}
 				}
-				for _, name := range []string{"BucketName", "FunctionName", "RoleName", "LogGroupName", "GroupName", "PolicyName"} {
-					if v, ok := r.Properties[name]; ok {
+				for _, name := range []string{"BucketName", "FunctionName", "RoleName", "LogGroupName", "GroupName", "PolicyName", "StateMachineName"} {
+					// a policy that is in a role has its name there
+					if v, ok := r.Properties[name]; ok && r.Type != "AWS::IAM::Policy" {
 						t.Errorf("%s (%s) has the physical %s %v", id, r.Type, name, v)
 					}
 				}
@@ -672,6 +674,12 @@ func allFlags(t *testing.T) []map[string]any {
 			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3"},
 			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3", "bucketKey": testKey},
 			{"contenders": "go,other", "contenderZip.other": packed(t, "bootstrap", []byte("#!/bin/sh"))},
+			{"scan": "true"},
+			{"scan": "true", "express": "true", "zone": "use1-az4"},
+			{
+				"scan": "true", "functionsOnly": "true", "bucketName": "mine", "prefix": "a/b/", "bucketKey": testKey, "scanExecution": "STANDARD",
+				"scanInventory": "s3://inventories/mine/", "permissionsBoundary": "arn:aws:iam::111111111111:policy/bounds",
+			},
 		} {
 			context := map[string]any{"memories": "128", "architectures": "arm64"}
 			maps.Copy(context, network)
@@ -702,6 +710,11 @@ var goldens = map[string]map[string]any{
 	"bucket-key": {"memories": "128", "architectures": "arm64", "bucketKey": testKey},
 	"brought-bucket-key": {
 		"memories": "128", "architectures": "arm64", "functionsOnly": "true", "bucketName": "mine", "bucketKey": testKey,
+	},
+	"scan": {"memories": "128,512", "architectures": "arm64", "scan": "true"},
+	"brought-scan": {
+		"memories": "512", "architectures": "x86_64", "functionsOnly": "true", "bucketName": "mine", "bucketKey": testKey,
+		"scan": "true", "scanExecution": "STANDARD", "scanInventory": "s3://inventories/mine/",
 	},
 	"vpc-id": {
 		"memories": "128", "architectures": "arm64", "vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0",

@@ -40,9 +40,16 @@ type store interface {
 	// remove takes out every version of every seed object, if there is nothing
 	// else; specs know those that carry no mark.
 	remove(ctx context.Context, bucket string, specs []corpus.Spec, progress func(deleted int)) error
+	// emptyOnly takes out every version of what is under prefix, if there is
+	// nothing else.
+	emptyOnly(ctx context.Context, bucket, prefix string, progress func(deleted int)) error
 	// empty takes out every version of everything.
 	empty(ctx context.Context, bucket string, progress func(deleted int)) error
 }
+
+// results is the type of the custom resource that stands for the results of
+// scans: others put those, and the seeder only takes them away.
+const results = "Custom::FanoutResults"
 
 // seeder does what CloudFormation asks and answers it, whatever happens.
 type seeder struct {
@@ -167,9 +174,12 @@ func (s *seeder) work(ctx context.Context, event cfn.Event, at *progress) (map[s
 	}
 	switch event.RequestType {
 	case cfn.RequestDelete:
-		return nil, s.delete(ctx, bucket, event.ResourceProperties, at)
+		return nil, s.delete(ctx, bucket, event, at)
 
 	case cfn.RequestCreate, cfn.RequestUpdate:
+		if event.ResourceType == results {
+			return nil, nil
+		}
 		spec, err := parseSpec(event.ResourceProperties)
 		if err != nil {
 			return nil, err
@@ -197,21 +207,31 @@ func (s *seeder) work(ctx context.Context, event cfn.Event, at *progress) (map[s
 	return nil, fmt.Errorf("request type %q: must be Create, Update or Delete", event.RequestType)
 }
 
+// specsOf gives the seed objects that properties speak of, if they do.
+func specsOf(properties map[string]any) []corpus.Spec {
+	spec, err := parseSpec(properties)
+	if err != nil {
+		return nil
+	}
+	return []corpus.Spec{spec}
+}
+
 // delete takes the objects away, so that CloudFormation can delete the bucket.
 // Of the properties it needs the bucket alone: those of a create that was
 // refused come along with its delete, which must work.
-func (s *seeder) delete(ctx context.Context, bucket string, properties map[string]any, at *progress) error {
+func (s *seeder) delete(ctx context.Context, bucket string, event cfn.Event, at *progress) error {
+	properties := event.ResourceProperties
 	if properties["EmptyBucket"] == "true" {
 		if err := s.store.empty(ctx, bucket, at.deleted); err != nil {
 			return fmt.Errorf("empty bucket %s: %w", bucket, err)
 		}
 		return nil
 	}
-	var specs []corpus.Spec
-	if spec, err := parseSpec(properties); err == nil {
-		specs = append(specs, spec)
+	remove := func() error { return s.store.remove(ctx, bucket, specsOf(properties), at.deleted) }
+	if prefix, _ := properties["Prefix"].(string); event.ResourceType == results {
+		remove = func() error { return s.store.emptyOnly(ctx, bucket, prefix, at.deleted) }
 	}
-	err := s.patiently(ctx, func() error { return s.store.remove(ctx, bucket, specs, at.deleted) })
+	err := s.patiently(ctx, remove)
 	var foreign *corpus.ForeignError
 	if errors.As(err, &foreign) {
 		return fmt.Errorf("bucket %s contains objects that this stack did not create: %s. Nothing was deleted from it: move these "+

@@ -52,6 +52,14 @@ func (f *fakeStore) remove(ctx context.Context, bucket string, specs []corpus.Sp
 	return nil
 }
 
+func (f *fakeStore) emptyOnly(ctx context.Context, bucket, prefix string, _ func(int)) error {
+	f.calls = append(f.calls, fmt.Sprintf("empty only %s/%s", bucket, prefix))
+	if f.onRemove != nil {
+		return f.onRemove(ctx)
+	}
+	return nil
+}
+
 func (f *fakeStore) empty(_ context.Context, bucket string, _ func(int)) error {
 	f.calls = append(f.calls, "empty "+bucket)
 	return nil
@@ -134,6 +142,12 @@ func request(kind cfn.RequestType, p, old map[string]any) cfn.Event {
 	return e
 }
 
+// ofResults makes a request one for the results of scans.
+func ofResults(e cfn.Event) cfn.Event {
+	e.ResourceType = "Custom::FanoutResults"
+	return e
+}
+
 func apiError(code string) error {
 	return fmt.Errorf("operation error S3: %w", &smithy.GenericAPIError{Code: code, Message: "no"})
 }
@@ -210,6 +224,31 @@ func TestRequests(t *testing.T) {
 		{ // … or because it named no bucket
 			name: "delete without a bucket", event: request(cfn.RequestDelete, properties("Bucket", ""), nil),
 			status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // others put results
+			name: "create results", event: ofResults(request(cfn.RequestCreate, map[string]any{"Bucket": "b", "Prefix": "jobs/"}, nil)),
+			status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // … and go on to
+			name:   "update results",
+			event:  ofResults(request(cfn.RequestUpdate, map[string]any{"Bucket": "b", "EmptyBucket": "true"}, map[string]any{"Bucket": "b"})),
+			status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // not those that only look like seed objects
+			name: "delete results", event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Prefix": "jobs/"}, nil)),
+			calls: []string{"empty only b/jobs/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // where somebody keeps something beside them
+			name:  "delete results with somebody's objects there",
+			event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Prefix": "jobs/", "EmptyBucket": "false"}, nil)),
+			store: fakeStore{onRemove: func(context.Context) error { return foreign("mine.txt", false) }},
+			calls: []string{"empty only b/jobs/"}, status: cfn.StatusFailed, id: "s3://b",
+			reason: "bucket b contains objects that this stack did not create: s3://b/mine.txt. Nothing was deleted from it",
+		},
+		{ // asked for
+			name:  "delete results and everything",
+			event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Prefix": "jobs/", "EmptyBucket": "true"}, nil)),
+			calls: []string{"empty b"}, status: cfn.StatusSuccess, id: "s3://b",
 		},
 		{ // a delete that did not empty the bucket must not pass for one that did
 			name: "delete fails", event: request(cfn.RequestDelete, properties(), nil),
