@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fanout/bench/internal/cost"
 	"fanout/bench/internal/progress"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/term"
@@ -43,14 +44,22 @@ func WriteText(w io.Writer, f File) error {
 		line("%s", plural(s.Matches, "match", "matches"))
 	}
 	for _, kind := range s.Failures {
-		line("not read: %s of %s, such as %s: %s", table.Grouped(float64(kind.Count)), kind.Error, TextKey(kind.Keys[0]), kind.Message)
+		text := fmt.Sprintf("not read: %s: %s", objectCount(kind.Count), kind.Error)
+		if len(kind.Keys) > 0 {
+			text += fmt.Sprintf(", such as %s: %s", TextKey(kind.Keys[0]), kind.Message)
+		}
+		line("%s", text)
 	}
 	if n := s.Missing(); n > 0 {
-		line("not read: %s in batches that failed", table.Grouped(float64(n)))
+		line("not read: %s in batches that failed or were stopped", objectCount(n))
 	}
 	line("digest %s%s", s.Digest, s.Expected.says())
-	if usd := s.Bill.Total(); usd > 0 {
-		line("%s", s.cost(usd))
+	if s.Bill.Total() > 0 {
+		on := ""
+		if h.Backend == trial.Sandbox {
+			on = "on AWS at these times: "
+		}
+		line("%s%s", on, Dollars(s.Bill, s.Objects))
 	}
 	if h.Backend == trial.Sandbox {
 		line("These are sandbox times, not AWS times.")
@@ -61,11 +70,11 @@ func WriteText(w io.Writer, f File) error {
 
 // read says how much was read of how much.
 func (s Summary) read() string {
-	of := ""
-	if unread := max(s.Total, s.Keys) - s.Objects; unread > 0 {
-		of = " of " + table.Grouped(float64(max(s.Total, s.Keys)))
+	what := objectCount(s.Objects) + " read"
+	if listed := max(s.Total, s.Keys); listed > s.Objects {
+		what = fmt.Sprintf("%s of the %s listed were read", table.Grouped(float64(s.Objects)), objectCount(listed))
 	}
-	return fmt.Sprintf("%s%s read, %s, in %s", objects(s.Objects), of, Size(float64(s.Bytes)), progress.Short(s.time()))
+	return fmt.Sprintf("%s, %s, in %s", what, Size(float64(s.Bytes)), progress.Short(s.time()))
 }
 
 func (s Summary) time() time.Duration {
@@ -95,25 +104,28 @@ func (e *Expected) says() string {
 	case e.Right:
 		return ", matches and digest as the objects' seed has them"
 	}
-	return fmt.Sprintf(": wrong, the objects' seed has %s, %s", e.Digest, objects(e.Objects))
+	return fmt.Sprintf(": wrong, the objects' seed has %s, %s", e.Digest, objectCount(e.Objects))
 }
 
-// cost says what it costs, and for what most.
-func (s Summary) cost(usd float64) string {
+// leastShare is what a part of a bill is shown from on.
+const leastShare = 0.0005
+
+// Dollars says what reading so many objects costs, and for what.
+func Dollars(b cost.Bill, objects int64) string {
 	var parts []string
-	for _, g := range groups(s.Bill) {
-		if part := s.Bill.Of(g); part > 0 {
-			parts = append(parts, g.Title+" "+table.Share(part/usd))
+	for _, g := range groups(b) {
+		if part := b.Of(g); part >= leastShare*b.Total() {
+			parts = append(parts, g.Title+" "+table.Share(part/b.Total()))
 		}
 	}
-	text := table.Dollars(usd)
-	if s.Objects > 0 {
-		text += fmt.Sprintf(", %s per million objects", table.Dollars(usd/float64(s.Objects)*1e6))
+	text := table.Dollars(b.Total())
+	if objects > 0 {
+		text += fmt.Sprintf(", %s per million objects", table.Dollars(b.Total()/float64(objects)*1e6))
 	}
 	return text + ": " + strings.Join(parts, ", ")
 }
 
-func objects(n int64) string { return plural(n, "object", "objects") }
+func objectCount(n int64) string { return plural(n, "object", "objects") }
 
 func plural(n int64, one, many string) string {
 	if n == 1 {
