@@ -195,7 +195,7 @@ func (s *builder) newObjects() {
 	// All as text, which is what CloudFormation makes of it anyhow; a seed
 	// would not survive as a JSON number. CloudFormation does not keep what is
 	// not ASCII in every place, so that the needle is in JSON.
-	s.addStored("SeedObjects"+s.kind(), "Custom::FanoutObjects", properties{
+	p := properties{
 		"ServiceToken":   attribute(id, "Arn"),
 		"ServiceTimeout": strconv.Itoa(int(seederAnswerWithin.Seconds())),
 		"Bucket":         s.bucket.name,
@@ -206,7 +206,11 @@ func (s *builder) newObjects() {
 		"Seed":           strconv.FormatUint(o.Seed, 10),
 		"NeedleJSON":     asciiJSON(o.Needle),
 		"EmptyBucket":    strconv.FormatBool(s.EmptyBucket),
-	}, nil)
+	}
+	if !o.Shape.IsZero() {
+		p["ShapeJSON"] = asciiJSON(o.Shape)
+	}
+	s.addStored("SeedObjects"+s.kind(), "Custom::FanoutObjects", p, nil)
 	s.output(outputs.Objects, specJSON(o), "The seed objects, as JSON")
 }
 

@@ -63,6 +63,15 @@ func TestParseContext(t *testing.T) {
 			func(c Config) bool {
 				return c.Objects == corpus.Spec{Count: 10000, MinBytes: 13, MaxBytes: 13, Seed: 1<<64 - 1, Needle: "MyMagicString", Prefix: "a/b/"}
 			}},
+		{"sizes of a formula", `{"lognormal":"12000,400000"}`,
+			func(c Config) bool {
+				figures, ok := c.Objects.Shape.Lognormal()
+				return ok && figures == "12000,400000" && c.Objects.Validate() == nil
+			}},
+		{"sizes of a formula, as a list", `{"lognormal":[100,2000]}`,
+			func(c Config) bool { return c.Objects.Shape.Name() == "lognormal 100,2000" }},
+		{"sizes of a file", `{"shape":"testdata/sizes.txt","objects":10}`,
+			func(c Config) bool { return c.Objects.Shape.Name() == "sizes.txt" && c.Objects.Validate() == nil }},
 		{"a needle with spaces", `{"needle":" x "}`, // its ends are part of it
 			func(c Config) bool { return c.Objects.Needle == " x " }},
 		{"a needle longer than the default sizes", `{"needle":"` + strings.Repeat("n", 1001) + `"}`, // the defaults give way
@@ -171,6 +180,14 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"minBytes":"12"}`, `context minBytes=12: out of range`, "the needle's length, here 13"},
 		{`{"maxBytes":"999"}`, `context maxBytes=999: out of range`, "minBytes, here 1000"},
 		{`{"maxBytes":"5368709121"}`, `context maxBytes=5368709121: out of range`, "5368709120"},
+		{`{"lognormal":"12000"}`, "", "such as 12000,400000"},
+		{`{"lognormal":"1,2"}`, `context lognormal=1,2: shape lognormal 1,2: no size is at least the needle's length, 13`, "such as 12000,400000"},
+		{`{"lognormal":"1000000,1000000000","objects":10000}`, "", "bytes in all"},
+		{`{"lognormal":"100,2000","maxBytes":"5000"}`, `context maxBytes=5000: means nothing with lognormal`, "leave out one of them"},
+		{`{"lognormal":"100,2000","shape":"testdata/sizes.txt"}`, `context lognormal=100,2000: means nothing with shape`, "one of them"},
+		{`{"shape":"testdata/none.json"}`, "", "list-objects-v2"},
+		{`{"shape":7}`, "", "a file with sizes"},
+		{`{"functionsOnly":"true","bucketName":"mine","shape":"f"}`, `context shape=f: means nothing with functionsOnly`, "never seeded"},
 		// A JSON number this big has been rounded on its way here.
 		{`{"seed":18446744073709551615}`, `context seed=18446744073709552000: not such a number`, "as text above"},
 		{`{"seed":"-1"}`, `context seed=-1: not such a number`, "from 0 to"},

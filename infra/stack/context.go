@@ -395,7 +395,7 @@ func (r *reader) objects(brought bool) corpus.Spec {
 		s.Prefix = text
 	}
 	if brought {
-		for _, key := range []string{"objects", "minBytes", "maxBytes", "seed", "needle"} {
+		for _, key := range []string{"objects", "minBytes", "maxBytes", "shape", "lognormal", "seed", "needle"} {
 			if _, ok := r.get(key); ok {
 				r.fail(key, "means nothing with functionsOnly", "leave it out: an existing bucket is never seeded")
 			}
@@ -414,11 +414,7 @@ func (r *reader) objects(brought bool) corpus.Spec {
 			r.fail("needle", fmt.Sprintf("%d bytes long", len(s.Needle)), fmt.Sprintf("1 to %d bytes", fetch.MaxFindBytes))
 		}
 	}
-	least := int64(max(1, len(s.Needle)))
-	s.MinBytes = r.integer("minBytes", max(s.MinBytes, least), least, maxObjectBytes,
-		fmt.Sprintf("whole bytes from the needle's length, here %d, to %d", least, int64(maxObjectBytes)))
-	s.MaxBytes = r.integer("maxBytes", max(s.MaxBytes, s.MinBytes), s.MinBytes, maxObjectBytes,
-		fmt.Sprintf("whole bytes from minBytes, here %d, to %d", s.MinBytes, int64(maxObjectBytes)))
+	s = r.sizes(s)
 	if v, ok := r.get("seed"); ok {
 		text, _ := scalar(v)
 		seed, err := strconv.ParseUint(text, 10, 64)
@@ -435,8 +431,59 @@ func (r *reader) objects(brought bool) corpus.Spec {
 		return s
 	}
 	if total := s.TotalBytes(); total > MaxCorpusBytes {
-		r.fail("maxBytes", fmt.Sprintf("the objects would take %d bytes in all", total),
+		key := "maxBytes"
+		if _, ok := s.Shape.Lognormal(); ok {
+			key = "lognormal"
+		} else if !s.Shape.IsZero() {
+			key = "shape"
+		}
+		r.fail(key, fmt.Sprintf("the objects would take %d bytes in all", total),
 			fmt.Sprintf("at most %d bytes in all, which the seeder can put within its time-out", int64(MaxCorpusBytes)))
+	}
+	return s
+}
+
+// sizes reads how large the seed objects are: between bounds, or of a shape.
+func (r *reader) sizes(s corpus.Spec) corpus.Spec {
+	file, fromFile := r.get("shape")
+	figures, fromFigures := r.get("lognormal")
+	if !fromFile && !fromFigures {
+		least := int64(max(1, len(s.Needle)))
+		s.MinBytes = r.integer("minBytes", max(s.MinBytes, least), least, maxObjectBytes,
+			fmt.Sprintf("whole bytes from the needle's length, here %d, to %d", least, int64(maxObjectBytes)))
+		s.MaxBytes = r.integer("maxBytes", max(s.MaxBytes, s.MinBytes), s.MinBytes, maxObjectBytes,
+			fmt.Sprintf("whole bytes from minBytes, here %d, to %d", s.MinBytes, int64(maxObjectBytes)))
+		return s
+	}
+	key := "shape"
+	if !fromFile {
+		key = "lognormal"
+	}
+	for _, other := range []string{"minBytes", "maxBytes", "lognormal"} {
+		if _, ok := r.get(other); ok && other != key {
+			r.fail(other, "means nothing with "+key, "leave out one of them")
+		}
+	}
+	if r.err != nil {
+		return s
+	}
+	var shape corpus.Shape
+	var err error
+	allowed := "a file with sizes: JSON of aws s3api list-objects-v2, S3 Inventory's CSV, or plain numbers"
+	if fromFile {
+		path, _ := file.(string)
+		shape, err = corpus.ReadShapeFile(path)
+	} else {
+		allowed = "median and 99th percentile in bytes, such as 12000,400000"
+		items, _ := split(figures)
+		shape, err = corpus.ParseLognormal(strings.Join(items, ","))
+	}
+	if err == nil {
+		s = s.WithShape(shape)
+		err = s.Validate()
+	}
+	if err != nil {
+		r.fail(key, err.Error(), allowed)
 	}
 	return s
 }

@@ -437,6 +437,32 @@ func TestNothingStays(t *testing.T) {
 	}
 }
 
+// The seeder and run learn the distribution of sizes as one table, which is
+// small beside a template.
+func TestObjectsShape(t *testing.T) {
+	for _, context := range []map[string]any{
+		{"lognormal": "12000,400000"},
+		{"shape": "testdata/sizes.txt"},
+	} {
+		tpl := parse(t, synth(t, context))
+		objects := tpl.Resources["SeedObjects"].Properties
+		var spec, known corpus.Spec
+		var shape corpus.Shape
+		text, _ := objects["ShapeJSON"].(string)
+		if err := json.Unmarshal([]byte(text), &shape); err != nil || len(text) > 2048 {
+			t.Errorf("%v: ShapeJSON of %d bytes: %v", context, len(text), err)
+		}
+		if err := json.Unmarshal([]byte(tpl.Outputs["Objects"].Value.(string)), &known); err != nil {
+			t.Error(err)
+		}
+		spec = corpus.Default().WithShape(shape)
+		if known != spec || spec.Validate() != nil || objects["MinBytes"] != fmt.Sprint(spec.MinBytes) ||
+			objects["MaxBytes"] != fmt.Sprint(spec.MaxBytes) {
+			t.Errorf("%v: seeder has %s, output %s", context, spec, known)
+		}
+	}
+}
+
 func TestBucketAndObjects(t *testing.T) {
 	tpl := parse(t, synth(t, map[string]any{"objects": "5", "seed": "18446744073709551615", "prefix": "p/"}))
 	buckets := tpl.of("AWS::S3::Bucket")

@@ -7,7 +7,7 @@
 // bucket that holds such objects is refused, too, unless EmptyBucket is true.
 //
 // Resource properties, all text: Bucket, Prefix, Objects (their number),
-// MinBytes, MaxBytes, Seed, NeedleJSON, EmptyBucket.
+// MinBytes, MaxBytes, ShapeJSON (if there is one), Seed, NeedleJSON, EmptyBucket.
 //
 // For the custom resource Custom::FanoutResults, which stands for the results
 // of scans, it only deletes: what is under Prefix in Bucket, if there is nothing
