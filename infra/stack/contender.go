@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,9 @@ import (
 
 // Contender is one implementation of the function.
 type Contender struct {
-	Name string // GoContender, or another's
+	Name    string         // GoContender, or another's
+	Runtime lambda.Runtime // what Lambda starts it with
+	Handler string         // what a managed runtime calls
 
 	// Zips are paths of packages, by architecture; on one that is not among
 	// them the contender is not deployed. GoContender has none: its packages
@@ -29,9 +32,15 @@ type Contender struct {
 // on says whether there is something to deploy on an architecture.
 func (c Contender) on(arch string) bool { return c.Name == GoContender || c.Zips[arch] != "" }
 
-// zipKey begins the keys that name contenders' packages: contenderZip.NAME,
-// where the stack has one architecture, and contenderZip.NAME.ARCHITECTURE.
-const zipKey = "contenderZip."
+// Keys of contenders, before their names. A package is in contenderZip.NAME.ARCH;
+// in contenderZip.NAME or contenderZip.NAME.any where it is for whichever
+// architecture there is.
+const (
+	zipKey     = "contenderZip."
+	runtimeKey = "contenderRuntime."
+	handlerKey = "contenderHandler."
+	anyArch    = "any"
+)
 
 // contenderRE is what stays readable, and can be read back, as the end of an
 // output's name. ownNames end IDs of the stack's own: Fetch128ArmLogs.
@@ -61,52 +70,102 @@ func (r *reader) contenders(archs []string) []Contender {
 		case slices.Contains(names[:i], name):
 			r.fail("contenders", fmt.Sprintf("%q is listed twice", name), hint)
 		}
-		c := Contender{Name: name}
-		if name != GoContender {
-			c.Zips = r.zips(name, archs)
-		}
-		all = append(all, c)
+		all = append(all, r.contender(name, archs))
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.context)) {
-		if strings.HasPrefix(key, zipKey) && !slices.Contains(r.known, key) {
-			r.fail(key, "means nothing with these contenders and architectures",
-				zipKey+"NAME or "+zipKey+"NAME.ARCHITECTURE, of those; "+GoContender+" has none")
+		for _, prefix := range []string{zipKey, runtimeKey, handlerKey} {
+			if strings.HasPrefix(key, prefix) && !slices.Contains(r.known, key) {
+				allowed := prefix + "NAME of those"
+				if prefix == zipKey {
+					allowed = zipKey + "NAME or " + zipKey + "NAME.ARCHITECTURE, of those"
+				}
+				r.fail(key, "means nothing with these contenders and architectures", allowed+"; "+GoContender+" has none")
+			}
 		}
 	}
 	return all
 }
 
-// zips reads where one contender's packages are.
-func (r *reader) zips(name string, archs []string) map[string]string {
+// contender reads one contender's runtime, handler and packages.
+func (r *reader) contender(name string, archs []string) Contender {
+	c := Contender{Name: name, Runtime: lambda.Runtime{Name: lambda.ProvidedAL2023}}
+	if name == GoContender {
+		return c
+	}
+	if v, ok := r.get(runtimeKey + name); ok {
+		text, _ := v.(string)
+		rt, err := lambda.ParseRuntime(text)
+		if err != nil {
+			names := make([]string, 0, len(lambda.Runtimes))
+			for _, known := range lambda.Runtimes {
+				names = append(names, known.Name)
+			}
+			r.fail(runtimeKey+name, "not known", strings.Join(names, ", "))
+			return c
+		}
+		c.Runtime = rt
+	}
+	v, given := r.get(handlerKey + name)
+	c.Handler, _ = v.(string)
+	switch err := c.Runtime.CheckHandler(c.Handler); {
+	case given && c.Handler == "":
+		r.fail(handlerKey+name, "not a name", "what the runtime calls, such as module.function")
+	case err != nil:
+		r.fail(handlerKey+name, err.Error(), "what the runtime calls: module.function, index.handler, pkg.Class::method")
+	case given && !c.Runtime.Managed():
+		r.fail(handlerKey+name, "means nothing without a managed runtime", "together with "+runtimeKey+name+", such as python3.13")
+	}
+	c.Zips = r.zips(c, archs)
+	return c
+}
+
+// zips reads where one contender's packages are. A package of a managed runtime
+// is for every architecture unless it is said for which: its native parts, if it
+// has any, are looked at later.
+func (r *reader) zips(c Contender, archs []string) map[string]string {
 	zips := map[string]string{}
-	key := zipKey + name
-	read := func(key, arch string) {
+	key, ends, holds := zipKey+c.Name, []string{".zip"}, "a bootstrap"
+	if c.Runtime.Managed() {
+		holds = "the code"
+	}
+	if c.Runtime.Language == lambda.Java {
+		ends = append(ends, ".jar")
+	}
+	read := func(key string, archs ...string) {
 		v, ok := r.get(key)
-		if !ok {
+		if !ok || len(archs) == 0 {
 			return
 		}
 		text, _ := v.(string)
-		if !strings.HasSuffix(text, ".zip") {
-			r.fail(key, "not a zip", "the path of a zip that contains a bootstrap for "+arch)
+		if !slices.Contains(ends, path.Ext(text)) {
+			r.fail(key, "not a zip", fmt.Sprintf("the path of a zip that contains %s for %s", holds, strings.Join(archs, " and ")))
 		}
-		zips[arch] = text
+		for _, arch := range archs {
+			zips[arch] = text
+		}
+	}
+	without := func() (left []string) {
+		return slices.DeleteFunc(slices.Clone(archs), func(arch string) bool { return zips[arch] != "" })
 	}
 	for _, arch := range archs {
 		read(key+"."+arch, arch)
 	}
-	if len(archs) == 1 && len(zips) == 0 {
-		read(key, archs[0])
+	if left := without(); len(left) > 0 {
+		read(key+"."+anyArch, left...)
+	}
+	if left := without(); len(left) == len(archs) && (len(archs) == 1 || c.Runtime.Managed()) {
+		read(key, left...)
 	}
 	if len(zips) > 0 {
 		return zips
 	}
-	allowed := key + "." + strings.Join(archs, "=PATH or "+key+".") + "=PATH, a zip that contains a bootstrap for that architecture"
-	if len(archs) == 1 {
-		allowed = key + "=PATH, a zip that contains a bootstrap for " + archs[0]
+	allowed := key + "." + strings.Join(archs, "=PATH or "+key+".") + "=PATH, a zip that contains " + holds + " for that architecture"
+	if len(archs) == 1 || c.Runtime.Managed() {
+		allowed = key + "=PATH, a zip that contains " + holds + " for " + strings.Join(archs, " and ")
 	} else if _, ok := r.get(key); ok {
-		r.fail(key, "for which of "+strings.Join(archs, " and ")+"?", allowed)
+		r.fail(key, "for which of "+strings.Join(archs, " and ")+"?", allowed+", or "+key+"."+anyArch+"=PATH for all")
 	}
-	r.fail("contenders", fmt.Sprintf("no package named for %q", name), allowed)
+	r.fail("contenders", fmt.Sprintf("no package named for %q", c.Name), allowed)
 	return nil
 }
 
@@ -116,15 +175,15 @@ func (r *reader) zips(name string, archs []string) map[string]string {
 const maxPackageBytes = 250 << 20
 
 // checkZip finds out what Lambda would say at the deployment, minutes later, or
-// only at the first invocation: that a package has no bootstrap, or one that
-// cannot be executed there, or that it is too large.
-func checkZip(name, arch string) error {
+// only at the first invocation: that a package is too large, has no bootstrap or
+// nothing with the handler's name, or what cannot be executed there.
+func (c Contender) checkZip(name, arch string) error {
 	archive, err := zip.OpenReader(name)
 	if err != nil {
 		return err
 	}
 	defer archive.Close() //nolint:errcheck // only read from
-	var bootstrap *zip.File
+	files := map[string]*zip.File{}
 	var total uint64
 	for _, f := range archive.File {
 		// subtle: a size is what the archive claims; a sum past the limit ends
@@ -132,28 +191,104 @@ func checkZip(name, arch string) error {
 		if total += f.UncompressedSize64; f.UncompressedSize64 > maxPackageBytes || total > maxPackageBytes {
 			return fmt.Errorf("more than %d MB unpacked, which Lambda refuses", maxPackageBytes>>20)
 		}
-		if path.Clean(f.Name) == "bootstrap" && !f.FileInfo().IsDir() { // ./bootstrap is it, too
-			bootstrap = f
+		if !f.FileInfo().IsDir() {
+			files[path.Clean(f.Name)] = f // ./bootstrap is it, too
 		}
 	}
+	if c.Runtime.Managed() {
+		return errors.Join(c.checkHandler(files), checkNative(files, arch))
+	}
+	bootstrap := files["bootstrap"]
 	switch {
 	case bootstrap == nil:
-		return errors.New("no bootstrap in it")
+		return errors.New("no bootstrap in it; a package for a managed runtime needs " + runtimeKey + c.Name)
 	case !bootstrap.Mode().IsRegular():
 		return errors.New("its bootstrap is not a regular file")
 	case bootstrap.Mode()&0o005 != 0o005: // the function's user owns nothing there
 		return fmt.Errorf("its bootstrap cannot be executed by everyone (%v): chmod 755 it before it is packed", bootstrap.Mode())
 	}
-	f, err := bootstrap.Open()
-	if err != nil {
-		return err
-	}
-	defer f.Close() //nolint:errcheck // only read from
-	program, err := io.ReadAll(io.LimitReader(f, maxPackageBytes))
+	program, err := readZipped(bootstrap, maxPackageBytes)
 	if err != nil {
 		return err
 	}
 	return checkBootstrap(program, arch)
+}
+
+// readZipped gives the first bytes of a file, at most that many.
+func readZipped(f *zip.File, most int64) ([]byte, error) {
+	from, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer from.Close() //nolint:errcheck // only read from
+	return io.ReadAll(io.LimitReader(from, most))
+}
+
+// checkHandler looks for the file that the runtime would load for the handler.
+func (c Contender) checkHandler(files map[string]*zip.File) error {
+	var candidates []string
+	switch c.Runtime.Language {
+	case lambda.Python: // a/b.function and a.b.function
+		module := strings.ReplaceAll(c.Handler[:strings.LastIndex(c.Handler, ".")], ".", "/")
+		candidates = []string{module + ".py", module + "/__init__.py", module + ".pyc"}
+	case lambda.NodeJS: // a/b.function and a/b.object.function
+		folder, file := path.Split(c.Handler)
+		file, _, _ = strings.Cut(file, ".")
+		candidates = []string{path.Join(folder, file) + ".js", path.Join(folder, file) + ".mjs", path.Join(folder, file) + ".cjs"}
+	case lambda.Java:
+		class, _, _ := strings.Cut(c.Handler, "::")
+		candidates = []string{strings.ReplaceAll(class, ".", "/") + ".class"}
+		for name := range files {
+			if strings.HasPrefix(name, "lib/") && path.Ext(name) == ".jar" {
+				return nil // the class may be in one of these
+			}
+		}
+	}
+	for _, name := range candidates {
+		if f := files[name]; f != nil {
+			if f.Mode()&0o004 == 0 {
+				return fmt.Errorf("its %s cannot be read by everyone (%v): chmod 644 it before it is packed", name, f.Mode())
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("handler %s: no %s in it", c.Handler, strings.Join(candidates, ", "))
+}
+
+// nativeRE are the names of native modules of Python and Node.js, and of what
+// those load.
+var nativeRE = regexp.MustCompile(`\.(so|node)(\.[0-9.]+)?$`)
+
+// checkNative refuses a package whose native code is for another architecture
+// only. One with code for several is good for each.
+func checkNative(files map[string]*zip.File, arch string) error {
+	machine, err := lambda.MachineOf(arch)
+	if err != nil {
+		return err
+	}
+	const headBytes = 20 // to the end of e_machine
+	var other string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if !nativeRE.MatchString(name) {
+			continue
+		}
+		head, err := readZipped(files[name], headBytes)
+		if err != nil {
+			return err
+		}
+		if len(head) < headBytes || !bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
+			continue
+		}
+		if found := elf.Machine(binary.LittleEndian.Uint16(head[18:])); found == machine.ELF {
+			return nil
+		} else if other == "" {
+			other = fmt.Sprintf("its native code is for %v, such as %s", found, name)
+		}
+	}
+	if other != "" {
+		return errors.New(other)
+	}
+	return nil
 }
 
 // checkBootstrap says why Lambda could not start a program, if that is so: a

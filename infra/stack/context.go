@@ -428,13 +428,13 @@ func (r *reader) unknown() {
 
 // others says whether a key that is not one of ours belongs to the CDK or to
 // another tool. No list of such keys could stay complete: ours are told from
-// them by their shape, which has no punctuation but the dots and hyphens after
-// contenderZip, and by where they stand (see [CDKContext]).
+// them by their shape, which has no punctuation but the dots and hyphens in the
+// names of contenders, and by where they stand (see [CDKContext]).
 func (r *reader) others(key string) bool {
 	if slices.ContainsFunc(r.known, func(ours string) bool { return alike(ours, key) }) {
 		return false // bucket-name: a slip of the pen
 	}
-	return strings.ContainsAny(key, ":/@") || strings.Contains(key, "-") && !strings.HasPrefix(key, zipKey) || r.cdk[key]
+	return strings.ContainsAny(key, ":/@") || strings.Contains(key, "-") && !strings.HasPrefix(key, "contender") || r.cdk[key]
 }
 
 // alike says whether two keys differ in case, hyphens and underscores only.

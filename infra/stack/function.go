@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,6 +19,8 @@ type function struct {
 	description string
 	arch        string
 	code        properties // where it lies
+	runtime     string     // empty: it brings its own bootstrap
+	handler     string     // what a managed runtime calls
 	memoryMB    int
 	timeout     time.Duration
 	environment properties // may be nil
@@ -40,11 +43,11 @@ func (s *builder) newFunction(id string, f function) {
 		"Description":   f.description,
 		"Architectures": list{f.arch},
 		"Code":          f.code,
-		"Handler":       "bootstrap",
+		"Handler":       cmp.Or(f.handler, "bootstrap"),
 		"LoggingConfig": properties{"LogFormat": "JSON", "LogGroup": ref(logs)},
 		"MemorySize":    f.memoryMB,
 		"Role":          attribute(role, "Arn"),
-		"Runtime":       "provided.al2023",
+		"Runtime":       cmp.Or(f.runtime, lambda.ProvidedAL2023),
 		"Tags":          s.tags(f.tags...),
 		"Timeout":       int(f.timeout.Seconds()),
 	}
@@ -92,7 +95,7 @@ func (s *builder) addRole(id string, trust statement, name string, statements []
 }
 
 // newFetch makes one function of the comparison.
-func (s *builder) newFetch(network, code properties, contender string, memoryMB int, arch string) {
+func (s *builder) newFetch(network, code properties, contender Contender, memoryMB int, arch string) {
 	// The bucket's connections are opened in INIT, by its name.
 	environment := properties{"BUCKET": s.bucket.name}
 	if s.Concurrency > 0 {
@@ -100,31 +103,33 @@ func (s *builder) newFetch(network, code properties, contender string, memoryMB 
 	}
 	id := fmt.Sprintf("Fetch%d%s", memoryMB, archID[arch])
 	what := fmt.Sprintf("%d MB, %s", memoryMB, arch)
-	if contender == GoContender {
+	if contender.Name == GoContender {
 		environment["CLIENT"] = s.Client
 	} else { // whose clients are its own affair
-		id += idOf(contender)
-		what += ", " + contender
+		id += idOf(contender.Name)
+		what += ", " + contender.Name
 	}
 	f := function{
 		description: "Reads objects concurrently, " + what,
 		arch:        arch,
 		code:        code,
+		runtime:     contender.Runtime.Name,
+		handler:     contender.Handler,
 		memoryMB:    memoryMB,
 		timeout:     s.Timeout,
 		environment: environment,
 		network:     network,
 		statements:  s.bucket.readStatements(s.Objects.Prefix),
-		tags:        []string{"memory-mb", strconv.Itoa(memoryMB), "architecture", arch, "contender", contender},
+		tags:        []string{"memory-mb", strconv.Itoa(memoryMB), "architecture", arch, "contender", contender.Name},
 		known:       s.bucket.wildcard(s.Objects.Prefix+"*", "the function reads every object under its prefix, in one bucket, and nothing else"),
 	}
-	if contender == GoContender && s.Scan.by(memoryMB, arch) {
+	if contender.Name == GoContender && s.Scan.by(memoryMB, arch) {
 		s.scanWith(id, &f)
 	} else {
 		f.statements = append(f.statements, s.bucket.keyStatements(false)...)
 	}
 	s.newFunction(id, f)
-	s.output(outputs.Function(memoryMB, arch, contender), attribute(id, "Arn"), "The function with "+what)
+	s.output(outputs.Function(memoryMB, arch, contender.Name), attribute(id, "Arn"), "The function with "+what)
 }
 
 // statement is one of a policy, as IAM has it.

@@ -353,7 +353,7 @@ func TestCheckZip(t *testing.T) {
 		{"another processor's loader", packed(t, "bootstrap", elfFor(t, "/lib/ld-linux-aarch64.so.1")), "which Lambda does not have"},
 		{"built by Nix", packed(t, "bootstrap", elfFor(t, "/nix/store/x-glibc/lib/ld-linux-x86-64.so.2")), "which Lambda does not have"},
 	} {
-		err := checkZip(test.path, lambda.X86)
+		err := Contender{Name: "rust"}.checkZip(test.path, lambda.X86)
 		if test.reason == "" && err != nil || test.reason != "" && (err == nil || !strings.Contains(err.Error(), test.reason)) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.reason)
 		}
@@ -675,6 +675,10 @@ func allFlags(t *testing.T) []map[string]any {
 			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3"},
 			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3", "bucketKey": testKey},
 			{"contenders": "go,other", "contenderZip.other": packed(t, "bootstrap", []byte("#!/bin/sh"))},
+			{
+				"contenders": "go,python", "contenderZip.python": packed(t, "app.py", []byte("def handler(event, context): ...")),
+				"contenderRuntime.python": "python3.13", "contenderHandler.python": "app.handler",
+			},
 			{"scan": "true"},
 			{"scan": "true", "express": "true", "zone": "use1-az4"},
 			{
