@@ -33,6 +33,8 @@ type scanning struct {
 	log  *scan.Writer
 	last scan.Sample
 
+	outErr error // of standard output, which is no reason not to finish
+
 	show           *progress.Progress
 	stdout, stderr io.Writer
 }
