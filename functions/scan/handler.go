@@ -15,10 +15,13 @@ import (
 
 // Handler answers fetch's event, a [Batch], and a [MergeRequest]. It is a
 // lambda.Handler of aws-lambda-go.
-type Handler struct{ fetch *fetch.Handler }
+type Handler struct {
+	fetch       *fetch.Handler
+	groupsAbove int64 // items
+}
 
 // New gives a handler that reads with f.
-func New(f *fetch.Handler) *Handler { return &Handler{f} }
+func New(f *fetch.Handler) *Handler { return &Handler{f, groupsAbove} }
 
 // store is what a job needs of its client.
 type store interface {

@@ -2,13 +2,18 @@ package forecast
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"math"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/table"
 	"fanout/functions/lambda"
 	fn "fanout/functions/scan"
 )
@@ -292,4 +297,51 @@ func FuzzNew(f *testing.F) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+var update = flag.Bool("update", false, "write the table of docs/scale.md")
+
+// The table of docs/scale.md is what the model gives.
+func TestScaleTable(t *testing.T) {
+	const path = "../../../../docs/scale.md"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows strings.Builder
+	for _, objects := range []int64{1e6, 1e8, 1e9} {
+		for _, from := range []struct {
+			name   string
+			change func(*Plan)
+		}{
+			{"1 prefix", func(*Plan) {}},
+			{"16 prefixes", func(p *Plan) { p.Prefixes = 16 }},
+			{"16 prefixes, 16 Map Runs", func(p *Plan) { p.Prefixes, p.MapRuns = 16, 16 }},
+			{"100 prefixes, 16 Map Runs", func(p *Plan) { p.Prefixes, p.MapRuns = 100, 16 }},
+			{"100 prefixes, 16 Map Runs, inventory", func(p *Plan) { p.Prefixes, p.MapRuns, p.Inventory = 100, 16, true }},
+			{"S3 Express One Zone, 16 Map Runs", func(p *Plan) { p.Class, p.MapRuns = cost.Express, 16 }},
+			{"1 prefix, STANDARD children", func(p *Plan) { p.Children = fn.Standard }},
+		} {
+			f, err := New(plan(func(p *Plan) { p.Objects, p.Batch, p.Speed = objects, 0, Measured }, from.change), prices(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := from.name
+			if strings.HasPrefix(name, "1") && f.Plan.MapRuns > 1 && !strings.Contains(name, "Map Run") {
+				name += fmt.Sprintf(", %d Map Runs", f.Plan.MapRuns)
+			}
+			fmt.Fprintf(&rows, "| 1e%.0f | %s | %s | %s | %s | %d | %s | %s |\n", math.Log10(float64(objects)), name, Duration(f.Time()),
+				table.Grouped(f.ObjectsPerS), f.Binding.Name, f.Functions, table.Dollars(f.Bill.Total()), table.Dollars(f.USDPerMillion()))
+		}
+	}
+	lines := regexp.MustCompile(`(?m)^(ROWS|\| 1e\d .*)\n(\| 1e\d .*\n)*`)
+	if *update {
+		text = lines.ReplaceAll(text, []byte(strings.ReplaceAll(rows.String(), "$", "$$")))
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := string(lines.Find(text)); got != rows.String() {
+		t.Errorf("docs/scale.md has\n%swant (go test -update)\n%s", got, rows.String())
+	}
 }
