@@ -17,7 +17,7 @@ import (
 
 // finish adds the parts of a job up that has ended, writes its matches, and
 // says what came of it. stopped is the bound that it passed, if any.
-func (s *scanning) finish(ctx context.Context, status scan.Status, stopped error) error {
+func (s *scanning) finish(ctx context.Context, status scan.Status, stopped *scan.BudgetError) error {
 	sum, sorted, err := s.collect(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -31,10 +31,16 @@ func (s *scanning) finish(ctx context.Context, status scan.Status, stopped error
 			return err
 		}
 	}
-	if s.header.Corpus != nil && sum.Missing()+sum.Failed() == 0 {
-		sum.Expected = scan.Expect(*s.header.Corpus, s.header.Input.Event, sum)
+	var unchecked error
+	if c := s.header.Corpus; c != nil && sum.Missing()+sum.Failed() == 0 && sum.Keys > 0 {
+		s.show.BeginOf("checking", c.Count, "objects")
+		sum.Expected, unchecked = scan.Expect(ctx, *c, s.header.Input.Event, sum, s.show.Count)
+		s.show.End()
 	}
 	end := reason(status, sum, stopped)
+	if unchecked != nil {
+		end = scan.End{Reason: scan.Interrupted, Text: "before the answer was checked"}
+	}
 	if err := errors.Join(s.log.Summary(sum), s.end(end)); err != nil {
 		return err
 	}
@@ -162,6 +168,8 @@ func (s *scanning) outcome(end scan.End, sum scan.Summary) error {
 			redrive = "objects that were removed after they were listed cannot be read: scan again, or put them back: " + redrive
 		}
 		return hint.Failed(redrive, "job %s: %s", name, end.Text)
+	case scan.Interrupted:
+		return hint.Failed(s.command("result")+" checks it", "interrupted %s", end.Text)
 	case scan.Budget:
 		return hint.Failed(redrive, "stopped job %s: %s", name, end.Text)
 	case scan.Stopped:

@@ -116,13 +116,14 @@ func (s *scanning) follow(ctx context.Context, did string) error {
 	}
 	status, err := f.Run(ctx)
 	s.show.End()
+	var passed *scan.BudgetError
 	switch {
 	case ctx.Err() != nil && s.local():
 		return s.interrupted(ctx)
 	case ctx.Err() != nil:
 		return s.leave(ctx)
-	case errors.Is(err, scan.ErrBudget):
-		return s.finish(ctx, status, err)
+	case errors.As(err, &passed):
+		return s.finish(ctx, status, passed)
 	case err != nil:
 		return errors.Join(s.end(scan.End{Reason: scan.Left, Text: err.Error()}),
 			hint.Failed(s.command("status")+" shows it again; the job goes on", "follow job %s: %w", s.job.Name(), err))
@@ -188,11 +189,11 @@ func (s *scanning) end(e scan.End) error {
 
 // reason says why a job ended that has this status, and whose parts add up to a
 // sum.
-func reason(status scan.Status, sum scan.Summary, stopped error) scan.End {
+func reason(status scan.Status, sum scan.Summary, stopped *scan.BudgetError) scan.End {
 	unread := sum.Missing() + sum.Failed()
 	switch {
 	case stopped != nil:
-		return scan.End{Reason: scan.Budget, Text: stopped.Error()}
+		return scan.End{Reason: scan.Budget, Text: stopped.Why}
 	case status.Status == types.ExecutionStatusAborted:
 		return scan.End{Reason: scan.Stopped, Text: status.Cause, Error: status.Error}
 	case unread > 0:
