@@ -104,11 +104,12 @@ func (s *scanning) follow(ctx context.Context, did string) error {
 		Sample: func(sample scan.Sample) error {
 			live.Add(sample)
 			s.last = sample
+			err := s.log.Sample(sample)
 			if now := time.Now(); !painted && now.Sub(written) >= linesEvery {
 				written = now
 				fmt.Fprintln(s.show, live.Line())
 			}
-			return s.log.Sample(sample)
+			return err
 		},
 	}
 	if s.header.Backend != trial.AWS {
