@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 )
@@ -129,16 +128,11 @@ func TestErrors(t *testing.T) {
 			return err
 		}, ""},
 		{"another secret", func() error {
-			o := w.client.Options()
-			o.HTTPSignerV4 = nil // it keeps the key that it derived for this id
-			o.Credentials = credentials.NewStaticCredentialsProvider(testKeys.AccessKeyID, "other", "")
-			_, err := sfn.New(o).ListStateMachines(t.Context(), &sfn.ListStateMachinesInput{})
+			_, err := newClient(w.URL(), testKeys.AccessKeyID, "other").ListStateMachines(t.Context(), &sfn.ListStateMachinesInput{})
 			return err
 		}, "InvalidSignatureException"},
 		{"another key", func() error {
-			o := w.client.Options()
-			o.Credentials = credentials.NewStaticCredentialsProvider("AKIDOTHER", "other", "")
-			_, err := sfn.New(o).ListStateMachines(t.Context(), &sfn.ListStateMachinesInput{})
+			_, err := newClient(w.URL(), "AKIDOTHER", "other").ListStateMachines(t.Context(), &sfn.ListStateMachinesInput{})
 			return err
 		}, "UnrecognizedClientException"},
 	} {
@@ -240,10 +234,10 @@ func TestValidate(t *testing.T) {
 	w := newWorld(t)
 	for text, want := range map[string]string{
 		passText: "",
-		`{"StartAt":"P","States":{"P":{"Type":"Wait","End":true}}}`:                "SCHEMA_VALIDATION_FAILED /States/P/Type",
-		`{"StartAt":"Q","States":{"P":{"Type":"Pass","End":true}}}`:                "MISSING_TRANSITION_TARGET /StartAt",
-		`{"StartAt":"P","States":{"P":{"Type":"Pass","Next":"Q"}}}`:                "MISSING_TRANSITION_TARGET /States/P/Next",
-		`{"StartAt":"P","States":{"P":{"Type":"Pass","End":true,"Assign":{}}}}`:    "SCHEMA_VALIDATION_FAILED /States/P/Assign",
+		`{"StartAt":"P","States":{"P":{"Type":"Wait","End":true}}}`:                 "SCHEMA_VALIDATION_FAILED /States/P/Type",
+		`{"StartAt":"Q","States":{"P":{"Type":"Pass","End":true}}}`:                 "MISSING_TRANSITION_TARGET /StartAt",
+		`{"StartAt":"P","States":{"P":{"Type":"Pass","Next":"Q"}}}`:                 "MISSING_TRANSITION_TARGET /States/P/Next",
+		`{"StartAt":"P","States":{"P":{"Type":"Pass","End":true,"Assign":{}}}}`:     "SCHEMA_VALIDATION_FAILED /States/P/Assign",
 		`{"StartAt":"P","States":{"P":{"Type":"Pass","End":true,"Result":1}}}extra`: "INVALID_JSON_DESCRIPTION /",
 	} {
 		out, err := w.client.ValidateStateMachineDefinition(t.Context(), &sfn.ValidateStateMachineDefinitionInput{Definition: aws.String(text)})
