@@ -40,7 +40,7 @@ separate shell: they unset AWS profiles and the like.`,
     --cli-binary-format raw-in-base64-out \
     --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' out.json
   aws stepfunctions start-execution --name job-1 --input file://input.json \
-    --state-machine-arn arn:aws:states:us-east-1:000000000000:stateMachine:fanout-scan-x86_64-512`,
+    --state-machine-arn "$ARN"   # as the sandbox prints it`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
