@@ -31,7 +31,9 @@ func (s *scanning) finish(ctx context.Context, status scan.Status, stopped error
 		}
 	}
 	if s.header.Corpus != nil && sum.Missing()+sum.Failed() == 0 {
-		sum.Expected = scan.Expect(*s.header.Corpus, s.header.Input.Event, sum)
+		if err := s.check(ctx, &sum); err != nil {
+			return errors.Join(s.end(scan.End{Reason: scan.Interrupted, Text: "the job had ended, its digest was not checked"}), err)
+		}
 	}
 	end := reason(status, sum, stopped)
 	if err := errors.Join(s.log.Summary(sum), s.end(end)); err != nil {
@@ -41,6 +43,17 @@ func (s *scanning) finish(ctx context.Context, status scan.Status, stopped error
 		return err
 	}
 	return s.outcome(end, sum)
+}
+
+// check compares what was found with what the seed objects hold.
+func (s *scanning) check(ctx context.Context, sum *scan.Summary) (err error) {
+	s.show.Begin("computing the right answer from", s.header.Corpus.Count)
+	defer s.show.End()
+	sum.Expected, err = scan.Expect(ctx, *s.header.Corpus, s.header.Input.Event, *sum, s.show.Count)
+	if err != nil {
+		return hint.Failed(s.command("result")+" checks it", "interrupted while computing the digest that job %s should have", s.job.Name())
+	}
+	return nil
 }
 
 // mostOnTerminal is how many matches a terminal gets; the file has all.

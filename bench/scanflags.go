@@ -161,11 +161,11 @@ func (sf *scanFlags) parseHere() (err error) {
 	sf.MemoriesMB = sf.memoryMB
 	if !sf.given("needle") && !sf.regexp && !sf.count {
 		sf.Corpus.Needle = sf.find
-		if !sf.given("min-bytes") && sf.Corpus.MinBytes < int64(len(sf.find)) {
+		if !sf.given("min-bytes") && sf.Corpus.Shape.IsZero() && sf.Corpus.MinBytes < int64(len(sf.find)) {
 			sf.Corpus.MinBytes = int64(len(sf.find))
 		}
 	}
-	if !sf.given("min-bytes") { // smaller objects than the smallest were asked for
+	if !sf.given("min-bytes") && sf.Corpus.Shape.IsZero() { // smaller objects than the smallest were asked for
 		sf.Corpus.MinBytes = max(min(sf.Corpus.MinBytes, sf.Corpus.MaxBytes), int64(len(sf.Corpus.Needle)))
 	}
 	if sf.Timeout > fn.BatchTimeout {
