@@ -409,7 +409,8 @@ func TestTextWidth(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{
-		0: "0 s", 1: "<1 ms", time.Millisecond: "0.001 s", 100 * time.Millisecond: "0.1 s", 9949 * time.Millisecond: "9.9 s", 9951 * time.Millisecond: "10 s",
+		0: "0 s", 1: "<1 ms", time.Millisecond: "0.001 s", 100 * time.Millisecond: "0.1 s", 9949 * time.Millisecond: "9.9 s",
+		9951 * time.Millisecond:   "10 s",
 		59_499 * time.Millisecond: "59 s", 59_500 * time.Millisecond: "1m 0s", time.Hour - time.Second: "59m 59s", time.Hour: "1h 0m",
 		24 * time.Hour: "1d 0h", 50*time.Hour + 31*time.Minute: "2d 3h", -time.Second: "0 s",
 	} {
