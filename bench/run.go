@@ -161,8 +161,14 @@ func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *pr
 		return nil, err
 	}
 	runner.Lambda, runner.Targets, runner.Bucket = l.Client(), l.Targets, lab.Bucket
-	runner.Expected = trial.Expect(rf.Corpus, rf.plan.Count)
 	h := &runner.Header
+	if runner.Events = rf.list; rf.own() {
+		for i := range runner.Targets {
+			runner.Targets[i].Published = true
+		}
+	} else {
+		runner.Expected = trial.Expect(rf.Corpus, rf.plan.Count)
+	}
 	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.Network), l.Lambda.Limits()
 	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.Corpus, runner.Expected.Bytes
 	return l, nil

@@ -51,7 +51,7 @@ machine. Read them in a separate shell: they unset AWS profiles and the like.`,
 }
 
 func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	if err := sf.parse("sandbox"); err != nil {
+	if err := sf.parse("sandbox", false); err != nil {
 		return err
 	}
 	if sf.envFile != "" {

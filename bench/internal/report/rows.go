@@ -87,6 +87,7 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 	}
 	row.Warm, row.Cold = stats.Summarise(s.warm), stats.Summarise(s.cold)
 	row.Init, row.First = stats.Summarise(s.initial), stats.Summarise(s.first)
+	row.CPU = stats.Summarise(s.cpuMS)
 	if objects > 0 {
 		var cpu []float64
 		for _, ms := range s.cpuMS {
@@ -134,7 +135,7 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 		if !res.OK || res.Start == trial.Unknown {
 			continue
 		}
-		bill, err := p.Invocation(r.used(res))
+		bill, err := r.bill(p, r.used(res))
 		if err != nil {
 			return // New has said so already
 		}
@@ -151,8 +152,17 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 			Arch: row.Arch, MemoryMB: row.MemoryMB, BilledMS: stats.Summarise(billed).Median, Class: r.Class,
 			GETs: int(row.seen.objects), LISTs: cost.ListRequests(r.Objects), Bytes: int64(row.seen.bytes),
 		}
-		row.Cost, _ = p.Invocation(i) // the same prices as above
+		row.Cost, _ = r.bill(p, i) // the same prices as above
 	}
+}
+
+// bill is what an invocation costs, as far as that is known.
+func (r *Report) bill(p cost.Prices, i cost.Invocation) (cost.Bill, error) {
+	b, err := p.Invocation(i)
+	if r.Own() {
+		b = b.Lambda()
+	}
+	return b, err
 }
 
 // used is what an invocation is billed for. A contender that reports no stats

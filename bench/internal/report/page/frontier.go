@@ -51,6 +51,14 @@ func (c *charts) frontier() figure {
 	return f
 }
 
+// costTitle says what an invocation's cost has in it.
+func (c *charts) costTitle() string {
+	if c.Own() {
+		return "dollars per million invocations, request fee included"
+	}
+	return "dollars per million invocations, S3 included"
+}
+
 // totalMillion is what a million warm invocations of a row cost.
 func (c *charts) totalMillion(i int) float64 { return c.Rows[i].WarmCost.Median * 1e6 }
 
@@ -101,7 +109,7 @@ func (c *charts) drawFrontier(edge, shown []int, width, height float64, attribut
 		costs, times = costs.with(c.totalMillion(i)), times.with(c.Rows[i].Warm.Median)
 	}
 	room := max((costs.hi-costs.lo)*0.08, costs.hi*0.002)
-	p := newPlot(width, height, linear("dollars per million invocations, S3 included", costs.lo-room, costs.hi+2*room),
+	p := newPlot(width, height, linear(c.costTitle(), costs.lo-room, costs.hi+2*room),
 		logarithmic("warm ms", times.lo*0.93, times.hi), attributes...)
 	at := func(i int) point { return p.at(c.totalMillion(i), c.Rows[i].Warm.Median) }
 	var steps []point
@@ -129,9 +137,17 @@ func (c *charts) drawFrontier(edge, shown []int, width, height float64, attribut
 			p.mark(style{ink, ring, 7.5}, at(i))
 		}
 		if goals := picked[i]; len(goals) > 0 {
-			labels = append(labels, label{at(i), fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.InFlight())})
+			labels = append(labels, label{at(i), c.pickLabel(goals, row)})
 		}
 	}
 	p.labels(labels, marks)
 	return p.markup()
+}
+
+// pickLabel names a pick on the frontier.
+func (c *charts) pickLabel(goals []string, row report.Row) string {
+	if c.Own() {
+		return fmt.Sprintf("%s: %d MB", strings.Join(goals, ", "), row.MemoryMB)
+	}
+	return fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.InFlight())
 }
