@@ -129,9 +129,10 @@ type Row struct {
 	CPU          stats.Summary `json:"cpu_ms,omitzero"`   // of the whole process, warm; of functions of the caller's own only
 	CPUPerObject stats.Summary `json:"cpu_us_per_object"` // of the whole process, warm, in µs
 	MaxMemoryMB  int           `json:"max_memory_mb"`
-	ObjectsPerS  float64       `json:"objects_per_s"` // objects over the warm median
-	SpeedUp      float64       `json:"speed_up"`      // the sequential median over this one; 0 where there is no baseline
+	ObjectsPerS  float64       `json:"objects_per_s,omitzero"` // objects over the warm median
+	SpeedUp      float64       `json:"speed_up"`               // the sequential median over this one; 0 where there is no baseline
 
+	// Of several events of the caller's own, costs are means: see [Report.Mixed].
 	Cost     cost.Bill     `json:"cost"`          // of the median warm invocation
 	WarmCost stats.Summary `json:"warm_cost_usd"` // total of each warm invocation
 	ColdCost stats.Summary `json:"cold_cost_usd"` // total of each cold one, INIT included

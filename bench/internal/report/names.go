@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -216,8 +217,12 @@ func (r *Report) Command() string {
 		return strings.Join(words, " ")
 	}
 	for _, name := range h.Plan.Contenders {
-		if name != "go" { // which is always there
-			flag("contender", name+"=PATH")
+		spec := name + "=PATH"
+		if i := slices.IndexFunc(r.Runtimes, func(ran Runtime) bool { return ran.Contender == name }); i >= 0 {
+			spec += ",runtime=" + r.Runtimes[i].Asked + ",handler=HANDLER"
+		}
+		if name != "go" || spec != "go=PATH" { // which is always there
+			flag("contender", spec)
 		}
 	}
 	if h.Network != "" {

@@ -122,6 +122,9 @@ func how(r *report.Report) []string {
 	if r.Priced && r.Own() {
 		said = append(said, "Cost is billed seconds × GB × the architecture's price per GB-second, and the request fee, without free tier "+
 			"and volume discounts. What the function calls, such as S3, is not known and not included.")
+		if r.Mixed() {
+			said = append(said, "Times are medians of all events together, costs their means.")
+		}
 	} else if r.Priced {
 		class := ""
 		if r.Class == cost.Express {

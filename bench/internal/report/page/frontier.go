@@ -15,7 +15,7 @@ func (c *charts) frontier() figure {
 	f := figure{ID: "frontier", Title: "Time against cost",
 		Head: []string{"setting on the frontier", "picked as", "$ per million", "warm ms", "95% interval"}}
 	all := c.rowsWith(func(row report.Row) bool {
-		return row.Warm.N > 0 && row.Failed == 0 && drawable(row.Warm.Median) && drawable(row.WarmCost.Median)
+		return row.Warm.N > 0 && row.Failed == 0 && drawable(row.Warm.Median) && drawable(row.WarmCost.Median*1e6)
 	})
 	switch {
 	case !c.Priced:

@@ -57,7 +57,7 @@ func Markdown(w io.Writer, r *report.Report) error {
 		fmt.Fprintf(&b, "\nprices: %s.\n", escape(r.PricesUsed()))
 	}
 	if r.Own() {
-		fmt.Fprintf(&b, "\nCosts are Lambda's alone: what the function calls is not known here. %s.\n", escape(r.Answers()))
+		fmt.Fprintf(&b, "\nCosts are Lambda's alone: what the function calls is not known here.%s %s.\n", mixed(r), escape(r.Answers()))
 	}
 	_, err := w.Write(b.Bytes())
 	return err

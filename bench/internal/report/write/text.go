@@ -105,7 +105,7 @@ func writeNotes(b *bytes.Buffer, r *report.Report) {
 	switch {
 	case r.Priced && r.Own():
 		wrap(b, "", "cost, compute: dollars per million warm invocations, with Lambda's request fee, and for compute alone; what the "+
-			"function calls, such as S3, is not known here and not included. prices: "+r.PricesUsed()+".")
+			"function calls, such as S3, is not known here and not included."+mixed(r)+" prices: "+r.PricesUsed()+".")
 	case r.Priced:
 		wrap(b, "", fmt.Sprintf("cost, compute: dollars per million warm invocations, with S3 and fees, and for compute alone. %s.",
 			"prices: "+r.PricesUsed()))
@@ -123,6 +123,14 @@ func writeNotes(b *bytes.Buffer, r *report.Report) {
 			}
 		}
 	}
+}
+
+// mixed says what costs are of several events.
+func mixed(r *report.Report) string {
+	if r.Mixed() {
+		return " Times are medians of all events together, costs their means."
+	}
+	return ""
 }
 
 // wrap writes text in lines of 80 columns: the first begins with what first
