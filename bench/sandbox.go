@@ -41,8 +41,7 @@ separate shell: they unset AWS profiles and the like.`,
     --cli-binary-format raw-in-base64-out \
     --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' out.json
   aws stepfunctions start-execution --name job-1 --input file://input.json \
-    --state-machine-arn "$(aws stepfunctions list-state-machines \
-      --query 'stateMachines[0].stateMachineArn' --output text)"`,
+    --state-machine-arn "$ARN"   # as the sandbox prints it`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
