@@ -29,9 +29,40 @@ func corpusFlags(f *pflag.FlagSet, s *corpus.Spec) {
 	f.IntVar(&s.Count, "objects", s.Count, "number of objects")
 	f.Int64Var(&s.MinBytes, "min-bytes", s.MinBytes, "smallest object, in bytes")
 	f.Int64Var(&s.MaxBytes, "max-bytes", s.MaxBytes, "largest object, in bytes")
+	f.Var(&shapeFlag{s, f, corpus.ReadShapeFile}, "shape", "sizes like those in this `FILE`, instead of the bounds: JSON of aws s3api"+
+		" list-objects-v2, S3 Inventory's CSV, or plain numbers; gzipped or not")
+	f.Var(&shapeFlag{s, f, corpus.ParseLognormal}, "lognormal", "log-normally distributed sizes with this `MEDIAN,P99` in bytes, instead"+
+		" of the bounds")
 	f.Uint64Var(&s.Seed, "corpus-seed", s.Seed, "seed of the objects' sizes and bytes")
 	f.StringVar(&s.Needle, "needle", s.Needle, "the string that one object contains")
 	f.StringVar(&s.Prefix, "prefix", s.Prefix, "prefix of the objects' keys")
+}
+
+// shapeFlag is a flag that sets the distribution of the seed objects' sizes.
+type shapeFlag struct {
+	spec  *corpus.Spec
+	flags *pflag.FlagSet
+	read  func(text string) (corpus.Shape, error)
+}
+
+func (s *shapeFlag) String() string { return "" }
+func (s *shapeFlag) Type() string   { return "string" }
+
+// Set reads the shape. Bounds that come after it are refused by the Spec's own
+// Validate.
+func (s *shapeFlag) Set(text string) error {
+	if !s.spec.Shape.IsZero() {
+		return valueError("--shape and --lognormal: give one of them, once")
+	}
+	if s.flags.Changed("min-bytes") || s.flags.Changed("max-bytes") {
+		return valueError("--min-bytes and --max-bytes mean nothing with --shape and --lognormal: leave them out")
+	}
+	shape, err := s.read(text)
+	if err != nil {
+		return valueError(err.Error())
+	}
+	*s.spec = s.spec.WithShape(shape)
+	return nil
 }
 
 // labFlags is which functions run on this machine, and what they read.

@@ -18,6 +18,7 @@ import (
 	"fanout/bench/internal/progress"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
 	"fanout/functions/lambda"
 )
 
@@ -123,7 +124,7 @@ func (rf *runFlags) open(
 ) (end func() error, err error) {
 	end = func() error { return nil }
 	if rf.deployed() {
-		err = rf.connect(ctx, runner, stderr)
+		err = rf.connect(ctx, runner, show, stderr)
 	} else {
 		var l *lab.Lab
 		if l, err = rf.startLab(ctx, runner, show); err == nil {
@@ -166,10 +167,30 @@ func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *pr
 		for i := range runner.Targets {
 			runner.Targets[i].Published = true
 		}
-	} else {
-		runner.Expected = trial.Expect(rf.Corpus, rf.plan.Count)
+	} else if runner.Expected, err = expect(ctx, rf.Corpus, rf.plan.Count, show); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.Network), l.Lambda.Limits()
 	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.Corpus, runner.Expected.Bytes
 	return l, nil
+}
+
+// longAnswer is from how many bytes on it is shown how far the right answer is:
+// half a second on two cores.
+const longAnswer = 1_000_000_000
+
+// expect works out the right answer of a corpus, while show says how far that is
+// where it takes a while.
+func expect(ctx context.Context, spec corpus.Spec, count bool, show *progress.Progress) (trial.Expected, error) {
+	var note func(done, total int)
+	if spec.MeanBytes() > longAnswer/int64(spec.Count) {
+		show.Begin("computing the right answer from", spec.Count)
+		defer show.End()
+		note = show.Count
+	}
+	expected, err := trial.ExpectWithin(ctx, spec, count, note)
+	if err != nil {
+		return expected, hint.Failed("nothing was measured yet", "interrupted")
+	}
+	return expected, nil
 }

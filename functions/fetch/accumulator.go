@@ -1,11 +1,16 @@
 package fetch
 
-import "strconv"
+import (
+	"cmp"
+	"slices"
+	"strconv"
+)
 
 // accumulator adds up what one worker has read; at the end all of them are
 // merged. It is the [Sink] of the body being read.
 type accumulator struct {
-	finder *finder // nil: only count
+	finder *finder // nil: only count, or look inside
+	inside *inside // nil: only count, or find a plain string
 	crc    uint32  // of the current body
 
 	objects   int
@@ -20,6 +25,29 @@ type accumulator struct {
 	failures int
 	failed   item // the earliest in list order
 	failure  error
+
+	keep    keep
+	matches []indexed[Match]
+	errors  []indexed[Failure]
+}
+
+// keep says what an accumulator keeps of each object, beside the counts.
+type keep struct{ matches, failures bool }
+
+// indexed is something about the object at a place in list order.
+type indexed[T any] struct {
+	index int
+	about T
+}
+
+// inOrder gives what is known about objects in list order.
+func inOrder[T any](all []indexed[T]) []T {
+	slices.SortFunc(all, func(a, b indexed[T]) int { return cmp.Compare(a.index, b.index) })
+	about := make([]T, len(all))
+	for i := range all {
+		about[i] = all[i].about
+	}
+	return about
 }
 
 func newAccumulator(find *string) *accumulator {
@@ -36,7 +64,17 @@ func (a *accumulator) Write(p []byte) (int, error) {
 	if a.finder != nil {
 		a.finder.write(p)
 	}
+	if a.inside != nil {
+		a.inside.write(p)
+	}
 	return len(p), nil
+}
+
+// ContentEncoding takes the current body's.
+func (a *accumulator) ContentEncoding(value string) {
+	if a.inside != nil {
+		a.inside.encoding = value
+	}
 }
 
 // Reset begins a body.
@@ -44,6 +82,9 @@ func (a *accumulator) Reset() {
 	a.crc = 0
 	if a.finder != nil {
 		a.finder.reset()
+	}
+	if a.inside != nil {
+		a.inside.reset()
 	}
 }
 
@@ -53,14 +94,26 @@ func (a *accumulator) add(it item, r Read) {
 	a.bytes += r.Bytes
 	a.digest.Add(it.key, a.crc)
 	a.firstByte.add(r.FirstByte)
-	if a.finder != nil && a.finder.found {
+	if a.hit() {
 		a.matchAt(it)
 	}
+}
+
+// hit says whether the current body, read whole, holds what is searched for.
+func (a *accumulator) hit() bool {
+	return a.finder != nil && a.finder.found || a.inside != nil && a.inside.searcher.found()
 }
 
 func (a *accumulator) matchAt(it item) {
 	if !a.matched || it.index < a.match.index {
 		a.matched, a.match = true, it
+	}
+	if a.keep.matches {
+		m := Match{Key: it.key}
+		if a.inside != nil {
+			m = a.inside.match(it.key)
+		}
+		a.matches = append(a.matches, indexed[Match]{it.index, m})
 	}
 }
 
@@ -69,6 +122,9 @@ func (a *accumulator) fail(it item, err error) {
 		a.failed, a.failure = it, err
 	}
 	a.failures++
+	if a.keep.failures {
+		a.errors = append(a.errors, indexed[Failure]{it.index, newFailure(it.key, err)})
+	}
 }
 
 func (a *accumulator) merge(other *accumulator) {
@@ -77,9 +133,11 @@ func (a *accumulator) merge(other *accumulator) {
 	a.retries += other.retries
 	a.digest.Merge(other.digest)
 	a.firstByte.merge(&other.firstByte)
-	if other.matched {
-		a.matchAt(other.match)
+	if other.matched && (!a.matched || other.match.index < a.match.index) {
+		a.matched, a.match = true, other.match
 	}
+	a.matches = append(a.matches, other.matches...)
+	a.errors = append(a.errors, other.errors...)
 	if other.failures > 0 {
 		if a.failures == 0 || other.failed.index < a.failed.index {
 			a.failed, a.failure = other.failed, other.failure

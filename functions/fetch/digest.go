@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 	"hash/crc32"
+	"strconv"
 )
 
 // castagnoli is CRC-32C: both amd64 and arm64 have instructions for it, so
@@ -24,6 +25,15 @@ func (d *Digest) Merge(other Digest) { *d += other }
 
 // String gives 16 hexadecimal digits.
 func (d Digest) String() string { return fmt.Sprintf("%016x", uint64(d)) }
+
+// ParseDigest reads what String gives.
+func ParseDigest(s string) (Digest, error) {
+	d, err := strconv.ParseUint(s, 16, 64)
+	if err != nil || len(s) != 16 {
+		return 0, fmt.Errorf("digest %q: must be 16 hexadecimal digits", s)
+	}
+	return Digest(d), nil
+}
 
 // BodyCRC continues the CRC-32C of a body with its next bytes; a body starts
 // at 0.

@@ -10,6 +10,7 @@ const (
 	ListFailed       = "ListFailed"       // listing failed for another reason
 	ObjectReadFailed = "ObjectReadFailed" // at least one object could not be read whole
 	DeadlineNear     = "DeadlineNear"     // stopped shortly before the function's time limit
+	ResponseTooLarge = "ResponseTooLarge" // all matches are more than an answer can hold
 	Canceled         = "Canceled"         // the caller went away (local entry point)
 )
 
@@ -19,6 +20,10 @@ const (
 	SlowDown  = "SlowDown"  // S3 asked for fewer requests, past every retry
 	ShortBody = "ShortBody" // a body ended before its Content-Length, past every retry
 )
+
+// InvalidGzip is the error of an object whose key or Content-Encoding says gzip,
+// while its body is not gzip or was cut off before it was stored.
+const InvalidGzip = "InvalidGzip"
 
 // Error is an error with a name that a caller can act on.
 type Error struct {

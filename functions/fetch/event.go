@@ -19,6 +19,9 @@ const (
 	OnErrorContinue = "continue" // count it in stats.errors, leave it out of result
 )
 
+// MatchesAll asks for every matching key instead of the first.
+const MatchesAll = "all"
+
 // Event is what an invocation is asked for: a superset of the published
 // comparison's event. See [DecodeEvent] for what is refused.
 type Event struct {
@@ -29,6 +32,10 @@ type Event struct {
 	Client      string    `json:"client,omitempty"`      // empty: the function's own setting
 	Keys        *[]string `json:"keys,omitempty"`        // read these instead of listing
 	OnError     string    `json:"on_error,omitempty"`    // OnErrorFail where empty
+	Matches     string    `json:"matches,omitempty"`     // MatchesAll; empty: only the first
+	Locate      bool      `json:"locate,omitempty"`      // give each match's offset and line; needs Matches
+	FindRegexp  bool      `json:"find_regexp,omitempty"` // Find is a regular expression, of package regexp
+	Decompress  bool      `json:"decompress,omitempty"`  // search inside gzip: keys in .gz, and Content-Encoding: gzip
 }
 
 // DecodeEvent parses one event. Every error is an *[Error] of type
@@ -47,10 +54,19 @@ func DecodeEvent(payload []byte) (Event, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return Event{}, errorf(InvalidEvent, "event: more than one JSON value")
 	}
-	if err := ev.validate(); err != nil {
-		return Event{}, errorf(InvalidEvent, "event: %s", err)
+	if err := ev.Validate(); err != nil {
+		return Event{}, err
 	}
 	return ev, nil
+}
+
+// Validate says what of an event is refused, as an *[Error] of type
+// [InvalidEvent].
+func (ev Event) Validate() error {
+	if err := ev.validate(); err != nil {
+		return errorf(InvalidEvent, "event: %s", err)
+	}
+	return nil
 }
 
 func (ev Event) validate() error {
@@ -65,10 +81,21 @@ func (ev Event) validate() error {
 		return fmt.Errorf("concurrency %d: must be 1 to %d", *ev.Concurrency, MaxConcurrency)
 	case ev.OnError != "" && ev.OnError != OnErrorFail && ev.OnError != OnErrorContinue:
 		return fmt.Errorf("on_error %q: must be %q or %q", ev.OnError, OnErrorFail, OnErrorContinue)
+	case ev.Matches != "" && ev.Matches != MatchesAll:
+		return fmt.Errorf("matches %q: must be %q or left out", ev.Matches, MatchesAll)
+	case ev.Find == nil && (ev.Matches != "" || ev.Locate || ev.FindRegexp || ev.Decompress):
+		return errors.New("matches, locate, find_regexp and decompress need find")
+	case ev.Locate && ev.Matches == "":
+		return fmt.Errorf("locate needs matches %q", MatchesAll)
 	case ev.Keys != nil && ev.Folder != "":
 		return errors.New("keys and folder are mutually exclusive")
 	case ev.Keys != nil && slices.Contains(*ev.Keys, ""):
 		return errors.New("keys contains an empty key")
+	}
+	if ev.FindRegexp {
+		if _, err := compile(*ev.Find); err != nil {
+			return fmt.Errorf("find as a regular expression: %w", err)
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,21 +130,63 @@ const warmWithin = 2 * time.Second
 // Handle answers one event. Its errors are *[Error]; ctx's deadline is the
 // invocation's, and Handle stops shortly before it.
 func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) {
-	start, cpu := time.Now(), cpuTime()
-	cold := !h.invoked.Swap(true)
+	began := h.begin()
 	ev, err := DecodeEvent(payload)
 	if err != nil {
 		return Response{}, err
 	}
-	j := job{event: ev, client: h.cfg.Client, workers: h.cfg.Concurrency, memoryMB: h.cfg.MemoryMB, queue: newQueue()}
-	if ev.Client != "" {
-		j.client = ev.Client
+	response, _, err := h.answer(ctx, ev, began, keep{matches: ev.Matches == MatchesAll})
+	return response, err
+}
+
+// Collect reads the keys of one event with OnErrorContinue, whatever its
+// on_error says, and gives all matches, as many as they may be, and all failures,
+// in the order of the keys. Shortly before ctx's deadline it stops: what was not
+// read by then is among the failures, with [DeadlineNear]. Its errors, such as
+// [NoSuchBucket], are those that no key could be read with.
+func (h *Handler) Collect(ctx context.Context, ev Event) (Response, []Failure, error) {
+	began := h.begin()
+	if ev.Keys == nil {
+		return Response{}, nil, errorf(InvalidEvent, "event: no keys to collect")
+	}
+	if err := ev.Validate(); err != nil {
+		return Response{}, nil, err
+	}
+	ev.OnError = OnErrorContinue
+	return h.answer(ctx, ev, began, keep{matches: ev.Find != nil, failures: true})
+}
+
+// beginning is the state of the process as an event comes in.
+type beginning struct {
+	at   time.Time
+	cpu  time.Duration
+	cold bool
+}
+
+func (h *Handler) begin() beginning {
+	return beginning{at: time.Now(), cpu: cpuTime(), cold: !h.invoked.Swap(true)}
+}
+
+// Client names the client that an event is read with.
+func (h *Handler) Client(ev Event) string { return cmp.Or(ev.Client, h.cfg.Client) }
+
+func (h *Handler) answer(ctx context.Context, ev Event, began beginning, keep keep) (Response, []Failure, error) {
+	j := job{event: ev, client: h.Client(ev), workers: h.cfg.Concurrency, memoryMB: h.cfg.MemoryMB, queue: newQueue(), keep: keep}
+	j.room.Store(maxAnswerBytes)
+	var err error
+	if ev.FindRegexp {
+		if j.pattern, err = compile(*ev.Find); err != nil {
+			return Response{}, nil, errorf(InvalidEvent, "event: find as a regular expression: %v", err)
+		}
+	}
+	if keep.failures {
+		j.tried = make([]bool, len(*ev.Keys))
 	}
 	if ev.Concurrency != nil {
 		j.workers = *ev.Concurrency
 	}
 	if j.store, err = h.Open(ctx, j.client); err != nil {
-		return Response{}, err
+		return Response{}, nil, err
 	}
 	if j.workers == 0 {
 		_, warmer := j.store.(Warmer)
@@ -154,25 +197,29 @@ func (h *Handler) Handle(ctx context.Context, payload []byte) (Response, error) 
 	connections := j.store.Connections()
 	total, err := j.run(ctx)
 	if err != nil {
-		return Response{}, err
+		return Response{}, nil, err
 	}
-	return Response{
+	response := Response{
 		Lang:   "go",
 		Detail: j.client,
 		Result: total.result(ev.Find != nil),
-		Time:   math.Round(time.Since(start).Seconds()*1000) / 1000,
+		Time:   math.Round(time.Since(began.at).Seconds()*1000) / 1000,
 		Stats: Stats{
 			Objects: total.objects, Bytes: total.bytes, Errors: total.failures, Retries: total.retries,
 			Connections: j.store.Connections() - connections,
 			ListMS:      milliseconds(j.listing),
 			TTFBP50MS:   total.firstByte.quantileMS(0.50, 1),
 			TTFBP99MS:   total.firstByte.quantileMS(0.99, 100),
-			CPUMS:       milliseconds(cpuTime() - cpu),
+			CPUMS:       milliseconds(cpuTime() - began.cpu),
 			MaxRSSMB:    float64(maxRSS()) / (1 << 20),
-			Digest:      total.digest.String(), Cold: cold,
+			Digest:      total.digest.String(), Cold: began.cold,
 			Concurrency: j.size(), Client: j.client,
 		},
-	}, nil
+	}
+	if keep.matches {
+		response.Matches = inOrder(total.matches)
+	}
+	return response, inOrder(total.errors), nil
 }
 
 // previousWorkers is what auto came to for this client and bucket; 0: not known.
@@ -200,6 +247,10 @@ type job struct {
 	store      Store
 	queue      *queue
 	listing    time.Duration // spent waiting for pages
+	pattern    *pattern      // the event's regular expression
+	keep       keep
+	tried      []bool       // by the object's place, if each must be accounted for: read, or failed
+	room       atomic.Int64 // bytes that the answer still has for matches
 }
 
 func (j *job) run(parent context.Context) (*accumulator, error) {
@@ -222,7 +273,7 @@ func (j *job) run(parent context.Context) (*accumulator, error) {
 	var spawn func(workers int)
 	spawn = func(workers int) {
 		for range workers {
-			a := newAccumulator(j.event.Find)
+			a := j.accumulator(ctx)
 			mu.Lock()
 			accumulators = append(accumulators, a)
 			mu.Unlock()
@@ -236,8 +287,12 @@ func (j *job) run(parent context.Context) (*accumulator, error) {
 	for _, a := range accumulators {
 		total.merge(a)
 	}
-	if complete := listErr == nil && total.objects+total.failures == j.queue.put; !complete {
-		return nil, j.stopped(parent, context.Cause(ctx), total)
+	complete := listErr == nil && total.objects+total.failures == j.queue.put
+	switch cause := context.Cause(ctx); {
+	case !complete && j.tried != nil && errors.Is(cause, context.DeadlineExceeded):
+		j.nameUnread(total)
+	case !complete:
+		return nil, j.stopped(parent, cause, total)
 	}
 	if total.failures > 0 && j.event.OnError != OnErrorContinue {
 		return nil, &Error{
@@ -247,6 +302,28 @@ func (j *job) run(parent context.Context) (*accumulator, error) {
 		}
 	}
 	return total, nil
+}
+
+// accumulator gives one for a worker.
+func (j *job) accumulator(ctx context.Context) *accumulator {
+	find, in := j.event.Find, newInside(j.event, j.pattern, func() bool { return ctx.Err() != nil })
+	if in != nil {
+		find = nil
+	}
+	a := newAccumulator(find)
+	a.inside, a.keep = in, j.keep
+	return a
+}
+
+// nameUnread makes a failure of each key that there was no time for.
+func (j *job) nameUnread(total *accumulator) {
+	total.keep = j.keep
+	err := errorf(DeadlineNear, "not read before the time limit")
+	for i, tried := range j.tried {
+		if !tried {
+			total.fail(item{i, (*j.event.Keys)[i]}, err)
+		}
+	}
 }
 
 // size is how many workers the job has come to.
@@ -261,7 +338,7 @@ func (j *job) size() int {
 func (j *job) stopped(parent context.Context, cause error, total *accumulator) *Error {
 	var typed *Error
 	switch {
-	case errors.As(cause, &typed) && (typed.Type == NoSuchBucket || typed.Type == AccessDenied):
+	case errors.As(cause, &typed) && (typed.Type == NoSuchBucket || typed.Type == AccessDenied || typed.Type == ResponseTooLarge):
 		return typed
 	case errors.Is(cause, context.DeadlineExceeded) && j.queue.put == 0:
 		return errorf(DeadlineNear, "stopped just before the time limit: no page of s3://%s/%s was listed; "+
@@ -321,16 +398,32 @@ func (j *job) list(ctx context.Context) error {
 
 // read is one worker: it takes objects until there are no more.
 func (j *job) read(ctx context.Context, a *accumulator, spawn func(workers int), abort context.CancelCauseFunc) {
+	if a.inside != nil {
+		defer a.inside.close()
+	}
 	for {
 		it, ok := j.queue.take()
 		if !ok || ctx.Err() != nil {
 			return
 		}
+		if a.inside != nil {
+			a.inside.key = it.key
+		}
 		a.Reset()
 		r, err := j.store.Get(ctx, j.event.Bucket, it.key, a)
 		a.retries += r.Retries
+		if err == nil && a.inside != nil {
+			if err = a.inside.end(); ctx.Err() != nil {
+				return // the search may have been, too
+			}
+		}
 		if err == nil {
 			a.add(it, r)
+			j.account(it)
+			if j.keep.matches && !j.keep.failures && !j.fits(a) {
+				abort(tooManyMatches(len(a.matches)))
+				return
+			}
 			if j.controller != nil {
 				spawn(j.controller.observe(r.Bytes, r.FirstByte))
 			}
@@ -345,5 +438,26 @@ func (j *job) read(ctx context.Context, a *accumulator, spawn func(workers int),
 			return
 		}
 		a.fail(it, err)
+		j.account(it)
+	}
+}
+
+// fits says whether the answer has room for a's current match, if there is one.
+func (j *job) fits(a *accumulator) bool {
+	if !a.hit() {
+		return true
+	}
+	m := a.matches[len(a.matches)-1].about
+	size := len(`{"key":""},`) + len(m.Key)
+	if m.Line != nil {
+		size += len(*m.Line)
+	}
+	return j.room.Add(-int64(size)) >= 0
+}
+
+// account notes that an object was read, or has failed.
+func (j *job) account(it item) {
+	if j.tried != nil {
+		j.tried[it.index] = true
 	}
 }

@@ -1,5 +1,10 @@
 package fetch
 
+import (
+	"errors"
+	"strings"
+)
+
 // NotFound is the result of a search that no object matched.
 const NotFound = "None"
 
@@ -11,6 +16,39 @@ type Response struct {
 	Result string  `json:"result"` // first matching key in list order, NotFound, or the count of objects read
 	Time   float64 `json:"time"`   // seconds from the event to the answer, in whole milliseconds
 	Stats  Stats   `json:"stats"`
+
+	// Matches are all matching objects in list order, if the event asks for them.
+	Matches []Match `json:"matches,omitzero"`
+}
+
+// Match is an object that holds what was searched for.
+type Match struct {
+	Key    string  `json:"key"`
+	Offset *int64  `json:"offset,omitempty"` // bytes before the match, if asked for
+	Line   *string `json:"line,omitempty"`   // the line around it, cut at 1 KB, if asked for
+}
+
+// Failure is an object that could not be read.
+type Failure struct {
+	Key     string `json:"key"`
+	Error   string `json:"error"` // a name of an [Error], or "Error" where the cause has none
+	Message string `json:"message"`
+}
+
+// maxFailureMessage bounds a failure's message, in bytes: it can have the key in
+// it, which is up to 1,024 bytes long.
+const maxFailureMessage = 2048
+
+func newFailure(key string, err error) Failure {
+	f := Failure{Key: key, Error: "Error", Message: err.Error()}
+	if typed := (*Error)(nil); errors.As(err, &typed) {
+		f.Error = typed.Type
+	}
+	if len(f.Message) > maxFailureMessage {
+		f.Message = f.Message[:maxFailureMessage]
+	}
+	f.Message = strings.ToValidUTF8(f.Message, "\uFFFD")
+	return f
 }
 
 // Stats says what one invocation did. Milliseconds have a fraction.

@@ -19,6 +19,14 @@ type Sink interface {
 	Reset()
 }
 
+// EncodedSink is a Sink that wants to know how a body is encoded.
+type EncodedSink interface {
+	Sink
+	// ContentEncoding takes the Content-Encoding header of the body, if it has
+	// one, before its first byte, and again after each Reset.
+	ContentEncoding(value string)
+}
+
 // Read tells how one object was read.
 type Read struct {
 	Bytes     int64
@@ -49,4 +57,11 @@ type Warmer interface {
 	// Warm opens that many connections to the bucket's host, and does whatever
 	// else the first request would wait for.
 	Warm(ctx context.Context, bucket string, connections int) error
+}
+
+// Putter is a Store that can also write.
+type Putter interface {
+	// Put writes one object, over one of that name, trying again where that
+	// can help. It is for small ones: body goes in one request.
+	Put(ctx context.Context, bucket, key string, body []byte) error
 }

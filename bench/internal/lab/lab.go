@@ -1,5 +1,5 @@
-// Package lab is AWS on this machine: the Lambda sandbox and the embedded S3
-// together, with a corpus and with keys made for this one time. [Start] it, then
+// Package lab is AWS on this machine: the Lambda sandbox, the embedded S3 and,
+// where it is asked for, Step Functions together, with a corpus and with keys made for this one time. [Start] it, then
 // [Lab.Seed] it, point a client at it with [Lab.Client] or [Lab.Exports], and
 // [Lab.Close] it.
 package lab
@@ -26,6 +26,7 @@ import (
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/sandbox"
 	"fanout/bench/internal/sandbox/cgroup"
+	"fanout/bench/internal/states"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -36,6 +37,7 @@ const (
 	Region  = "us-east-1"
 	Account = "000000000000"
 	Bucket  = "fanout-lab"
+	Results = "fanout-lab-results" // the bucket for what scans find
 )
 
 // Contender is code under a name: a bootstrap, a package, or bytes of which the
@@ -65,6 +67,16 @@ type Config struct {
 	PublicRead bool        // the bucket can be read unsigned
 	SpillAll   bool        // bodies are kept in files, all of them
 
+	// Concurrency is how many invocations Lambda runs at once, of all functions
+	// together; what is more is throttled (429). 0: any number.
+	Concurrency int
+	// Jobs adds Step Functions, a bucket for results, and a state machine for
+	// each of this repository's functions that scans with it.
+	Jobs bool
+	// JobsDir keeps the executions and the bucket for results, for later labs;
+	// "": they end with the lab.
+	JobsDir string
+
 	Log *slog.Logger // nil: none
 }
 
@@ -92,10 +104,12 @@ func (c Config) Validate() error {
 
 // Lab is what runs.
 type Lab struct {
-	S3      *objects.Server
-	Lambda  *sandbox.Sandbox
-	Targets []trial.Target // the functions there are
-	Dir     string         // for files that are needed no longer than the lab is
+	S3       *objects.Server
+	Lambda   *sandbox.Sandbox
+	States   *states.Server // nil without Config.Jobs
+	Targets  []trial.Target // the functions there are
+	Machines []Machine      // the state machines there are
+	Dir      string         // for files that are needed no longer than the lab is
 
 	corpus corpus.Spec
 	key    aws.Credentials
@@ -141,6 +155,11 @@ func Start(cfg Config) (_ *Lab, err error) {
 	}
 	if err := l.startS3(cfg); err != nil {
 		return nil, err
+	}
+	if cfg.Jobs {
+		if err := l.startStates(cfg); err != nil {
+			return nil, err
+		}
 	}
 	return l, nil
 }
@@ -196,7 +215,7 @@ func (l *Lab) unpack(cfg *Config) error {
 // Targets.
 func (l *Lab) functions(cfg Config) sandbox.Config {
 	box := sandbox.Config{
-		Credentials: l.key, Region: Region, AccountID: Account, Dir: l.Dir, Log: cfg.Log,
+		Credentials: l.key, Region: Region, AccountID: Account, Dir: l.Dir, Log: cfg.Log, Concurrency: cfg.Concurrency,
 		ProcessEnv:  func(string) (map[string]string, func()) { return l.processEnv() },
 		JavaOptions: []string{"-Djavax.net.ssl.trustStore=" + l.trustStore(), "-Djavax.net.ssl.trustStoreType=JKS"},
 	}
@@ -270,6 +289,9 @@ func (l *Lab) Seed(ctx context.Context, progress func(done, total int)) error {
 // Close ends every process and removes every file, port and cgroup.
 func (l *Lab) Close() error {
 	var errs []error
+	if l.States != nil {
+		errs = append(errs, l.States.Close())
+	}
 	if l.Lambda != nil {
 		errs = append(errs, l.Lambda.Close())
 	}

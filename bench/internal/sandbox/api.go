@@ -105,7 +105,11 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, h func(http.Resp
 	}
 	// Lambda's model spells the field Message in some errors and message in
 	// others; clients read either, and some only one.
-	s.reply(w, known.status, map[string]string{"Type": side, "Message": known.message, "message": known.message})
+	body := map[string]string{"Type": side, "Message": known.message, "message": known.message}
+	if known.status == http.StatusTooManyRequests {
+		body["Reason"] = "ConcurrentInvocationLimitExceeded" // the only one there is here
+	}
+	s.reply(w, known.status, body)
 }
 
 // reply writes v as JSON.
@@ -200,7 +204,11 @@ func (s *Sandbox) apiInvoke(w http.ResponseWriter, c *call) error {
 	default:
 		return invalidParameter("InvocationType %q: must be RequestResponse, Event or DryRun", kind)
 	}
+	if err := s.occupy(); err != nil {
+		return err
+	}
 	out, err := s.invoke(c.Context(), f, inv)
+	s.running.Add(-1) // before the answer: its reader may come with the next
 	if err != nil {
 		return err
 	}

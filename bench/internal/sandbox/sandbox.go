@@ -39,6 +39,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -101,6 +102,11 @@ type Config struct {
 	// own access key. Release, if not nil, is called when the process ended.
 	ProcessEnv func(function string) (env map[string]string, release func())
 
+	// Concurrency is the account's: how many invocations of all functions may
+	// run at once. What is more is answered with TooManyRequestsException. 0:
+	// any number.
+	Concurrency int
+
 	// JavaOptions are passed to java by the managed runtimes, such as a trust
 	// store.
 	JavaOptions []string
@@ -125,6 +131,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("region %q: not a region's name", c.Region)
 	case !accountID.MatchString(c.AccountID):
 		return fmt.Errorf("account %q: must be twelve digits", c.AccountID)
+	case c.Concurrency < 0:
+		return fmt.Errorf("concurrency %d: must be at least 1, or 0 for any", c.Concurrency)
 	}
 	seen := map[string]bool{}
 	for _, f := range c.Functions {
@@ -202,6 +210,8 @@ type Sandbox struct {
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // processes, API requests and asynchronous invocations
+
+	running atomic.Int64 // invocations
 
 	mu        sync.Mutex
 	closed    bool

@@ -1,6 +1,7 @@
 // Command fetch is the Lambda entry point (provided.al2023): build it as
-// bootstrap. CONCURRENCY and CLIENT set what an event leaves open; BUCKET names
-// the bucket whose connections are opened in INIT.
+// bootstrap. It answers fetch's event, and the batches and merges of a scan.
+// CONCURRENCY and CLIENT set what an event leaves open; BUCKET names the bucket whose
+// connections are opened in INIT.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"fanout/functions/fetch"
+	"fanout/functions/scan"
 	"fanout/functions/store"
 )
 
@@ -21,7 +23,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "error: start the function: %v\nhint: see its environment variables CLIENT and CONCURRENCY\n", err)
 		os.Exit(1)
 	}
-	lambda.Start(handler)
+	lambda.Start(scan.New(handler))
 }
 
 // initialize runs in INIT, where a small function has a whole vCPU.

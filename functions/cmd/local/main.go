@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"fanout/functions/fetch"
+	"fanout/functions/scan"
 	"fanout/functions/store"
 	_ "fanout/functions/store/sdk" // stock, tuned and the shared configuration
 )
@@ -76,9 +77,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
 		defer cancel()
 	}
-	handler := fetch.New(cfg, func(ctx context.Context, client string) (fetch.Store, error) {
+	handler := scan.New(fetch.New(cfg, func(ctx context.Context, client string) (fetch.Store, error) {
 		return store.Open(ctx, client)
-	})
+	}))
 	response, err := handler.Invoke(ctx, payload)
 	status := 0
 	if err != nil {

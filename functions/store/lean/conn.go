@@ -50,14 +50,20 @@ func (c *conn) arm(now time.Time) error {
 	return c.SetDeadline(c.deadline)
 }
 
-// send writes a request and reads the response's head.
-func (c *conn) send(wire []byte, now time.Time) error {
+// send writes a request, with its body if it has one, and reads the response's
+// head.
+func (c *conn) send(wire, body []byte, now time.Time) error {
 	c.r, c.w = 0, 0
 	if err := c.arm(now); err != nil {
 		return c.fail(err)
 	}
 	if _, err := c.Write(wire); err != nil {
 		return c.fail(err)
+	}
+	if len(body) > 0 {
+		if err := c.sendBody(body); err != nil {
+			return err
+		}
 	}
 	for {
 		if err := c.readHead(); err != nil {
@@ -70,6 +76,30 @@ func (c *conn) send(wire []byte, now time.Time) error {
 			return c.fail(fmt.Errorf("%w: status 101", errHead))
 		}
 	}
+}
+
+// writeBytes is how much of a body is written between two looks at the deadline.
+const writeBytes = 256 << 10
+
+// sendBody writes a request's body. If it breaks off, the response says why, in as
+// far as there is one: S3 may refuse a request before it has read the body.
+func (c *conn) sendBody(body []byte) error {
+	for len(body) > 0 {
+		n := min(len(body), writeBytes)
+		err := c.arm(time.Now())
+		if err == nil {
+			_, err = c.Write(body[:n])
+		}
+		if err != nil {
+			c.failed = true
+			if isTimeout(err) {
+				return err
+			}
+			return nil // reading the head fails too, if there is none
+		}
+		body = body[n:]
+	}
+	return nil
 }
 
 func (c *conn) fail(err error) error {

@@ -4,9 +4,10 @@
 // It has its own HTTP/1.1 exchange over crypto/tls and its own SigV4 signer:
 // a request costs one write and a few reads on the caller's goroutine, no
 // goroutine or timer of its own, and, once its connection is warm, no
-// allocation but the one that crypto/tls makes. It knows GetObject, ListObjectsV2 and CreateSession, in any
-// region, virtual-hosted or path style, on custom endpoints, access points and
-// directory buckets, directly or through an HTTP proxy.
+// allocation but the one that crypto/tls makes. It knows GetObject, ListObjectsV2,
+// CreateSession and, for what a function has found, PutObject, in any region,
+// virtual-hosted or path style, on custom endpoints, access points and directory
+// buckets, directly or through an HTTP proxy.
 package lean
 
 import (
@@ -44,7 +45,10 @@ type Client struct {
 	buckets map[string]*bucketClient // by bucket
 }
 
-var _ fetch.Store = (*Client)(nil)
+var (
+	_ fetch.Store  = (*Client)(nil)
+	_ fetch.Putter = (*Client)(nil)
+)
 
 // New makes a client. It fails where cfg is not valid, and opens nothing.
 func New(cfg Config) (*Client, error) {
@@ -303,7 +307,7 @@ func (b *bucketClient) exchange(ctx context.Context, r *request, k *signingKey) 
 		return nil, err
 	}
 	now := time.Now() // get may have waited, and a signature ages
-	if err := c.send(c.signer.sign(r, k, min(max(now.Unix(), k.from), k.from+secondsADay-1)), now); err != nil {
+	if err := c.send(c.signer.sign(r, k, min(max(now.Unix(), k.from), k.from+secondsADay-1)), r.body, now); err != nil {
 		if c.reused && c.w == 0 && !isTimeout(err) {
 			b.host.stale(c)
 			err = &staleError{err}
@@ -378,6 +382,11 @@ func (b *bucketClient) get(ctx context.Context, key string, sink fetch.Sink, rea
 		return err
 	}
 	read.FirstByte = firstByte
+	if len(c.head.encoding) > 0 {
+		if s, ok := sink.(fetch.EncodedSink); ok {
+			s.ContentEncoding(string(c.head.encoding))
+		}
+	}
 	if c.head.length > b.client.ahead.size && len(c.head.etag) > 0 {
 		return b.getLarge(ctx, c, r, sink, read)
 	}

@@ -22,8 +22,8 @@ const (
 	sessionToken  = "x-amz-s3session-token"
 )
 
-// request is one GET. All but its key is as it goes over the wire, escaped; a
-// query is also sorted by name.
+// request is one GET or, with a body, one PUT. All but its key is as it goes over
+// the wire, escaped; a query is also sorted by name.
 type request struct {
 	prefix      string // of the path, before the slash and the key
 	key         string
@@ -32,6 +32,8 @@ type request struct {
 	ifMatch     string
 	from, to    int64  // Range, both inclusive; to 0: the whole
 	sessionMode string // x-amz-create-session-mode
+	body        []byte // not nil: PUT
+	bodyHash    string // its SHA-256 in hexadecimal digits
 }
 
 // signingKey is what one set of credentials signs with for one UTC day, in
@@ -97,9 +99,15 @@ func (s *signer) sign(r *request, k *signingKey, unix int64) []byte {
 	// Each header is written twice, as sent and as signed, in the alphabetical
 	// order of the names that a signature wants.
 	w, c := s.wire[:0], s.canonical[:0]
-	const get = "GET "
-	w = appendPath(append(append(append(w, get...), r.prefix...), '/'), r.key)
-	c = append(append(append(c, "GET\n"...), w[len(get):]...), '\n')
+	method, bodyHash := "GET", emptyHash
+	if r.body != nil {
+		method, bodyHash = "PUT", r.bodyHash
+	}
+	w = append(append(w, method...), ' ')
+	c = append(append(c, method...), '\n')
+	path := len(w)
+	w = appendPath(append(append(w, r.prefix...), '/'), r.key)
+	c = append(append(c, w[path:]...), '\n')
 	if r.query != "" {
 		w = append(append(w, '?'), r.query...)
 		c = append(c, r.query...)
@@ -114,8 +122,11 @@ func (s *signer) sign(r *request, k *signingKey, unix int64) []byte {
 		w = appendRange(append(w, "\r\nRange: bytes="...), r.from, r.to)
 		c = appendRange(append(c, "\nrange:bytes="...), r.from, r.to)
 	}
-	w = append(w, "\r\nx-amz-content-sha256: "+emptyHash...)
-	c = append(c, "\nx-amz-content-sha256:"+emptyHash...)
+	if r.body != nil { // not signed: a wrong length breaks the exchange, not the signature
+		w = strconv.AppendInt(append(w, "\r\nContent-Length: "...), int64(len(r.body)), 10)
+	}
+	w = append(append(w, "\r\nx-amz-content-sha256: "...), bodyHash...)
+	c = append(append(c, "\nx-amz-content-sha256:"...), bodyHash...)
 	if r.sessionMode != "" {
 		w = append(append(w, "\r\nx-amz-create-session-mode: "...), r.sessionMode...)
 		c = append(append(c, "\nx-amz-create-session-mode:"...), r.sessionMode...)
@@ -144,7 +155,7 @@ func (s *signer) sign(r *request, k *signingKey, unix int64) []byte {
 	if k.tokenHeader != "" {
 		w = append(append(w, ';'), k.tokenHeader...)
 	}
-	c = append(append(c, w[names:]...), "\n"+emptyHash...)
+	c = append(append(append(c, w[names:]...), '\n'), bodyHash...)
 
 	s.sum = sha256.Sum256(c)
 	c = append(append(c[:0], "AWS4-HMAC-SHA256\n"...), date[:]...)

@@ -5,6 +5,7 @@
 package sdk
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -247,6 +248,9 @@ func (s *sdkStore) get(ctx context.Context, client *s3.Client, bucket, key strin
 	if err != nil {
 		return 0, s3Error(err, "get s3://%s/%s", bucket, key)
 	}
+	if encoded, ok := sink.(fetch.EncodedSink); ok && out.ContentEncoding != nil {
+		encoded.ContentEncoding(*out.ContentEncoding)
+	}
 	chunk := s.chunks.Get().(*[chunkBytes]byte)
 	defer s.chunks.Put(chunk)
 	n, err := io.CopyBuffer(onlyWriter{sink}, onlyReader{out.Body}, chunk[:])
@@ -265,6 +269,24 @@ func (s *sdkStore) get(ctx context.Context, client *s3.Client, bucket, key strin
 	}
 	return n, nil
 }
+
+// Put writes one object. The SDK checks the answer, and has tried again.
+func (s *sdkStore) Put(ctx context.Context, bucket, key string, body []byte) error {
+	for redirected := 0; ; redirected++ {
+		client := s.clientOf(bucket)
+		var a attempt
+		_, err := client.PutObject(s.traced(ctx, &a), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(body)})
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() == nil && redirected < maxRedirects && s.follow(bucket, client, err):
+		default:
+			return s3Error(err, "put s3://%s/%s", bucket, key)
+		}
+	}
+}
+
+var _ fetch.Putter = (*sdkStore)(nil)
 
 // onlyReader and onlyWriter hide ReadFrom and WriteTo, so that io.CopyBuffer
 // uses the buffer it is given.

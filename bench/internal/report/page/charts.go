@@ -75,10 +75,14 @@ func newCharts(r *report.Report) *charts {
 
 // figures gives all of them, in the order of the page.
 func (c *charts) figures() []figure {
+	all := []figure{c.frontier(), c.memory(), c.speedUp(), c.coldStarts(), c.runs(), c.cost()}
 	if c.Own() { // which has no number of workers
-		return []figure{c.frontier(), c.memory(), c.coldStarts(), c.runs(), c.cost()}
+		all = []figure{c.frontier(), c.memory(), c.coldStarts(), c.runs(), c.cost()}
 	}
-	return []figure{c.frontier(), c.memory(), c.speedUp(), c.coldStarts(), c.runs(), c.cost()}
+	if !c.Header.Corpus.Shape.IsZero() {
+		all = append(all, c.sizes())
+	}
+	return all
 }
 
 // who names a row's series.

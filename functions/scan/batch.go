@@ -1,0 +1,229 @@
+package scan
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"fanout/functions/fetch"
+)
+
+// writingTime is what of a time limit is kept for writing what was read: a tenth,
+// and never more than that.
+const writingTime = 5 * time.Second
+
+// beforeLimit gives a context that ends early enough before ctx's deadline, and
+// before longest is over, to write what was read.
+func beforeLimit(ctx context.Context, longest time.Duration) (context.Context, context.CancelFunc) {
+	left := longest
+	if deadline, ok := ctx.Deadline(); ok {
+		if until := time.Until(deadline); left == 0 || until < left {
+			left = until
+		}
+	}
+	if left == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, left-min(left/10, writingTime))
+}
+
+// Batch reads a batch, puts its [Part], and gives the [Ack]. It fails only where no
+// key could be read or no part be written; what time does not suffice for is among
+// the part's failures.
+func (h *Handler) Batch(ctx context.Context, b Batch) (any, error) {
+	s, err := h.open(ctx, b.Input.Event)
+	if err != nil {
+		return nil, err
+	}
+	reading, cancel := beforeLimit(ctx, BatchTimeout)
+	defer cancel()
+	name, p, err := h.batch(ctx, reading, s, b)
+	if err != nil {
+		return nil, err
+	}
+	return Ack{Part: name, Keys: p.Keys, Objects: p.Objects, Errors: len(p.Failures)}, nil
+}
+
+// batch reads within reading, writes within ctx.
+func (h *Handler) batch(ctx, reading context.Context, s store, b Batch) (name string, p Part, err error) {
+	started := time.Now()
+	keys, invalid := b.keys()
+	p = Part{Keys: len(b.Items), Digest: fetch.Digest(0).String()}
+	if len(b.Items) > 0 {
+		p.First, p.Last = b.keyOf(0), b.keyOf(len(b.Items)-1)
+	}
+	if err := h.read(reading, b.Input.Event, &p, keys); err != nil {
+		return "", Part{}, err
+	}
+	p.Failures = append(p.Failures, invalid...)
+	p.Started, p.Ended = started.UnixMilli(), time.Now().UnixMilli()
+	name = partName(b.Input.Job, b.hash())
+	return name, p, putJSON(ctx, s, b.Input.Results.Bucket, name, p)
+}
+
+// read reads keys, and adds what came of them to p.
+func (h *Handler) read(ctx context.Context, ev fetch.Event, p *Part, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	ev.Folder, ev.Keys = "", &keys
+	r, failures, err := h.fetch.Collect(ctx, ev)
+	if err != nil {
+		return err
+	}
+	before, err := fetch.ParseDigest(p.Digest)
+	if err != nil {
+		return err
+	}
+	read, err := fetch.ParseDigest(r.Stats.Digest)
+	if err != nil {
+		return err
+	}
+	before.Merge(read)
+	p.Digest = before.String()
+	p.Objects += r.Stats.Objects
+	p.Bytes += r.Stats.Bytes
+	p.Matches = append(p.Matches, r.Matches...)
+	p.Failures = append(p.Failures, failures...)
+	p.CPUMS += r.Stats.CPUMS
+	p.Retries += r.Stats.Retries
+	return nil
+}
+
+// keyOf gives the key of an item or, where it is none, what the item has.
+func (b Batch) keyOf(i int) string {
+	key, err := b.decode(b.Items[i].Key)
+	if err != nil {
+		return b.Items[i].Key
+	}
+	return key
+}
+
+func (b Batch) decode(key string) (string, error) {
+	if b.Input.URLEncoded {
+		plain, err := url.QueryUnescape(key) // an inventory has a space as +
+		if err != nil {
+			return "", err
+		}
+		key = plain
+	}
+	switch {
+	case key == "":
+		return "", fmt.Errorf("an item without a key")
+	case !utf8.ValidString(key):
+		return "", fmt.Errorf("key %q is not UTF-8", key)
+	}
+	return key, nil
+}
+
+// keys gives the keys to read, and a failure for each item that has none.
+func (b Batch) keys() (keys []string, invalid []Failure) {
+	keys = make([]string, 0, len(b.Items))
+	for _, it := range b.Items {
+		key, err := b.decode(it.Key)
+		if err != nil {
+			invalid = append(invalid, Failure{Key: it.Key, Error: InvalidKey, Message: err.Error()})
+			continue
+		}
+		keys = append(keys, key)
+	}
+	return keys, invalid
+}
+
+// hash is a batch's identity: all its keys, in order.
+type hash [16]byte
+
+func (b Batch) hash() hash {
+	sum := sha256.New()
+	var length [8]byte
+	for i := range b.Items {
+		key := b.keyOf(i)
+		binary.BigEndian.PutUint64(length[:], uint64(len(key)))
+		sum.Write(length[:])
+		sum.Write([]byte(key))
+	}
+	return hash(sum.Sum(nil)[:len(hash{})])
+}
+
+// MarshalText gives 32 hexadecimal digits.
+func (h hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText reads what MarshalText gives.
+func (h *hash) UnmarshalText(text []byte) error {
+	if len(text) != 2*len(h) || bytes.ContainsAny(text, "ABCDEF") {
+		return fmt.Errorf("hash %.40q: must be %d hexadecimal digits", text, 2*len(h))
+	}
+	_, err := hex.Decode(h[:], text)
+	return err
+}
+
+const digits = "0123456789abcdef"
+
+// group is the first digit of a part's name.
+func (h hash) group() int { return int(h[0] >> 4) }
+
+// Places of a job's files in the results bucket.
+
+func jobPrefix(job string) string { return JobsPrefix + job + "/" }
+
+// PartsPrefix gives the common prefix of a job's parts.
+func PartsPrefix(job string) string { return jobPrefix(job) + "parts/" }
+
+// ResultName gives the key of a job's [Result].
+func ResultName(job string) string { return jobPrefix(job) + "result.json" }
+
+func groupName(job, group string) string { return jobPrefix(job) + "groups/" + group + ".json" }
+
+const partSuffix = ".json"
+
+func partName(job string, of hash) string {
+	return PartsPrefix(job) + hex.EncodeToString(of[:]) + partSuffix
+}
+
+// partHash gives the hash in a part's name; false: it is no part's.
+func partHash(job, name string) (of hash, ok bool) {
+	text, ok := strings.CutPrefix(name, PartsPrefix(job))
+	if !ok {
+		return hash{}, false
+	}
+	if text, ok = strings.CutSuffix(text, partSuffix); !ok {
+		return hash{}, false
+	}
+	return of, of.UnmarshalText([]byte(text)) == nil
+}
+
+// DecodePart parses a part, and fails where it contradicts itself.
+func DecodePart(data []byte) (Part, error) {
+	var p Part
+	if err := json.Unmarshal(data, &p); err != nil {
+		return Part{}, fmt.Errorf("part: %w", err)
+	}
+	_, err := fetch.ParseDigest(p.Digest)
+	switch {
+	case err != nil:
+		return Part{}, fmt.Errorf("part: %w", err)
+	case p.Objects < 0 || p.Bytes < 0 || p.Retries < 0:
+		return Part{}, fmt.Errorf("part: a negative count")
+	case p.Keys != p.Objects+len(p.Failures):
+		return Part{}, fmt.Errorf("part: %d keys, but %d objects and %d failures", p.Keys, p.Objects, len(p.Failures))
+	case len(p.Matches) > p.Objects:
+		return Part{}, fmt.Errorf("part: %d matches in %d objects", len(p.Matches), p.Objects)
+	}
+	return p, nil
+}
+
+func putJSON(ctx context.Context, s store, bucket, name string, v any) error {
+	body, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.Put(ctx, bucket, name, append(body, '\n'))
+}
