@@ -20,8 +20,9 @@ import (
 type sandboxFlags struct {
 	labFlags
 
-	envFile string
-	verbose bool
+	envFile   string
+	inventory bool
+	verbose   bool
 }
 
 func sandboxCommand() *cobra.Command {
@@ -40,8 +41,7 @@ separate shell: they unset AWS profiles and the like.`,
     --cli-binary-format raw-in-base64-out \
     --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' out.json
   aws stepfunctions start-execution --name job-1 --input file://input.json \
-    --state-machine-arn "$(aws stepfunctions list-state-machines \
-      --query 'stateMachines[0].stateMachineArn' --output text)"`,
+    --state-machine-arn "$ARN"   # as the sandbox prints it`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
@@ -54,6 +54,7 @@ separate shell: they unset AWS profiles and the like.`,
 	c.Flags().StringVar(&sf.envFile, "env-file", "",
 		"write the environment to this `file`, which only you can read, instead of standard output;"+
 			" it exists while the sandbox serves")
+	c.Flags().BoolVar(&sf.inventory, "inventory", false, "make an S3 Inventory list of the bucket, too, and print where its manifest.json is")
 	c.Flags().BoolVarP(&sf.verbose, "verbose", "v", false, "log each request, on standard error")
 	return c
 }
@@ -82,6 +83,15 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	fmt.Fprintf(stderr, "bucket %s contains %d objects under %s\n", lab.Bucket, sf.Corpus.Count, sf.Corpus.Prefix)
+	if sf.inventory {
+		show.Begin("making an inventory of", sf.Corpus.Count)
+		bucket, key, err := l.Inventory(ctx, show.Count)
+		show.End()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "inventory s3://%s/%s\n", bucket, key)
+	}
 	for _, t := range l.Targets {
 		fmt.Fprintf(stderr, "function %s\n", t.Function)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 // finish adds the parts of a job up that has ended, writes its matches, and
 // says what came of it. stopped is the bound that it passed, if any.
-func (s *scanning) finish(ctx context.Context, status scan.Status, stopped error) error {
+func (s *scanning) finish(ctx context.Context, status scan.Status, stopped *scan.BudgetError) error {
 	sum, sorted, err := s.collect(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -30,50 +31,47 @@ func (s *scanning) finish(ctx context.Context, status scan.Status, stopped error
 			return err
 		}
 	}
-	if s.header.Corpus != nil && sum.Missing()+sum.Failed() == 0 {
-		sum.Expected = scan.Expect(*s.header.Corpus, s.header.Input.Event, sum)
+	var unchecked error
+	if c := s.header.Corpus; c != nil && sum.Missing()+sum.Failed() == 0 && sum.Keys > 0 {
+		s.show.BeginOf("checking", c.Count, "objects")
+		sum.Expected, unchecked = scan.Expect(ctx, *c, s.header.Input.Event, sum, s.show.Count)
+		s.show.End()
 	}
 	end := reason(status, sum, stopped)
+	if unchecked != nil {
+		end = scan.End{Reason: scan.Interrupted, Text: "before the answer was checked"}
+	}
 	if err := errors.Join(s.log.Summary(sum), s.end(end)); err != nil {
 		return err
 	}
 	if err := s.summarise(sorted); err != nil {
 		return err
 	}
-	return s.outcome(end, sum)
+	if err := s.outcome(end, sum); err != nil {
+		return err
+	}
+	if s.outErr != nil {
+		return fmt.Errorf("write matches to standard output: %w", s.outErr)
+	}
+	return nil
 }
 
 // mostOnTerminal is how many matches a terminal gets; the file has all.
 const mostOnTerminal = 20
 
-// collect reads the parts, and writes the matches to their file and to standard
-// output.
+// collect reads the parts, and writes the matches, if any were looked for.
 func (s *scanning) collect(ctx context.Context) (sum scan.Summary, sorted bool, err error) {
 	s.show.BeginOf("adding up", int(s.last.Batches.Succeeded), "parts")
 	defer s.show.End()
-	file, err := os.Create(s.matches())
-	if err != nil {
-		return sum, false, hint.Failed("give another --out", "write matches: %w", err)
-	}
-	defer func() {
-		if cerr := file.Close(); err == nil && cerr != nil {
-			err = hint.Failed("check the disk's free space", "write matches: %w", cerr)
+	sorter := scan.Sorter{MostBytes: scan.SortedBytes}
+	if s.header.Input.Event.Find != nil {
+		var out *matchOutput
+		if out, err = s.openMatches(); err != nil {
+			return sum, false, err
 		}
-	}()
-	all := scan.NewMatchWriter(file, s.format, s.locate)
-	shown, most := scan.NewMatchWriter(s.stdout, s.format, s.locate), int64(-1)
-	if term.Is(s.stdout) {
-		most = mostOnTerminal
+		defer func() { err = errors.Join(err, out.close()) }()
+		sorter.Write = out.write
 	}
-	var n int64
-	sorter := scan.Sorter{MostBytes: scan.SortedBytes, Write: func(m fn.Match) error {
-		if n++; most < 0 || n <= most {
-			if err := shown.Write(m); err != nil {
-				return err
-			}
-		}
-		return all.Write(m)
-	}}
 	parts := 0
 	sum, err = s.parts().Collect(ctx, func(matches []fn.Match) error {
 		parts++
@@ -83,12 +81,53 @@ func (s *scanning) collect(ctx context.Context) (sum scan.Summary, sorted bool, 
 	if err != nil {
 		return sum, false, err
 	}
-	sorted, err = sorter.Close()
 	s.show.End() // before the matches
-	if err = errors.Join(err, shown.Close(), all.Close()); err == nil && most >= 0 && n > most {
-		fmt.Fprintf(s.stderr, "… and %d more in %s\n", n-most, s.matches())
-	}
+	sorted, err = sorter.Close()
 	return sum, sorted, err
+}
+
+// matchOutput is where matches go: to their file, and to standard output, which
+// gets only the first few if it is a terminal.
+type matchOutput struct {
+	file       *os.File
+	all, shown *scan.MatchWriter
+	most, n    int64
+	of         *scanning
+}
+
+func (s *scanning) openMatches() (*matchOutput, error) {
+	file, err := os.Create(s.matches())
+	if err != nil {
+		return nil, hint.Failed("give another --out", "write matches: %w", err)
+	}
+	o := &matchOutput{
+		file: file, all: scan.NewMatchWriter(file, s.format, s.locate), shown: scan.NewMatchWriter(s.stdout, s.format, s.locate),
+		most: math.MaxInt64, of: s,
+	}
+	if term.Is(s.stdout) {
+		o.most = mostOnTerminal
+	}
+	return o, nil
+}
+
+func (o *matchOutput) write(m fn.Match) error {
+	if o.n++; o.n <= o.most && o.of.outErr == nil {
+		o.of.outErr = o.shown.Write(m) // the file gets all of them nevertheless
+	}
+	return o.all.Write(m)
+}
+
+func (o *matchOutput) close() error {
+	if o.of.outErr == nil {
+		o.of.outErr = o.shown.Close()
+	}
+	if o.n > o.most {
+		fmt.Fprintf(o.of.stderr, "… and %d more in %s\n", o.n-o.most, o.file.Name())
+	}
+	if err := errors.Join(o.all.Close(), o.file.Close()); err != nil {
+		return hint.Failed("check the disk's free space", "write matches: %w", err)
+	}
+	return nil
 }
 
 // summarise says what the file says.
@@ -107,7 +146,10 @@ func (s *scanning) summarise(sorted bool) error {
 	if !sorted {
 		fmt.Fprintln(to, "the matches are not sorted: there are too many to hold in memory")
 	}
-	fmt.Fprintf(to, "results: %s\nmatches: %s\n", s.results(), s.matches())
+	fmt.Fprintf(to, "results: %s\n", s.results())
+	if s.header.Input.Event.Find != nil {
+		fmt.Fprintf(to, "matches: %s\n", s.matches())
+	}
 	return nil
 }
 
@@ -126,6 +168,8 @@ func (s *scanning) outcome(end scan.End, sum scan.Summary) error {
 			redrive = "objects that were removed after they were listed cannot be read: scan again, or put them back: " + redrive
 		}
 		return hint.Failed(redrive, "job %s: %s", name, end.Text)
+	case scan.Interrupted:
+		return hint.Failed(s.command("result")+" checks it", "interrupted %s", end.Text)
 	case scan.Budget:
 		return hint.Failed(redrive, "stopped job %s: %s", name, end.Text)
 	case scan.Stopped:

@@ -137,7 +137,8 @@ func (sf *scanFlags) parse() error {
 		return hint.Usage(scanHelp, "--prefix and --inventory are mutually exclusive: an inventory says itself what is read")
 	}
 	if sf.stack != "" {
-		for _, name := range []string{"memory", "network", "timeout", "seed", "no-limits", "objects", "min-bytes", "max-bytes", "corpus-seed", "needle"} {
+		for _, name := range []string{"memory", "network", "timeout", "seed", "no-limits", "objects", "min-bytes", "max-bytes", "shape", "lognormal", "corpus-seed",
+			"needle"} {
 			if sf.given(name) {
 				return hint.Usage(scanHelp, "--%s is for a scan on this machine: leave out --stack", name)
 			}
@@ -161,12 +162,9 @@ func (sf *scanFlags) parseHere() (err error) {
 	sf.MemoriesMB = sf.memoryMB
 	if !sf.given("needle") && !sf.regexp && !sf.count {
 		sf.Corpus.Needle = sf.find
-		if !sf.given("min-bytes") && sf.Corpus.MinBytes < int64(len(sf.find)) {
-			sf.Corpus.MinBytes = int64(len(sf.find))
-		}
 	}
-	if !sf.given("min-bytes") { // smaller objects than the smallest were asked for
-		sf.Corpus.MinBytes = max(min(sf.Corpus.MinBytes, sf.Corpus.MaxBytes), int64(len(sf.Corpus.Needle)))
+	if c := &sf.Corpus; !sf.given("min-bytes") && c.Shape.IsZero() { // small objects were asked for, or a long needle
+		c.MinBytes = max(min(c.MinBytes, c.MaxBytes), int64(len(c.Needle)))
 	}
 	if sf.Timeout > fn.BatchTimeout {
 		return hint.Usage(scanHelp, "timeout %v: must be at most %v, which the state machine waits for", sf.Timeout, fn.BatchTimeout)

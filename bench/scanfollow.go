@@ -33,6 +33,8 @@ type scanning struct {
 	log  *scan.Writer
 	last scan.Sample
 
+	outErr error // of standard output, which is no reason not to finish
+
 	show           *progress.Progress
 	stdout, stderr io.Writer
 }
@@ -102,11 +104,12 @@ func (s *scanning) follow(ctx context.Context, did string) error {
 		Sample: func(sample scan.Sample) error {
 			live.Add(sample)
 			s.last = sample
+			err := s.log.Sample(sample)
 			if now := time.Now(); !painted && now.Sub(written) >= linesEvery {
 				written = now
 				fmt.Fprintln(s.show, live.Line())
 			}
-			return s.log.Sample(sample)
+			return err
 		},
 	}
 	if s.header.Backend != trial.AWS {
@@ -114,13 +117,14 @@ func (s *scanning) follow(ctx context.Context, did string) error {
 	}
 	status, err := f.Run(ctx)
 	s.show.End()
+	var passed *scan.BudgetError
 	switch {
 	case ctx.Err() != nil && s.local():
 		return s.interrupted(ctx)
 	case ctx.Err() != nil:
 		return s.leave(ctx)
-	case errors.Is(err, scan.ErrBudget):
-		return s.finish(ctx, status, err)
+	case errors.As(err, &passed):
+		return s.finish(ctx, status, passed)
 	case err != nil:
 		return errors.Join(s.end(scan.End{Reason: scan.Left, Text: err.Error()}),
 			hint.Failed(s.command("status")+" shows it again; the job goes on", "follow job %s: %w", s.job.Name(), err))
@@ -186,11 +190,11 @@ func (s *scanning) end(e scan.End) error {
 
 // reason says why a job ended that has this status, and whose parts add up to a
 // sum.
-func reason(status scan.Status, sum scan.Summary, stopped error) scan.End {
+func reason(status scan.Status, sum scan.Summary, stopped *scan.BudgetError) scan.End {
 	unread := sum.Missing() + sum.Failed()
 	switch {
 	case stopped != nil:
-		return scan.End{Reason: scan.Budget, Text: stopped.Error()}
+		return scan.End{Reason: scan.Budget, Text: stopped.Why}
 	case status.Status == types.ExecutionStatusAborted:
 		return scan.End{Reason: scan.Stopped, Text: status.Cause, Error: status.Error}
 	case unread > 0:

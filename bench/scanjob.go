@@ -22,6 +22,7 @@ type jobFlags struct {
 	scanOutput
 	stack  string
 	follow bool
+	reads  bool // the objects, too
 	prices priceFlags
 }
 
@@ -85,7 +86,7 @@ was read.`,
 }
 
 func scanRedriveCommand() *cobra.Command {
-	var jf jobFlags
+	jf := jobFlags{reads: true}
 	c := jobCommand(&jf, &cobra.Command{
 		Use:   "redrive",
 		Short: "Read what a job has not read",

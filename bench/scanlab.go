@@ -25,40 +25,43 @@ const keptFolder = "job"
 func (sf *scanFlags) openLab(ctx context.Context, s *scanning) (end func() error, err error) {
 	sf.Log = newLog(s.show, sf.verbose)
 	sf.Contenders, sf.Architectures = []lab.Contender{ownContender()}, []string{lambda.HostArchitecture()}
-	return s.startLab(ctx, sf.Config)
+	return s.startLab(ctx, sf.Config, true)
 }
 
 // startLab starts a lab with Step Functions, for a new job or for one that is
-// kept in the folder.
-func (s *scanning) startLab(ctx context.Context, cfg lab.Config) (end func() error, err error) {
+// kept in the folder. Without its objects, which are there only if seeded, a job
+// can be looked at.
+func (s *scanning) startLab(ctx context.Context, cfg lab.Config, seeded bool) (end func() error, err error) {
 	if _, err := os.Lstat(s.dir); errors.Is(err, os.ErrNotExist) {
 		err = os.MkdirAll(s.dir, 0o755)
 		if err != nil {
 			return nil, hint.Failed("give another --out", "create the results folder: %w", err)
 		}
 	}
-	l, err := startLab(ctx, cfg, s.show)
+	cfg.Jobs, cfg.JobsDir = true, filepath.Join(s.dir, keptFolder)
+	var l *lab.Lab
+	if seeded {
+		l, err = startLab(ctx, cfg, s.show)
+	} else {
+		l, err = lab.Start(cfg)
+	}
 	if err != nil {
 		return nil, err
 	}
-	warnUnlimited(s.stderr, l.Lambda.Limits(), cfg.Log)
-	engine, err := l.StartScan(ctx, lab.ScanConfig{
-		Function: l.Targets[0].Function, Children: fn.Express, Keep: filepath.Join(s.dir, keptFolder), Log: cfg.Log,
-	})
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
+	if seeded {
+		warnUnlimited(s.stderr, l.Lambda.Limits(), cfg.Log)
 	}
 	t := l.Targets[0]
 	s.site = &scanSite{
-		states: engine.Client(), s3: l.S3Client(), lambda: l.Client(), machine: engine.Machine,
-		bucket: lab.Bucket, prefix: cfg.Corpus.Prefix, results: lab.ScanResults, corpus: &cfg.Corpus,
+		states: l.StatesClient(), s3: l.S3Client(), lambda: l.Client(), machine: l.Machines[0].ARN,
+		bucket: lab.Bucket, prefix: cfg.Corpus.Prefix, results: lab.Results, corpus: &cfg.Corpus,
 		header: scan.Header{
 			Version: version, Backend: trial.Sandbox, Host: host(), Network: string(cfg.Network), Limits: l.Lambda.Limits(),
 			Function: scan.Function{Name: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch}, Children: fn.Express,
 			Lab: &scan.Lab{TimeoutS: int(cfg.Timeout / time.Second), Seed: cfg.Seed, NoLimits: cfg.NoLimits},
 		},
 	}
-	return func() error { return errors.Join(engine.Close(), l.Close()) }, nil
+	return l.Close, nil
 }
 
 // isScanFolder says whether a job is named by the folder of its files.
@@ -88,7 +91,7 @@ func (jf *jobFlags) openFolder(ctx context.Context, dir string, s *scanning) (en
 		Seed: h.Lab.Seed, NoLimits: h.Lab.NoLimits, Log: newLog(s.show, false),
 	}
 	s.dir = dir
-	end, err = s.startLab(ctx, cfg)
+	end, err = s.startLab(ctx, cfg, jf.reads)
 	if err != nil {
 		return nil, fmt.Errorf("go on with the job in %s: %w", dir, err)
 	}

@@ -27,7 +27,7 @@ func (s *scanning) forecastOf(w scanWhat) (f forecast.Forecast, known, ok bool) 
 		Batch: w.batchItems, MaxConcurrency: w.maxConcurrency, Speed: forecast.Measured,
 	}
 	if c := s.header.Corpus; c != nil {
-		known, p.Objects, p.Bytes = true, int64(c.Count), float64(c.MinBytes+c.MaxBytes)/2
+		known, p.Objects, p.Bytes = true, int64(c.Count), float64(c.MeanBytes())
 	}
 	f, err := forecast.New(p, s.pricing.Prices)
 	return f, known, err == nil

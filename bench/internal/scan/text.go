@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fanout/bench/internal/cost"
-	"fanout/bench/internal/progress"
+	"fanout/bench/internal/scan/forecast"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
@@ -53,7 +53,7 @@ func WriteText(w io.Writer, f File) error {
 	if n := s.Missing(); n > 0 {
 		line("not read: %s in batches that failed or were stopped", objectCount(n))
 	}
-	line("digest %s%s", s.Digest, s.Expected.says())
+	line("digest %s%s", s.Digest, s.expectation())
 	if s.Bill.Total() > 0 {
 		on := ""
 		if h.Backend == trial.Sandbox {
@@ -74,12 +74,10 @@ func (s Summary) read() string {
 	if listed := max(s.Total, s.Keys); listed > s.Objects {
 		what = fmt.Sprintf("%s of the %s listed were read", table.Grouped(float64(s.Objects)), objectCount(listed))
 	}
-	return fmt.Sprintf("%s, %s, in %s", what, Size(float64(s.Bytes)), progress.Short(s.time()))
+	return fmt.Sprintf("%s, %s, in %s", what, Size(float64(s.Bytes)), forecast.Duration(s.time()))
 }
 
-func (s Summary) time() time.Duration {
-	return time.Duration(s.Seconds() * float64(time.Second)).Round(100 * time.Millisecond)
-}
+func (s Summary) time() time.Duration { return time.Duration(s.Seconds() * float64(time.Second)) }
 
 // rates are how fast that was; empty: nothing was read.
 func (s Summary) rates() string {
@@ -96,15 +94,22 @@ func (s Summary) rates() string {
 	return text
 }
 
-// says is how a digest compares with what is expected.
-func (e *Expected) says() string {
+// expectation is how what was found compares with what is expected.
+func (s Summary) expectation() string {
+	e := s.Expected
 	switch {
 	case e == nil:
 		return ""
+	case e.Right && e.Match != "":
+		return ", as the objects' seed has it, and so is the match"
 	case e.Right:
-		return ", matches and digest as the objects' seed has them"
+		return ", as the objects' seed has it"
+	case s.Digest != e.Digest || s.Objects != e.Objects:
+		return fmt.Sprintf(": wrong, the objects' seed has %s, %s", e.Digest, objectCount(e.Objects))
+	case e.Match != "":
+		return ", as the objects' seed has it; but only " + e.Match + " has the needle"
 	}
-	return fmt.Sprintf(": wrong, the objects' seed has %s, %s", e.Digest, objectCount(e.Objects))
+	return ", as the objects' seed has it; but the rest is wrong"
 }
 
 // leastShare is what a part of a bill is shown from on.

@@ -529,6 +529,9 @@ func (s *Server) updateMapRun(c *call) (any, error) {
 		in.ToleratedFailurePercentage != nil && math.IsNaN(*in.ToleratedFailurePercentage):
 		return nil, invalid("counts must not be negative, and a percentage must be from 0 to 100")
 	}
+	if !r.isRunning() {
+		return nil, invalid("the Map Run does not run")
+	}
 	err = r.update(func(l *mapRunLimits) {
 		if in.MaxConcurrency != nil {
 			l.MaxConcurrency = *in.MaxConcurrency

@@ -392,6 +392,12 @@ func (r *mapRun) describe() map[string]any {
 	return out
 }
 
+func (r *mapRun) isRunning() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status == running
+}
+
 // update is UpdateMapRun, of a running Map Run.
 func (r *mapRun) update(change func(*mapRunLimits)) error {
 	r.mu.Lock()

@@ -75,8 +75,9 @@ func (s *Server) newExecution(m *stateMachine, name, input string) (*execution, 
 	x := &execution{
 		s: s, arn: s.executionARN(m.name, name), name: name, machineARN: m.arn, machineName: m.name, machine: m.machine,
 		dir: filepath.Join(s.dir, executionsDir, m.name+":"+name), input: input, data: compact(input), started: time.Now(), status: running,
-		at: m.machine.startAt, atInput: compact(input),
+		at: m.machine.startAt, atInput: compact(input), ended: make(chan struct{}),
 	}
+	close(x.ended)
 	if err := os.Mkdir(x.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -155,6 +156,12 @@ func (s *Server) loadExecution(dir string) (*execution, error) {
 		}
 	}
 	if x.status == running {
+		if r := x.open; r != nil && r.status == running {
+			r.status, r.stopped = failed, time.Now()
+			if err := x.note(event{Type: mapRunFailed, MapRun: r.arn, Error: serverEnded}); err != nil {
+				return nil, errors.Join(err, x.close())
+			}
+		}
 		x.finish(failed, nil, fail(serverEnded, "the server ended while the execution ran; RedriveExecution goes on with it"))
 	}
 	return x, nil
@@ -216,6 +223,11 @@ func (s *Server) begin(x *execution) error {
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	x.mu.Lock()
+	if x.status != running { // stopped before it began
+		x.mu.Unlock()
+		cancel(nil)
+		return nil
+	}
 	x.cancel, x.ended = cancel, make(chan struct{})
 	at, input, ended := x.at, x.atInput, x.ended
 	x.mu.Unlock()

@@ -32,7 +32,7 @@ type listed struct{ key, etag, modified, size, class string }
 func (o *listed) field(name string) (any, bool) {
 	switch name {
 	case "Etag":
-		return o.etag, true
+		return entities.Replace(o.etag), true
 	case "Key":
 		return o.key, true
 	case "LastModified":
@@ -174,7 +174,7 @@ func parseObject(text string) (*listed, error) {
 		case "Key":
 			o.key = value
 		case "ETag":
-			o.etag = entities.Replace(value)
+			o.etag = value // what few ask for is not made for all
 		case "LastModified":
 			o.modified = value
 		case "Size":

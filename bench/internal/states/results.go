@@ -6,7 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,11 +15,11 @@ import (
 )
 
 const (
-	// resultFileBytes is how large a result file gets before the next one is
-	// begun. The service's get up to 5 GB
+	// resultFileBytes is about how large a result file gets before the next
+	// one is begun. The service's get up to 5 GB
 	// (docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html);
-	// here one is never more than what is put in one request.
-	resultFileBytes = 8 << 20
+	// here one is put in one request, and is in memory for that.
+	resultFileBytes = 4 << 20
 	// resultsTime is how long writing the results of a Map Run may take that
 	// was stopped.
 	resultsTime = time.Hour
@@ -65,18 +66,15 @@ func (r *mapRun) writeResults(ctx context.Context, d *distributed, to destinatio
 	ctx, cancel := context.WithTimeout(ctx, resultsTime)
 	defer cancel()
 	files := map[string][]resultFile{}
-	for status, records := range map[string]func(func([]byte) error) error{
-		succeeded: r.succeededRecords,
-		failed:    r.failedRecords,
-		pending: func(put func([]byte) error) error {
-			if !unfinished {
-				return nil
-			}
-			return r.pendingRecords(put)
-		},
+	w := &resultWriter{ctx: ctx, r: r, to: to}
+	for status, records := range map[string]func(*resultWriter) error{
+		succeeded: r.succeededRecords, failed: r.failedRecords, pending: r.pendingRecords,
 	} {
-		w := &resultWriter{ctx: ctx, s3: r.s.cfg.S3, to: to, name: r.folder(to) + status}
-		err := records(w.put)
+		if status == pending && !unfinished {
+			continue
+		}
+		w.status, w.files = status, nil
+		err := records(w)
 		if err == nil {
 			err = w.end()
 		}
@@ -128,27 +126,23 @@ func (r *mapRun) eachOutcome(each func(o outcome) error) error {
 	})
 }
 
-func (r *mapRun) succeededRecords(put func([]byte) error) error {
+func (r *mapRun) succeededRecords(w *resultWriter) error {
 	return r.eachOutcome(func(o outcome) error {
 		if o.Status != succeeded {
 			return nil
 		}
-		record, err := r.record(o)
-		if err != nil {
-			return err
-		}
-		return put(record)
+		return w.put(o)
 	})
 }
 
-func (r *mapRun) failedRecords(put func([]byte) error) error {
+func (r *mapRun) failedRecords(w *resultWriter) error {
 	r.mu.Lock()
 	again := r.again
 	r.mu.Unlock()
 	for _, l := range again {
 		o := outcome{Status: aborted, Index: l.index, Offset: l.offset, Size: l.size, Items: l.items, ID: newID()}
 		if l.outcome >= 0 {
-			line, err := bufio.NewReader(io.NewSectionReader(r.outcomes, l.outcome, 1<<62)).ReadBytes('\n')
+			line, err := bufio.NewReader(&tail{r.outcomes, l.outcome}).ReadBytes('\n')
 			if err == nil {
 				err = json.Unmarshal(line, &o)
 			}
@@ -156,11 +150,7 @@ func (r *mapRun) failedRecords(put func([]byte) error) error {
 				return fmt.Errorf("read an outcome: %w", err)
 			}
 		}
-		record, err := r.record(o)
-		if err != nil {
-			return err
-		}
-		if err := put(record); err != nil {
+		if err := w.put(o); err != nil {
 			return err
 		}
 	}
@@ -168,8 +158,8 @@ func (r *mapRun) failedRecords(put func([]byte) error) error {
 }
 
 // pendingRecords are those of the children that were never started.
-func (r *mapRun) pendingRecords(put func([]byte) error) error {
-	q := &spool{file: r.spool.file, source: r.spool.source, taken: r.spool.taken, offset: r.spool.offset}
+func (r *mapRun) pendingRecords(w *resultWriter) error {
+	q := &spool{source: r.spool.source, taken: r.spool.taken, offset: r.spool.offset}
 	r.spool.mu.Lock()
 	count := r.spool.count
 	r.spool.mu.Unlock()
@@ -178,45 +168,11 @@ func (r *mapRun) pendingRecords(put func([]byte) error) error {
 		if err != nil {
 			return err
 		}
-		record, err := r.record(outcome{Status: pending, Offset: c.offset, Size: c.size, ID: newID()})
-		if err != nil {
-			return err
-		}
-		if err := put(record); err != nil {
+		if err := w.put(outcome{Status: pending, Offset: c.offset, Size: c.size, ID: newID()}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// record is a child's entry in a result file.
-func (r *mapRun) record(o outcome) ([]byte, error) {
-	c := child{offset: o.Offset, size: o.Size}
-	if err := r.spool.load(&c); err != nil {
-		return nil, err
-	}
-	included := json.RawMessage(`{"Included":true}`)
-	m := map[string]any{
-		"ExecutionArn": r.childARN(o.ID), "Input": string(c.input), "InputDetails": included, "Name": o.ID,
-		"RedriveCount": o.Redrives, "RedriveStatus": "NOT_REDRIVABLE", "StateMachineArn": r.machineARN(), "Status": o.Status,
-	}
-	if !o.Started.IsZero() {
-		m["StartDate"], m["StopDate"] = stamp(o.Started), stamp(o.Stopped)
-	}
-	switch o.Status {
-	case succeeded:
-		m["Output"], m["OutputDetails"] = string(o.Output), included
-		m["RedriveStatusReason"] = "Execution is SUCCEEDED and cannot be redriven"
-	case failed, timedOut, aborted:
-		m["RedriveStatus"] = "REDRIVABLE"
-		if r.kind == Express {
-			m["RedriveStatus"] = "REDRIVABLE_BY_MAP_RUN"
-		}
-		if o.Error != "" {
-			m["Error"], m["Cause"] = o.Error, o.Cause
-		}
-	}
-	return appendValue(nil, m), nil
 }
 
 // output is what a Map that succeeded gives: where the results are, or an array
@@ -252,40 +208,78 @@ func (r *mapRun) output(d *distributed, to destination) (any, error) {
 	return all, nil
 }
 
-// resultWriter puts records into a JSON array, in files of one status.
+// resultWriter puts records of children into JSON arrays, in files of one
+// status each.
 type resultWriter struct {
-	ctx  context.Context
-	s3   *s3.Client
-	to   destination
-	name string // STATUS, with the folder before it
+	ctx    context.Context
+	r      *mapRun
+	to     destination
+	status string
 
 	files  []resultFile
-	buffer []byte
+	buffer []byte // of the file
+	input  []byte
 }
 
-// put appends a record.
-func (w *resultWriter) put(record []byte) error {
-	if n := len(w.buffer); n > 0 && n+len(record) > resultFileBytes {
+// put appends a child's record.
+func (w *resultWriter) put(o outcome) error {
+	if len(w.buffer) >= resultFileBytes {
 		if err := w.end(); err != nil {
 			return err
 		}
+	}
+	w.input = slices.Grow(w.input[:0], int(o.Size))[:o.Size]
+	if _, err := w.r.spool.source.ReadAt(w.input, o.Offset); err != nil {
+		return fmt.Errorf("read a batch: %w", err)
 	}
 	separator := byte(',')
 	if len(w.buffer) == 0 {
 		separator = '['
 	}
-	w.buffer = append(append(w.buffer, separator), record...)
+	w.buffer = w.r.appendRecord(append(w.buffer, separator), o, w.input)
 	return nil
 }
 
-// end ends the file, if there is one.
+// appendRecord appends a child's entry in a result file.
+func (r *mapRun) appendRecord(b []byte, o outcome, input []byte) []byte {
+	b = appendString(append(b, `{"ExecutionArn":`...), r.childARN(o.ID))
+	b = appendString(append(b, `,"Input":`...), input)
+	b = appendString(append(b, `,"InputDetails":{"Included":true},"Name":`...), o.ID)
+	switch o.Status {
+	case succeeded:
+		b = appendString(append(b, `,"Output":`...), o.Output)
+		b = append(b, `,"OutputDetails":{"Included":true},"RedriveStatus":"NOT_REDRIVABLE"`...)
+		b = append(b, `,"RedriveStatusReason":"Execution is SUCCEEDED and cannot be redriven"`...)
+	case pending:
+		b = append(b, `,"RedriveStatus":"NOT_REDRIVABLE"`...)
+	default:
+		if o.Error != "" {
+			b = appendString(append(b, `,"Error":`...), o.Error)
+			b = appendString(append(b, `,"Cause":`...), o.Cause)
+		}
+		status := "REDRIVABLE"
+		if r.kind == Express {
+			status = "REDRIVABLE_BY_MAP_RUN"
+		}
+		b = appendString(append(b, `,"RedriveStatus":`...), status)
+	}
+	if !o.Started.IsZero() {
+		b = appendString(append(b, `,"StartDate":`...), stamp(o.Started))
+		b = appendString(append(b, `,"StopDate":`...), stamp(o.Stopped))
+	}
+	b = strconv.AppendInt(append(b, `,"RedriveCount":`...), int64(o.Redrives), 10)
+	b = appendString(append(b, `,"StateMachineArn":`...), r.machineARN())
+	return append(appendString(append(b, `,"Status":`...), o.Status), '}')
+}
+
+// end puts the file, if there is one.
 func (w *resultWriter) end() error {
 	if len(w.buffer) == 0 {
 		return nil
 	}
 	w.buffer = append(w.buffer, ']')
-	key := fmt.Sprintf("%s_%d.json", w.name, len(w.files))
-	_, err := w.s3.PutObject(w.ctx, &s3.PutObjectInput{
+	key := fmt.Sprintf("%s%s_%d.json", w.r.folder(w.to), w.status, len(w.files))
+	_, err := w.r.s.cfg.S3.PutObject(w.ctx, &s3.PutObjectInput{
 		Bucket: aws.String(w.to.bucket), Key: aws.String(key), Body: bytes.NewReader(w.buffer), ContentType: aws.String("application/json"),
 	})
 	if err != nil {

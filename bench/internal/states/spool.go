@@ -145,10 +145,25 @@ func (q *spool) take() (child, error) {
 	return q.read()
 }
 
+// tail reads a file that grows: its end is none while there are bytes.
+type tail struct {
+	file   *os.File
+	offset int64
+}
+
+func (t *tail) Read(p []byte) (int, error) {
+	n, err := t.file.ReadAt(p, t.offset)
+	t.offset += int64(n)
+	if n > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
 // read gives the input at the offset.
 func (q *spool) read() (child, error) {
 	if q.reader == nil {
-		q.reader = bufio.NewReaderSize(io.NewSectionReader(q.source, q.offset, 1<<62), 64<<10)
+		q.reader = bufio.NewReaderSize(&tail{q.source, q.offset}, 64<<10)
 	}
 	line, err := q.reader.ReadBytes('\n')
 	if errors.Is(err, io.EOF) {

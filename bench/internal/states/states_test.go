@@ -141,9 +141,13 @@ func (w *world) start() {
 		}
 	})
 	w.Server = s
-	w.client = sfn.New(sfn.Options{
-		BaseEndpoint: aws.String(s.URL()), Region: testRegion, Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider(testKeys.AccessKeyID, testKeys.SecretAccessKey, ""),
+	w.client = newClient(s.URL(), testKeys.AccessKeyID, testKeys.SecretAccessKey)
+}
+
+func newClient(url, id, secret string) *sfn.Client {
+	return sfn.New(sfn.Options{
+		BaseEndpoint: aws.String(url), Region: testRegion, Retryer: aws.NopRetryer{},
+		Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
 	})
 }
 

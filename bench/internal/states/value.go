@@ -127,14 +127,14 @@ func appendValue(b []byte, v any) []byte {
 
 // appendString appends s as a JSON string without HTML escapes, as Step
 // Functions writes it. Bytes that are not UTF-8 become U+FFFD.
-func appendString(b []byte, s string) []byte {
+func appendString[S string | []byte | json.RawMessage](b []byte, s S) []byte {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
+			r, size := utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)]))
 			if r == utf8.RuneError && size == 1 {
 				b = append(append(b, s[start:i]...), "\ufffd"...)
 				start = i + 1
