@@ -678,7 +678,7 @@ class Test:
 def sabotage(folder: pathlib.Path, work: pathlib.Path) -> str:
     """Gives GOFLAGS that build a seeder whose delete answers without deleting anything."""
     source = work / "functions/cmd/seed/seed.go"
-    right, wrong = "s.store.remove(ctx, bucket, specs, at.deleted)", "error(nil)"
+    right, wrong = "s.store.remove(ctx, bucket, specsOf(properties), at.deleted)", "error(nil)"
     text = source.read_text()
     if text.count(right) != 1:
         raise Failure(f"{source}: no longer has {right!r} once; teach the sabotage what to break")
