@@ -90,7 +90,8 @@ func TestStormTakes(t *testing.T) {
 		{"a second", storm{on: true, until: now.Add(time.Second)}, []time.Duration{0, time.Second, time.Second + 1, 0},
 			[]bool{true, true, false, false}},
 		{"requests that end it early", storm{on: true, left: 1, until: now.Add(time.Second)}, []time.Duration{0, 0}, []bool{true, false}},
-		{"a time that ends it early", storm{on: true, left: 9, until: now.Add(time.Second)}, []time.Duration{0, 2 * time.Second}, []bool{true, false}},
+		{"a time that ends it early", storm{on: true, left: 9, until: now.Add(time.Second)}, []time.Duration{0, 2 * time.Second},
+			[]bool{true, false}},
 	} {
 		for i, at := range row.at {
 			if got := row.takes(now.Add(at)); got != row.want[i] {

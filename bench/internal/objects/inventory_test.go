@@ -26,15 +26,15 @@ import (
 	"fanout/functions/corpus"
 )
 
-// inventoriedKeys are keys as real buckets have them, and inventories encode them.
-var inventoriedKeys = []string{
+// listedKeys are keys as real buckets have them, and inventories encode them.
+var listedKeys = []string{
 	"o/folder/", "o/a b", "o/a+b", "o/a%20b", "o/\"quoted\",", "o/日本é", "o/line\nend", "o/\x01", "o/back\\slash",
 	"o/" + strings.Repeat("k", 1022), "o/" + strings.Repeat("é", 511),
 }
 
-func fetchFrom(t *testing.T, c *s3.Client, bucket, key string) []byte {
+func fetchList(t *testing.T, c *s3.Client, key string) []byte {
 	t.Helper()
-	out, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	out, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("lists"), Key: &key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestInventory(t *testing.T) {
 	if err := srv.Generate(t.Context(), testBucket, spec, nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range inventoriedKeys {
+	for _, key := range listedKeys {
 		put(t, c, key, "x")
 	}
 	put(t, c, spec.Key(3), "written over")
@@ -72,10 +72,11 @@ func TestInventory(t *testing.T) {
 		id, under    string
 		manifest     string
 	}{
-		{"all", "", 0, 1, spec.Count - 1 + len(inventoriedKeys), "", "", testBucket + "/all/2026-11-25T01-02Z/manifest.json"},
-		{"in files", "", 4000, 3, spec.Count - 1 + len(inventoriedKeys), "daily", "lists/of mine", "lists/of mine/" + testBucket +
+		{"all", "", 0, 1, spec.Count - 1 + len(listedKeys), "", "", testBucket + "/all/2026-11-25T01-02Z/manifest.json"},
+		{"in files", "", 4000, 3, spec.Count - 1 + len(listedKeys), "daily", "lists/of mine", "lists/of mine/" + testBucket +
 			"/daily/2026-11-25T01-02Z/manifest.json"},
-		{"files that come out even", "o/", len(inventoriedKeys), 1, len(inventoriedKeys), "odd", "", testBucket + "/odd/2026-11-25T01-02Z/manifest.json"},
+		{"files that come out even", "o/", len(listedKeys), 1, len(listedKeys), "odd", "", testBucket +
+			"/odd/2026-11-25T01-02Z/manifest.json"},
 		{"nothing", "none/", 0, 0, 0, "none", "", testBucket + "/none/2026-11-25T01-02Z/manifest.json"},
 	} {
 		key, err := srv.PutInventory(t.Context(), objects.Inventory{
@@ -109,7 +110,7 @@ func TestInventory(t *testing.T) {
 // files that it names.
 func checkManifest(t *testing.T, c *s3.Client, key string) (files [][]byte) {
 	t.Helper()
-	text := fetchFrom(t, c, "lists", key)
+	text := fetchList(t, c, key)
 	var m struct {
 		SourceBucket, DestinationBucket, Version, CreationTimestamp, FileFormat, FileSchema string
 		Files                                                                               []struct {
@@ -125,11 +126,11 @@ func checkManifest(t *testing.T, c *s3.Client, key string) (files [][]byte) {
 	}
 	if m.SourceBucket != testBucket || m.DestinationBucket != "arn:aws:s3:::lists" || m.Version != "2016-11-30" ||
 		m.CreationTimestamp != fmt.Sprint(time.Date(2026, 11, 25, 1, 2, 3, 0, time.UTC).UnixMilli()) ||
-		m.FileFormat != "CSV" || m.FileSchema != "Bucket, Key, Size, LastModifiedDate, ETag, StorageClass" {
+		m.FileFormat != "CSV" || m.FileSchema != "Bucket, Key, Size, LastModifiedDate, StorageClass" {
 		t.Errorf("manifest %s", text)
 	}
 	sum := md5.Sum(text)
-	if got := fetchFrom(t, c, "lists", strings.TrimSuffix(key, "json")+"checksum"); string(got) != hex.EncodeToString(sum[:]) {
+	if got := fetchList(t, c, strings.TrimSuffix(key, "json")+"checksum"); string(got) != hex.EncodeToString(sum[:]) {
 		t.Errorf("manifest.checksum is %s", got)
 	}
 	links := ""
@@ -137,7 +138,7 @@ func checkManifest(t *testing.T, c *s3.Client, key string) (files [][]byte) {
 		if !regexp.MustCompile(`/data/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.csv\.gz$`).MatchString(f.Key) {
 			t.Errorf("file %q", f.Key)
 		}
-		body := fetchFrom(t, c, "lists", f.Key)
+		body := fetchList(t, c, f.Key)
 		if sum := md5.Sum(body); f.Size != int64(len(body)) || f.MD5checksum != hex.EncodeToString(sum[:]) {
 			t.Errorf("%s: %d bytes, %x", f.Key, len(body), sum)
 		}
@@ -145,7 +146,7 @@ func checkManifest(t *testing.T, c *s3.Client, key string) (files [][]byte) {
 		files = append(files, body)
 	}
 	at := strings.LastIndex(key, "/2026-")
-	if got := fetchFrom(t, c, "lists", key[:at]+"/hive/dt=2026-11-25-01-02/symlink.txt"); string(got) != links {
+	if got := fetchList(t, c, key[:at]+"/hive/dt=2026-11-25-01-02/symlink.txt"); string(got) != links {
 		t.Errorf("symlink.txt is %s, want %s", got, links)
 	}
 	return files
@@ -173,10 +174,10 @@ func checkRows(t *testing.T, file []byte) (rows []string) {
 	}
 	for _, r := range records {
 		key, err := url.QueryUnescape(r[1])
-		if _, timeErr := time.Parse("2006-01-02T15:04:05.000Z", r[3]); err != nil || timeErr != nil || len(r) != 6 || r[5] != "STANDARD" {
+		if _, timeErr := time.Parse("2006-01-02T15:04:05.000Z", r[3]); err != nil || timeErr != nil || len(r) != 5 || r[4] != "STANDARD" {
 			t.Fatalf("row %q: %v, %v", r, err, timeErr)
 		}
-		rows = append(rows, key+" "+r[2]+" "+r[4])
+		rows = append(rows, key+" "+r[2])
 	}
 	return rows
 }
@@ -197,7 +198,7 @@ func listed(t *testing.T, c *s3.Client, prefix string) (rows []string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rows = append(rows, fmt.Sprintf("%s %d %s", key, *o.Size, strings.Trim(*o.ETag, `"`)))
+			rows = append(rows, fmt.Sprintf("%s %d", key, *o.Size))
 		}
 	}
 	return rows
@@ -231,7 +232,7 @@ func TestInventoryRefuses(t *testing.T) {
 // goes on, and a storm is over when it is.
 func TestKeyFaults(t *testing.T) {
 	srv, c := start(t, objects.Config{})
-	for _, key := range append([]string{"a", "b", "c"}, inventoriedKeys...) {
+	for _, key := range append([]string{"a", "b", "c"}, listedKeys...) {
 		put(t, c, key, "x")
 	}
 	read := func(key string) string {
@@ -243,14 +244,16 @@ func TestKeyFaults(t *testing.T) {
 	}
 	srv.SetKeyFault(testBucket, "a", objects.Denied)
 	srv.SetKeyFault(testBucket, "b", objects.Missing)
-	srv.SetKeyFault(testBucket, inventoriedKeys[5], objects.Denied)
+	srv.SetKeyFault(testBucket, listedKeys[5], objects.Denied)
 	srv.SetKeyFault("other", "c", objects.Denied) // another bucket's
-	for key, want := range map[string]string{"a": "AccessDenied", "b": "NoSuchKey", "c": "", inventoriedKeys[5]: "AccessDenied", inventoriedKeys[4]: ""} {
+	for key, want := range map[string]string{
+		"a": "AccessDenied", "b": "NoSuchKey", "c": "", listedKeys[5]: "AccessDenied", listedKeys[4]: "",
+	} {
 		if got := read(key); got != want {
 			t.Errorf("%q: %q, want %q", key, got, want)
 		}
 	}
-	if n := len(listed(t, c, "")); n != 3+len(inventoriedKeys) {
+	if n := len(listed(t, c, "")); n != 3+len(listedKeys) {
 		t.Errorf("%d keys listed", n)
 	}
 	_, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String(testBucket), Key: aws.String("a")})

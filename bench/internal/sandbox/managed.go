@@ -329,6 +329,9 @@ func (p *program) java(at interpreter, dir string, options []string) (client str
 			fmt.Sprintf("-XX:ActiveProcessorCount=%d", max(2, int(math.Ceil(lambda.VCPU(c.MemoryMB))))),
 			"-Djava.net.preferIPv4Stack=true", "-Djava.io.tmpdir=" + home,
 		}
+		if part(at.version, true) >= 22 { // the client's native part, of which Java warns since
+			args = append(args, "--enable-native-access=ALL-UNNAMED")
+		}
 		args = append(args, options...)
 		return append(args, "-cp", strings.Join(classpath, ":"), main, c.Handler)
 	}

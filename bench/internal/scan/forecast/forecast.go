@@ -307,7 +307,7 @@ func (f *Forecast) bill(prices cost.Prices) error {
 	p, batches := f.Plan, f.Batches
 	used := cost.Scan{
 		Arch: p.Arch, MemoryMB: p.MemoryMB, Class: p.Class, GETs: p.Objects, Bytes: int64(float64(p.Objects) * p.Bytes),
-		Invocations: batches, PUTs: batches + int64(writerFiles*p.MapRuns), Transitions: int64(parentTransitions * p.MapRuns),
+		Invocations: batches, PUTs: batches + int64(writerFiles*p.MapRuns), Transitions: int64(ParentTransitions * p.MapRuns),
 		MergeGETs: batches, MergeLISTs: max((batches+PageKeys-1)/PageKeys, int64(p.MapRuns)), MergeS: float64(batches) / MergeParts,
 	}
 	if p.Inventory {
@@ -326,11 +326,11 @@ func (f *Forecast) bill(prices cost.Prices) error {
 		const half = 0.05 // seconds: durations are rounded up to 100 ms
 		used.ExpressRequests, used.ExpressS = batches, used.ComputeS+half*float64(batches)
 	} else {
-		used.Transitions += childTransitions * batches
+		used.Transitions += ChildTransitions * batches
 	}
 	if f.grouped() {
 		used.PUTs += int64(groups * p.MapRuns)
-		used.Transitions += int64(childTransitions * groups * p.MapRuns)
+		used.Transitions += int64(GroupTransitions * p.MapRuns)
 	}
 	var err error
 	f.Bill, err = prices.Scan(used)

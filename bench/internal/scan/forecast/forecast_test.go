@@ -117,7 +117,7 @@ func TestBill(t *testing.T) {
 		"Lambda requests":   0.0002,          // 1,000 × 0.20 / 10^6
 		"Express requests":  0.001,           // 1,000 × 1 / 10^6
 		"Express duration":  0.0017569,       // (1,636.36 s + 50 s) × 0.0625 GB × 0.00001667
-		"state transitions": 0.000175,        // 7 of the parent
+		"state transitions": 0.00015,         // 6 of the parent
 		"results PUT":       0.00502,         // (1,000 parts + 4 files of ResultWriter) × 0.005 / 1,000
 		"merge GET":         0.0004,          // 1,000 × 0.0004 / 1,000
 		"merge LIST":        0.000005,        // 1 × 0.005 / 1,000
@@ -262,6 +262,42 @@ func TestValidate(t *testing.T) {
 		if (err == nil) != (tc.message == "") || err != nil && !strings.Contains(err.Error(), tc.message) {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.message)
 		}
+	}
+}
+
+// What the state machine's text says is what the forecast goes by.
+func TestDefinition(t *testing.T) {
+	var machine struct {
+		States map[string]struct {
+			Type           string
+			Choices        []struct{ NumericGreaterThan float64 }
+			Next, Default  string
+			End            bool
+			Result         []string
+			TimeoutSeconds int
+		}
+	}
+	if err := json.Unmarshal([]byte(fn.Definition()), &machine); err != nil {
+		t.Fatal(err)
+	}
+	if got := machine.States["Parts"].Choices[0].NumericGreaterThan; got != GroupedItems {
+		t.Errorf("merged in groups above %v items, not %v", got, GroupedItems)
+	}
+	if got := len(machine.States["Groups"].Result); got != groups {
+		t.Errorf("%d groups, not %d", got, groups)
+	}
+	entered, name := 1, "Source" // and the start
+	for ; ; entered++ {
+		s := machine.States[name]
+		if s.End {
+			break
+		}
+		if name = s.Next; name == "" {
+			name = s.Default
+		}
+	}
+	if entered+1 != ParentTransitions {
+		t.Errorf("%d states are entered, with the start %d transitions, not %d", entered, entered+1, ParentTransitions)
 	}
 }
 

@@ -87,12 +87,14 @@ const (
 	// step-functions/latest/dg/input-output-resultwriter.html, read in November
 	// 2026). More than 5 GB of one kind gives more.
 	writerFiles = 4
-	// parentTransitions is how many states the parent enters beside the merge's
-	// groups, and childTransitions a Standard child: one for its start and one for
-	// its state, as AWS counts in its examples
+	// ParentTransitions is how many state transitions the execution itself is
+	// billed for, GroupTransitions how many more of a merge in two levels, and
+	// ChildTransitions those of a Standard child: one for each state that is
+	// entered, as scan.asl.json has them, and one for the start
 	// (aws.amazon.com/step-functions/pricing, read in November 2026).
-	parentTransitions = 7
-	childTransitions  = 2
+	ParentTransitions = 6
+	GroupTransitions  = 2 + groups
+	ChildTransitions  = 2
 )
 
 // BatchTimeout is how long one try at a batch may take, with EXPRESS children

@@ -25,7 +25,7 @@ func (f Forecast) Lines() []string {
 		}
 	}
 	lines := []string{
-		fmt.Sprintf("about %s for %s, %s objects/s, %.3g GB/s", Duration(f.Time()), Objects(f.Plan.Objects),
+		fmt.Sprintf("about %s for %s, %s objects/s, %.3g GB/s", Duration(f.Time()), objectCount(f.Plan.Objects),
 			table.Grouped(f.ObjectsPerS), f.BytesPerS/1e9),
 		fmt.Sprintf("about %s, %s per million objects: %s", table.Dollars(f.Bill.Total()), table.Dollars(f.USDPerMillion()),
 			strings.Join(parts, ", ")),
@@ -44,7 +44,7 @@ func (f Forecast) Lines() []string {
 func (f Forecast) Text(w io.Writer, width int) error {
 	var b strings.Builder
 	p := f.Plan
-	fmt.Fprintf(&b, "%s of %s, %s in all\n", Objects(p.Objects), Bytes(p.Bytes), Bytes(float64(p.Objects)*p.Bytes))
+	fmt.Fprintf(&b, "%s of %s, %s in all\n", objectCount(p.Objects), size(p.Bytes), size(float64(p.Objects)*p.Bytes))
 	b.WriteString("calculated, not measured: docs/scale.md says how\n\n")
 	for _, fact := range f.facts() {
 		fmt.Fprintf(&b, "%-10s %s\n", fact.name, fact.value)
@@ -93,7 +93,7 @@ func (f Forecast) facts() []fact {
 	add("objects", "%s, storage class %s, by %s, %s", count(p.Prefixes, "prefix"), p.Class, source, count(p.MapRuns, "Map Run"))
 	add("functions", "%s of %d MB, %s", table.Grouped(float64(f.Functions)), p.MemoryMB, p.Arch)
 	add("", "each %s objects/s", table.Grouped(f.Plan.speed().rate))
-	add("measured", "%s objects/s of %s at %d MB", table.Grouped(p.Speed.ObjectsPerS), Bytes(p.Speed.Bytes), p.Speed.MemoryMB)
+	add("measured", "%s objects/s of %s at %d MB", table.Grouped(p.Speed.ObjectsPerS), size(p.Speed.Bytes), p.Speed.MemoryMB)
 	add("", "%s", p.Speed.Source)
 	add("batches", "%s of up to %s objects, %s each", table.Grouped(float64(f.Batches)), table.Grouped(float64(p.Batch)),
 		Duration(f.BatchTime))
@@ -136,13 +136,13 @@ func BillTable(bill cost.Bill, objects int64) table.Table[cost.Part] {
 		}},
 		{Name: "unit", Label: table.Label{Head: "unit"}, Left: true, Keep: 2, Cell: func(p cost.Part) table.Cell { return table.Text(p.Unit) }},
 		{Name: "usd", Label: table.Label{Head: "dollars"}, Keep: table.AlwaysKeep,
-			Cell: func(p cost.Part) table.Cell { return table.Figure(p.Amount, dollars(p.Amount)) }},
+			Cell: func(p cost.Part) table.Cell { return table.Figure(p.Amount, Dollars(p.Amount)) }},
 		{Name: "usd_per_million_objects", Label: table.Label{Head: "per million objects"}, Keep: 4, Cell: func(p cost.Part) table.Cell {
 			if objects == 0 {
 				return table.Missing()
 			}
 			million := p.Amount / float64(objects) * 1e6
-			return table.Figure(million, dollars(million))
+			return table.Figure(million, Dollars(million))
 		}},
 		{Name: "share", Label: table.Label{Head: "share"}, Keep: 1, Cell: func(p cost.Part) table.Cell {
 			share := p.Amount / bill.Total()
@@ -151,24 +151,24 @@ func BillTable(bill cost.Bill, objects int64) table.Table[cost.Part] {
 	}}
 }
 
-// dollars prints an amount, or that it is next to nothing.
-func dollars(v float64) string {
+// Dollars prints an amount, or that it is next to nothing.
+func Dollars(v float64) string {
 	if v > 0 && v < 0.0001 {
 		return "<$0.0001"
 	}
 	return table.Dollars(v)
 }
 
-// Objects reads "1 object", "100,000,000 objects".
-func Objects(n int64) string {
+// objectCount reads "1 object", "100,000,000 objects".
+func objectCount(n int64) string {
 	if n == 1 {
 		return "1 object"
 	}
 	return table.Grouped(float64(n)) + " objects"
 }
 
-// Bytes reads "25 kB", "2.5 TB": of 1,000 each.
-func Bytes(n float64) string {
+// size reads "25 kB", "2.5 TB": of 1,000 each.
+func size(n float64) string {
 	for _, unit := range []struct {
 		size float64
 		name string
