@@ -100,7 +100,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 }
 
 func (o *scanOutput) add(f *pflag.FlagSet) {
-	f.StringVar(&o.out, "out", "", "`folder` for "+scan.FileName+" and the matches (default results/JOB)")
+	f.StringVar(&o.out, "out", "", "`folder` for "+scan.FileName+", "+pageName+" and the matches (default results/JOB)")
 	f.StringVar(&o.format, "format", scan.Formats[0], "of the matches: "+strings.Join(scan.Formats, ", "))
 	f.StringVar(&o.budget, "budget", "", "stop the job once it has cost so many dollars, or taken so long, such as 5,2h")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress and no summary on standard error")
