@@ -67,7 +67,7 @@ func startFaultLab(t *testing.T, change func(*lab.Config)) *faultLab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := f.Lab.Close(); err != nil {
+		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -200,12 +200,15 @@ func TestScanNamesWhatIsLeft(t *testing.T) {
 			[]string{`^job j: incomplete: 1 object was not read$`},
 			func(f *faultLab) {
 				f.S3.SetKeyFault(lab.Bucket, key(f), objects.Readable)
-				parts, err := f.S3Client().ListObjectsV2(f.t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(lab.Results), Prefix: aws.String("jobs/j/parts/")})
+				parts, err := f.S3Client().ListObjectsV2(f.t.Context(), &s3.ListObjectsV2Input{
+					Bucket: aws.String(lab.Results), Prefix: aws.String("jobs/j/parts/"),
+				})
 				if err != nil || len(parts.Contents) != 10 {
 					f.t.Fatalf("%d parts, %v", len(parts.Contents), err)
 				}
 				for _, part := range parts.Contents[2:4] {
-					if _, err := f.S3Client().DeleteObject(f.t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(lab.Results), Key: part.Key}); err != nil {
+					in := &s3.DeleteObjectInput{Bucket: aws.String(lab.Results), Key: part.Key}
+					if _, err := f.S3Client().DeleteObject(f.t.Context(), in); err != nil {
 						f.t.Fatal(err)
 					}
 				}
@@ -244,7 +247,8 @@ func TestScanOddObjects(t *testing.T) {
 	const prefix = "odd/"
 	bodies := map[string]string{
 		"folder/": "", "folder/folder/": "", "empty": "", "a b+c%2Fd": f.spec.Needle, "é/日本/\U0001F600": "x" + f.spec.Needle,
-		"tab\tnewline\n": f.spec.Needle + f.spec.Needle, "ctl\x01\x7f": "y", "quote\"back\\slash'": "z", "//": "w", "../..": "v", "=1+1": f.spec.Needle,
+		"tab\tnewline\n": f.spec.Needle + f.spec.Needle, "ctl\x01\x7f": "y", "quote\"back\\slash'": "z", "//": "w", "../..": "v",
+		"=1+1": f.spec.Needle,
 	}
 	for i := range 300 { // of which 256 KiB hold less than faultBatch
 		bodies[strings.Repeat("k", 1024-len(prefix)-3)+fmt.Sprintf("%03d", i)] = "body"

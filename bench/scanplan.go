@@ -22,8 +22,9 @@ func (s *scanning) forecastOf(w scanWhat) (f forecast.Forecast, known, ok bool) 
 		return f, false, false
 	}
 	p := forecast.Plan{
-		Objects: millionObjects, Bytes: forecast.Measured.Bytes, Prefixes: 1, Class: s.pricing.Class, MapRuns: 1, Inventory: w.inventoryObject != nil,
-		MemoryMB: s.pricing.Function.MemoryMB, Arch: s.pricing.Function.Arch, Children: s.pricing.Children,
+		Objects: millionObjects, Bytes: forecast.Measured.Bytes, Prefixes: 1, Class: s.pricing.Class, MapRuns: 1,
+		Inventory: w.inventoryObject != nil,
+		MemoryMB:  s.pricing.Function.MemoryMB, Arch: s.pricing.Function.Arch, Children: s.pricing.Children,
 		Batch: w.batchItems, MaxConcurrency: w.maxConcurrency, Speed: forecast.Measured,
 	}
 	if c := s.header.Corpus; c != nil {

@@ -22,6 +22,8 @@ import (
 	"fanout/functions/store"
 )
 
+var hog [][]byte
+
 type faulty struct{ handler *scan.Handler }
 
 func main() {
@@ -47,7 +49,7 @@ func (f *faulty) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		case "hang":
 			select {}
 		case "grow":
-			for hog := [][]byte(nil); ; {
+			for {
 				hog = append(hog, bytes.Repeat([]byte{1}, 1<<20))
 			}
 		}
