@@ -49,8 +49,8 @@ func scanEstimateCommand() *cobra.Command {
 the limit that binds, and what would help. Nothing is called, and nothing is
 measured: docs/scale.md has the model, and where each of its figures is from.
 
-How fast one function reads is taken from a run or scan (--from), --rate, or else
-from what this repository's own client did in the sandbox of one machine.`,
+How fast one function reads is taken from a run or a scan (--from), from --rate,
+or else from what this repository's client did in the sandbox of one machine.`,
 		Example: `  fanout scan estimate --objects 100M --bytes 25kB --prefixes 16
   fanout scan estimate --objects 1e9 --bytes 25kB --prefixes 100 --inventory
   fanout scan estimate --objects 5M --bytes 2MiB --from results/20261124-120000`,

@@ -74,7 +74,11 @@ func newCharts(r *report.Report) *charts {
 
 // figures gives all of them, in the order of the page.
 func (c *charts) figures() []figure {
-	return []figure{c.frontier(), c.memory(), c.speedUp(), c.coldStarts(), c.runs(), c.cost()}
+	all := []figure{c.frontier(), c.memory(), c.speedUp(), c.coldStarts(), c.runs(), c.cost()}
+	if !c.Header.Corpus.Shape.IsZero() {
+		all = append(all, c.sizes())
+	}
+	return all
 }
 
 // who names a row's series.
