@@ -14,6 +14,7 @@ import (
 
 	"fanout/bench/internal/deployed"
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/progress"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
@@ -49,7 +50,7 @@ func (rf *runFlags) parseDeployed() error {
 
 // connect finds the deployed functions, puts right what a run that was killed
 // left of them, and tells the runner of them.
-func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, stderr io.Writer) error {
+func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, show *progress.Progress, stderr io.Writer) error {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return hint.Failed("check your AWS profile and environment", "read the AWS configuration: %w", err)
@@ -85,7 +86,9 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, stderr io
 	h.Corpus = corpus.Spec{Prefix: found.Prefix, Needle: rf.Corpus.Needle}
 	if found.Objects != nil {
 		h.Corpus = *found.Objects
-		runner.Expected = trial.Expect(h.Corpus, rf.plan.Count)
+		if runner.Expected, err = expect(ctx, h.Corpus, rf.plan.Count, show); err != nil {
+			return err
+		}
 		h.Bytes = runner.Expected.Bytes
 	} else if !rf.given("needle") {
 		rf.plan.Count = true // there is nothing known to find

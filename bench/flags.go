@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/network"
@@ -30,9 +29,40 @@ func corpusFlags(f *pflag.FlagSet, s *corpus.Spec) {
 	f.IntVar(&s.Count, "objects", s.Count, "number of objects")
 	f.Int64Var(&s.MinBytes, "min-bytes", s.MinBytes, "smallest object, in bytes")
 	f.Int64Var(&s.MaxBytes, "max-bytes", s.MaxBytes, "largest object, in bytes")
+	f.Var(&shapeFlag{s, f, corpus.ReadShapeFile}, "shape", "sizes like those in this `FILE`, instead of the bounds: JSON of aws s3api"+
+		" list-objects-v2, S3 Inventory's CSV, or plain numbers; gzipped or not")
+	f.Var(&shapeFlag{s, f, corpus.ParseLognormal}, "lognormal", "log-normally distributed sizes with this `MEDIAN,P99` in bytes, instead"+
+		" of the bounds")
 	f.Uint64Var(&s.Seed, "corpus-seed", s.Seed, "seed of the objects' sizes and bytes")
 	f.StringVar(&s.Needle, "needle", s.Needle, "the string that one object contains")
 	f.StringVar(&s.Prefix, "prefix", s.Prefix, "prefix of the objects' keys")
+}
+
+// shapeFlag is a flag that sets the distribution of the seed objects' sizes.
+type shapeFlag struct {
+	spec  *corpus.Spec
+	flags *pflag.FlagSet
+	read  func(text string) (corpus.Shape, error)
+}
+
+func (s *shapeFlag) String() string { return "" }
+func (s *shapeFlag) Type() string   { return "string" }
+
+// Set reads the shape. Bounds that come after it are refused by the Spec's own
+// Validate.
+func (s *shapeFlag) Set(text string) error {
+	if !s.spec.Shape.IsZero() {
+		return valueError("--shape and --lognormal: give one of them, once")
+	}
+	if s.flags.Changed("min-bytes") || s.flags.Changed("max-bytes") {
+		return valueError("--min-bytes and --max-bytes mean nothing with --shape and --lognormal: leave them out")
+	}
+	shape, err := s.read(text)
+	if err != nil {
+		return valueError(err.Error())
+	}
+	*s.spec = s.spec.WithShape(shape)
+	return nil
 }
 
 // labFlags is which functions run on this machine, and what they read.
@@ -46,7 +76,7 @@ type labFlags struct {
 func (lf *labFlags) add(f *pflag.FlagSet) {
 	memoryVar(f, &lf.MemoriesMB, []int{128, 512, 1769}, "memory sizes in MB (or with a unit: 2GB), 128 to 10240; 1769 MB is one vCPU")
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
-	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap besides Go's, as `NAME=PATH`; may be repeated")
+	f.StringArrayVar(&lf.contenders, "contender", nil, "another function besides Go's, as "+contenderGrammar+"; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
 	f.StringVar(&lf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
 	f.Uint64Var(&lf.Seed, "seed", 1, "seed of the order of invocations and of the network's latencies")
@@ -105,34 +135,6 @@ func newLog(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// parseContenders reads NAME=PATH of each. Names must be different.
-func parseContenders(texts []string) ([]lab.Contender, error) {
-	var all []lab.Contender
-	for _, text := range texts {
-		c, err := parseContender(text)
-		if err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(all, func(o lab.Contender) bool { return o.Name == c.Name }) {
-			return nil, fmt.Errorf("contender %q: named twice", c.Name)
-		}
-		all = append(all, c)
-	}
-	return all, nil
-}
-
-// parseContender reads NAME=PATH. A name goes into a function's name.
-func parseContender(text string) (lab.Contender, error) {
-	name, path, ok := strings.Cut(text, "=")
-	if !ok || path == "" {
-		return lab.Contender{}, fmt.Errorf("contender %q: must be NAME=PATH", text)
-	}
-	if len(name) < 1 || len(name) > 32 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-		return lab.Contender{}, fmt.Errorf("contender name %q: 1 to 32 letters, digits, - and _", name)
-	}
-	return lab.Contender{Name: name, Path: func(string) string { return path }, Help: "check the path after " + name + "="}, nil
-}
-
 // parseConcurrencies reads numbers and "auto".
 func parseConcurrencies(texts []string) ([]int, error) {
 	var all []int
@@ -159,15 +161,4 @@ func unique[T comparable](values []T) []T {
 		}
 	}
 	return kept
-}
-
-// ownContender is this repository's own bootstrap: in the command itself, or
-// where make build puts it.
-func ownContender() lab.Contender {
-	return lab.Contender{
-		Name:     outputs.GoContender,
-		Embedded: bootstrap.Embedded("fetch"),
-		Path:     func(arch string) string { return bootstrap.Path("fetch", arch) },
-		Help:     "build it first: make build (for the other architecture: make package)",
-	}
 }

@@ -59,7 +59,7 @@ func TestRunFlags(t *testing.T) {
 		{"--budget 0", "budget"},
 		{"--invocations 10001", "invocations 10001"},
 		{"--invocations 0 --cold 0", "nothing to measure"},
-		{"--objects 1000001", "objects 1000001"},
+		{"--objects 10000001", "objects 10000001"},
 		{"--min-bytes -1", "min-bytes"},
 		{"--contender =x", "contender name"},
 		{"--contender x=", "must be NAME=PATH"},

@@ -67,7 +67,7 @@ func (pf *pricesFlags) run(ctx context.Context, stdout io.Writer) error {
 		}
 		table = cost.Table{
 			Date:    time.Now().UTC().Format(time.DateOnly),
-			Sources: []string{"AWS Price List API, GetProducts, AWSLambda and AmazonS3"},
+			Sources: []string{"AWS Price List API, GetProducts, AWSLambda, AmazonS3 and AmazonStates"},
 			Regions: map[string]cost.Prices{pf.region: p},
 		}
 	case pf.region != "":

@@ -18,6 +18,7 @@ import (
 	"fanout/bench/internal/progress"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
 	"fanout/functions/lambda"
 )
 
@@ -33,6 +34,8 @@ Without --stack and --function, no AWS account is needed: the functions' real
 bootstraps run on this machine, against an embedded S3. Each is limited to the
 CPU and memory of its memory size. These times are the sandbox's, not AWS's.
 
+` + contenderHelp + `
+
 With --stack or --function, deployed functions are measured, with your AWS
 configuration. Cold starts are forced by changing the functions' description,
 which is changed back in the end, even after Ctrl-C. --memory and --arch then
@@ -40,6 +43,7 @@ select from the deployed functions.`,
 		Example: `  fanout run
   fanout run --memory 512 --concurrency 64 --client stock,tuned
   fanout run --memory 128,1769 --contender rust=build/rust/x86_64/bootstrap
+  fanout run --contender mine=app.zip,runtime=python3.13,handler=app.handler
   fanout run --precision 5% --budget 20m
   fanout run --stack Fanout --arch arm64 --concurrency 64 --budget 0.50,20m`,
 		Args: noArguments,
@@ -120,7 +124,7 @@ func (rf *runFlags) open(
 ) (end func() error, err error) {
 	end = func() error { return nil }
 	if rf.deployed() {
-		err = rf.connect(ctx, runner, stderr)
+		err = rf.connect(ctx, runner, show, stderr)
 	} else {
 		var l *lab.Lab
 		if l, err = rf.startLab(ctx, runner, show); err == nil {
@@ -158,9 +162,31 @@ func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *pr
 		return nil, err
 	}
 	runner.Lambda, runner.Targets, runner.Bucket = l.Client(), l.Targets, lab.Bucket
-	runner.Expected = trial.Expect(rf.Corpus, rf.plan.Count)
+	if runner.Expected, err = expect(ctx, rf.Corpus, rf.plan.Count, show); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	h := &runner.Header
 	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.Network), l.Lambda.Limits()
 	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.Corpus, runner.Expected.Bytes
 	return l, nil
+}
+
+// longAnswer is from how many bytes on it is shown how far the right answer is:
+// half a second on two cores.
+const longAnswer = 1_000_000_000
+
+// expect works out the right answer of a corpus, while show says how far that is
+// where it takes a while.
+func expect(ctx context.Context, spec corpus.Spec, count bool, show *progress.Progress) (trial.Expected, error) {
+	var note func(done, total int)
+	if spec.MeanBytes() > longAnswer/int64(spec.Count) {
+		show.Begin("computing the right answer from", spec.Count)
+		defer show.End()
+		note = show.Count
+	}
+	expected, err := trial.ExpectWithin(ctx, spec, count, note)
+	if err != nil {
+		return expected, hint.Failed("nothing was measured yet", "interrupted")
+	}
+	return expected, nil
 }

@@ -20,32 +20,41 @@ import (
 type sandboxFlags struct {
 	labFlags
 
-	envFile string
-	verbose bool
+	envFile   string
+	inventory bool
+	verbose   bool
 }
 
 func sandboxCommand() *cobra.Command {
 	var sf sandboxFlags
 	c := &cobra.Command{
 		Use:   "sandbox",
-		Short: "Serve Lambda and S3 on loopback until interrupted",
-		Long: `Serve the Lambda API and an S3 bucket with the corpus on loopback, until
-interrupted. It prints environment variables for a shell, or writes them to a
-file that only you can read. With them the AWS CLI and every SDK use this
-machine. Read them in a separate shell: they unset AWS profiles and the like.`,
+		Short: "Serve Lambda, Step Functions and S3 on loopback until interrupted",
+		Long: `Serve the Lambda API, an S3 bucket with the corpus, and Step Functions with the
+state machine of fanout scan on loopback, until interrupted. It prints
+environment variables for a shell, or writes them to a file that only you can
+read. With them the AWS CLI and every SDK use this machine. Read them in a
+separate shell: they unset AWS profiles and the like.`,
 		Example: `  fanout sandbox --env-file env &
   . ./env; aws s3 ls s3://fanout-lab/objects/ | head
   aws lambda invoke --function-name fanout-go-x86_64-512 --log-type Tail \
     --cli-binary-format raw-in-base64-out \
-    --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' out.json`,
+    --payload '{"s3_bucket_name":"fanout-lab","find":"MyMagicString"}' out.json
+  aws stepfunctions start-execution --name job-1 --input file://input.json \
+    --state-machine-arn "$ARN"   # as the sandbox prints it`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return sf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
 	}
 	c.Flags().SortFlags = false
 	sf.add(c.Flags())
+	c.Flags().IntVar(&sf.Concurrency, "account-concurrency", 0,
+		"throttle Lambda (429) beyond this many invocations at once, of all functions; 0: never")
+	c.Flags().StringVar(&sf.JobsDir, "jobs", "",
+		"keep executions of state machines and their results in this `folder`, for the next sandbox to go on with")
 	c.Flags().StringVar(&sf.envFile, "env-file", "",
 		"write the environment to this `file`, which only you can read, instead of standard output;"+
 			" it exists while the sandbox serves")
+	c.Flags().BoolVar(&sf.inventory, "inventory", false, "make an S3 Inventory list of the bucket, too, and print where its manifest.json is")
 	c.Flags().BoolVarP(&sf.verbose, "verbose", "v", false, "log each request, on standard error")
 	return c
 }
@@ -53,6 +62,9 @@ machine. Read them in a separate shell: they unset AWS profiles and the like.`,
 func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	if err := sf.parse("sandbox"); err != nil {
 		return err
+	}
+	if sf.Concurrency < 0 {
+		return hint.Usage("see fanout help sandbox", "account-concurrency %d: must be at least 1, or 0 for no limit", sf.Concurrency)
 	}
 	if sf.envFile != "" {
 		if err := checkEnvFile(sf.envFile); err != nil {
@@ -64,15 +76,27 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 	}
 	show := progress.New(stderr)
 	defer show.End()
-	sf.Log = newLog(show, sf.verbose)
+	sf.Log, sf.Jobs = newLog(show, sf.verbose), true
 	l, err := startLab(ctx, sf.Config, show)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	fmt.Fprintf(stderr, "bucket %s contains %d objects under %s\n", lab.Bucket, sf.Corpus.Count, sf.Corpus.Prefix)
+	if sf.inventory {
+		show.Begin("making an inventory of", sf.Corpus.Count)
+		bucket, key, err := l.Inventory(ctx, show.Count)
+		show.End()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "inventory s3://%s/%s\n", bucket, key)
+	}
 	for _, t := range l.Targets {
 		fmt.Fprintf(stderr, "function %s\n", t.Function)
+	}
+	for _, m := range l.Machines {
+		fmt.Fprintf(stderr, "state machine %s\n", m.ARN)
 	}
 	warnUnlimited(stderr, l.Lambda.Limits(), sf.Log)
 	if sf.envFile == "" {

@@ -18,10 +18,10 @@ node_modules/.package-lock.json: package.json package-lock.json
 	.venv/$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# What checks the templates with the CDK's own library; the app has that in
-# its Go module.
-infra/lint/nag/node_modules/.package-lock.json: infra/lint/nag/package.json infra/lint/nag/package-lock.json
-	npm ci --prefix infra/lint/nag --no-audit --no-fund
+# What checks the templates with the CDK's own library, which the app has in its
+# Go module, and the state machine's definition.
+infra/lint/%/node_modules/.package-lock.json: infra/lint/%/package.json infra/lint/%/package-lock.json
+	npm ci --prefix infra/lint/$* --no-audit --no-fund
 	@touch $@
 
 .PHONY: deploy
@@ -54,7 +54,7 @@ e2e-sabotage: e2e-tools node_modules/.package-lock.json .venv/e2e/installed ## c
 	code=$$?; [ $$code = 3 ] || { echo "error: e2e ended with $$code; want 3, something left behind" >&2; exit 1; }
 
 .PHONY: template-lint
-template-lint: infra/lint/nag/node_modules/.package-lock.json .venv/lint/installed ## run cfn-lint, checkov and cdk-nag on all templates
+template-lint: $(addsuffix /node_modules/.package-lock.json,infra/lint/asl infra/lint/nag) .venv/lint/installed ## check all templates
 	infra/lint/lint.sh
 
 .PHONY: infra-lock

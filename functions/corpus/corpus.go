@@ -30,8 +30,9 @@ const (
 	DefaultPrefix   = "objects/"
 )
 
-// MaxCount is the most objects a Spec may ask for: keys have six digits.
-const MaxCount = 1_000_000
+// MaxCount is the most objects a Spec may ask for: keys have at most seven
+// digits.
+const MaxCount = 10_000_000
 
 // maxObjectBytes is S3's limit for one PUT: 5 GiB.
 const maxObjectBytes = 5 << 30
@@ -40,11 +41,19 @@ const maxObjectBytes = 5 << 30
 // [Default].
 type Spec struct {
 	Count    int    `json:"objects"`
-	MinBytes int64  `json:"min_bytes"`
+	MinBytes int64  `json:"min_bytes"` // of a Shape, its own bounds: see WithShape
 	MaxBytes int64  `json:"max_bytes"`
+	Shape    Shape  `json:"shape,omitzero"` // zero: sizes are uniform between the bounds
 	Seed     uint64 `json:"seed"`
 	Needle   string `json:"needle"`
 	Prefix   string `json:"prefix"`
+}
+
+// WithShape gives s with the sizes of a shape.
+func (s Spec) WithShape(shape Shape) Spec {
+	s.Shape = shape
+	s.MinBytes, s.MaxBytes = shape.Bounds()
+	return s
 }
 
 // String says in words what the objects are; the zero value stands for objects
@@ -52,6 +61,10 @@ type Spec struct {
 func (s Spec) String() string {
 	if s == (Spec{}) {
 		return "a bucket of one's own"
+	}
+	if !s.Shape.IsZero() {
+		return fmt.Sprintf("%d objects of %d to %d bytes, shape %s, seed %d, prefix %q, needle %q",
+			s.Count, s.MinBytes, s.MaxBytes, s.Shape, s.Seed, s.Prefix, s.Needle)
 	}
 	return fmt.Sprintf("%d objects of %d to %d bytes, seed %d, prefix %q, needle %q",
 		s.Count, s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle)
@@ -75,33 +88,81 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("needle of %d bytes: must be 1 to %d", len(s.Needle), fetch.MaxFindBytes)
 	case !utf8.ValidString(s.Needle):
 		return fmt.Errorf("needle %q: must be UTF-8, since an event is JSON", s.Needle)
+	case !s.Shape.IsZero():
+		if wrong := s.validateShape(); wrong != nil {
+			return wrong
+		}
 	case s.MinBytes < int64(len(s.Needle)):
 		return fmt.Errorf("min-bytes %d: must be at least the needle's length, %d", s.MinBytes, len(s.Needle))
 	case s.MaxBytes < s.MinBytes || s.MaxBytes > maxObjectBytes:
 		return fmt.Errorf("max-bytes %d: must be min-bytes (%d) to %d", s.MaxBytes, s.MinBytes, int64(maxObjectBytes))
+	}
+	switch {
 	case !utf8.ValidString(s.Prefix):
 		return fmt.Errorf("prefix %q: must be UTF-8, since keys are", s.Prefix)
-	case len(s.Prefix)+len(seedKey)+6 > 1024:
+	case len(s.Prefix)+len(seedKey)+s.digits() > 1024:
 		return fmt.Errorf("prefix of %d bytes: a key must not exceed 1,024 bytes", len(s.Prefix))
+	}
+	return nil
+}
+
+// validateShape says what is wrong with a Spec that has a shape.
+func (s Spec) validateShape() error {
+	least, most := s.Shape.Bounds()
+	switch {
+	case s.MinBytes != least || s.MaxBytes != most:
+		return fmt.Errorf("min-bytes %d, max-bytes %d: must be left out where there is a shape, here of %d to %d bytes",
+			s.MinBytes, s.MaxBytes, least, most)
+	case most < int64(len(s.Needle)):
+		return fmt.Errorf("shape %s: no size is at least the needle's length, %d", s.Shape.Name(), len(s.Needle))
 	}
 	return nil
 }
 
 // Key names object i, counting from 0. Keys in S3's list order are in the
 // order of i.
-func (s Spec) Key(i int) string { return fmt.Sprintf("%s%s%06d", s.Prefix, seedKey, i) }
+func (s Spec) Key(i int) string {
+	b := make([]byte, 0, len(s.Prefix)+len(seedKey)+maxDigits)
+	b = append(append(b, s.Prefix...), seedKey...)
+	for digit := pow10[s.digits()-1]; digit > 0; digit /= 10 {
+		b = append(b, '0'+byte(i/digit%10))
+	}
+	return string(b)
+}
 
-// seedKey is how a seed object's key goes on after the prefix: six digits more.
-const seedKey = "object-"
+// seedKey is how a seed object's key goes on after the prefix. Its number has
+// minDigits digits, or maxDigits in a set that needs them.
+const (
+	seedKey   = "object-"
+	minDigits = 6
+	maxDigits = 7
+)
 
-// number gives which object of a Spec with this prefix has a key; its Count
-// does not matter.
-func (s Spec) number(key string) (i int, ok bool) {
-	rest, ok := strings.CutPrefix(key, s.Prefix)
-	if !ok || len(rest) != len(seedKey)+6 || !isSeedKey(rest) {
+var pow10 = [maxDigits]int{1, 10, 100, 1000, 10_000, 100_000, 1_000_000}
+
+// digits is how many the keys' numbers have: the same in all keys of a set, so
+// that they are in order.
+func (s Spec) digits() int {
+	if s.Count > 1_000_000 {
+		return maxDigits
+	}
+	return minDigits
+}
+
+// Number gives which object of s has a key.
+func (s Spec) Number(key string) (i int, ok bool) {
+	i, ok = s.numberOfAny(key)
+	return i, ok && i < s.Count && len(key) == len(s.Prefix)+len(seedKey)+s.digits()
+}
+
+// numberOfAny gives the number in a key of a Spec with this prefix, whatever
+// its Count.
+func (s Spec) numberOfAny(key string) (i int, ok bool) {
+	digits, ok := strings.CutPrefix(key, s.Prefix+seedKey)
+	if !ok || len(digits) < minDigits || len(digits) > maxDigits || strings.Trim(digits, "0123456789") != "" {
 		return 0, false
 	}
-	for _, digit := range []byte(rest[len(seedKey):]) {
+	for _, digit := range []byte(digits) {
 		i = 10*i + int(digit-'0')
 	}
 	return i, true
@@ -110,8 +171,9 @@ func (s Spec) number(key string) (i int, ok bool) {
 // isSeedKey says whether some Spec, with whatever prefix, has an object of that
 // key.
 func isSeedKey(key string) bool {
-	digits := len(key) - 6
-	return digits >= len(seedKey) && strings.HasSuffix(key[:digits], seedKey) && strings.Trim(key[digits:], "0123456789") == ""
+	name := strings.TrimRight(key, "0123456789")
+	digits := len(key) - len(name)
+	return strings.HasSuffix(name, seedKey) && digits >= minDigits && digits <= maxDigits
 }
 
 // streams of randomness for one object, so that its size does not depend on
@@ -134,19 +196,33 @@ func (s Spec) rngKey(object int, stream, block uint64) (key [32]byte) {
 	return key
 }
 
-// Size gives object i's length in bytes, uniform between MinBytes and
-// MaxBytes.
-func (s Spec) Size(i int) int64 {
-	return s.MinBytes + rand.New(s.rng(i, streamSize, 0)).Int64N(s.MaxBytes-s.MinBytes+1)
+// Size gives object i's length in bytes: uniform between MinBytes and MaxBytes,
+// or drawn from the shape. The needle's object is never too small for it.
+func (s Spec) Size(i int) int64 { return s.Sizer()(i) }
+
+// Sizer gives [Spec.Size] for many objects, from any number of goroutines.
+func (s Spec) Sizer() func(i int) int64 {
+	if s.Shape.IsZero() {
+		return func(i int) int64 {
+			return s.MinBytes + rand.New(s.rng(i, streamSize, 0)).Int64N(s.MaxBytes-s.MinBytes+1)
+		}
+	}
+	table, needleIn := s.Shape.table.Value(), s.NeedleObject()
+	return func(i int) int64 {
+		size := table.draw(rand.New(s.rng(i, streamSize, 0)))
+		if i == needleIn {
+			size = max(size, int64(len(s.Needle)))
+		}
+		return size
+	}
 }
 
-// TotalBytes sums the sizes of all objects.
-func (s Spec) TotalBytes() int64 {
-	var n int64
-	for i := range s.Count {
-		n += s.Size(i)
+// MeanBytes is the mean size that the sizes are drawn with.
+func (s Spec) MeanBytes() int64 {
+	if s.Shape.IsZero() {
+		return (s.MinBytes + s.MaxBytes) / 2
 	}
-	return n
+	return s.Shape.Mean()
 }
 
 // NeedleObject says which object holds the needle.
@@ -162,31 +238,20 @@ func (s Spec) needleOffset() int64 {
 // Body gives object i's bytes as a reader that can seek, so that a PUT can be
 // signed and tried again without holding it.
 func (s Spec) Body(i int) *io.SectionReader {
-	b := &body{spec: s, object: i, alphabet: alphabetWithout(s.Needle[0]), needleAt: -1}
-	if i == s.NeedleObject() {
-		b.needleAt = s.needleOffset()
-	}
+	b := &body{maker: s.maker(), object: i}
 	return io.NewSectionReader(b, 0, s.Size(i))
 }
 
-// Expect gives what a right reader of the whole set answers: how many bytes
-// it read, the digest of all keys and bodies. It generates every body once,
-// at about 1 GB a second and core: 30 ms for the default set.
-func (s Spec) Expect() (bytesRead int64, digest fetch.Digest) {
-	buf := make([]byte, 256<<10)
-	for i := range s.Count {
-		r, crc := s.Body(i), uint32(0)
-		for {
-			n, err := r.Read(buf)
-			crc = fetch.BodyCRC(crc, buf[:n])
-			bytesRead += int64(n)
-			if err != nil {
-				break // a section of generated bytes ends in io.EOF and nothing else
-			}
-		}
-		digest.Add(s.Key(i), crc)
-	}
-	return bytesRead, digest
+// maker is what the bodies of a Spec have in common.
+type maker struct {
+	spec     Spec
+	alphabet [64]byte
+	needleIn int // object
+	needleAt int64
+}
+
+func (s Spec) maker() maker {
+	return maker{spec: s, alphabet: alphabetWithout(s.Needle[0]), needleIn: s.NeedleObject(), needleAt: s.needleOffset()}
 }
 
 // blockBytes is how much one ChaCha8 stream fills: a read at any offset costs
@@ -194,39 +259,44 @@ func (s Spec) Expect() (bytesRead int64, digest fetch.Digest) {
 const blockBytes = 4096
 
 type body struct {
-	spec     Spec
-	object   int
-	alphabet [64]byte
-	needleAt int64 // -1: not in this object
+	maker
+	object int
 }
 
 // ReadAt fills p with the object's bytes from off. The size is the section
 // reader's affair.
 func (b *body) ReadAt(p []byte, off int64) (int, error) {
+	b.fill(b.object, p, off)
+	return len(p), nil
+}
+
+// fill fills p with the bytes of an object from off.
+func (m *maker) fill(object int, p []byte, off int64) {
 	var rng rand.ChaCha8
-	var block [blockBytes]byte
 	for n := 0; n < len(p); {
 		at := off + int64(n)
-		rng.Seed(b.spec.rngKey(b.object, streamBody, uint64(at/blockBytes)))
-		if skip := at % blockBytes; skip == 0 && len(p)-n >= blockBytes {
-			_, _ = rng.Read(p[n : n+blockBytes]) // ChaCha8.Read never fails
-			n += blockBytes
+		skip := int(at % blockBytes)
+		part := p[n:min(n+blockBytes-skip, len(p))]
+		rng.Seed(m.spec.rngKey(object, streamBody, uint64(at/blockBytes)))
+		if skip == 0 {
+			_, _ = rng.Read(part) // ChaCha8.Read never fails
 		} else {
-			_, _ = rng.Read(block[:])
-			n += copy(p[n:], block[skip:])
+			var block [blockBytes]byte
+			_, _ = rng.Read(block[:skip+len(part)])
+			copy(part, block[skip:])
 		}
+		n += len(part)
 	}
 	for i, c := range p {
-		p[i] = b.alphabet[c&63]
+		p[i] = m.alphabet[c&63]
 	}
-	if b.needleAt >= 0 {
-		for i := range len(b.spec.Needle) {
-			if at := b.needleAt + int64(i) - off; at >= 0 && at < int64(len(p)) {
-				p[at] = b.spec.Needle[i]
+	if object == m.needleIn {
+		for i := range len(m.spec.Needle) {
+			if at := m.needleAt + int64(i) - off; at >= 0 && at < int64(len(p)) {
+				p[at] = m.spec.Needle[i]
 			}
 		}
 	}
-	return len(p), nil
 }
 
 // alphabetWithout gives 64 printable bytes, none of them first. A body built

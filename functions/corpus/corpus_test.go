@@ -2,9 +2,12 @@ package corpus
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -217,7 +220,9 @@ func TestValidate(t *testing.T) {
 		{"default", func(*Spec) {}, ""},
 		{"most objects", func(s *Spec) { s.Count = MaxCount }, ""},
 		{"no objects", func(s *Spec) { s.Count = 0 }, "objects 0"},
-		{"a digit too many", func(s *Spec) { s.Count = MaxCount + 1 }, "objects 1000001"},
+		{"one too many", func(s *Spec) { s.Count = MaxCount + 1 }, "objects 10000001"},
+		{"longest prefix of seven digits", func(s *Spec) { s.Count, s.Prefix = 1_000_001, strings.Repeat("p", 1024-14) }, ""},
+		{"key of seven digits too long", func(s *Spec) { s.Count, s.Prefix = 1_000_001, strings.Repeat("p", 1024-13) }, "prefix of 1011"},
 		{"no needle", func(s *Spec) { s.Needle = "" }, "needle of 0 bytes"},
 		{"longest needle", func(s *Spec) { s.Needle, s.MinBytes = strings.Repeat("n", fetch.MaxFindBytes), fetch.MaxFindBytes }, ""},
 		{"longer than a worker searches for", func(s *Spec) { s.Needle = strings.Repeat("n", fetch.MaxFindBytes+1) }, "needle of 1025"},
@@ -252,7 +257,10 @@ func TestSeedKeys(t *testing.T) {
 		{"p/object-000000", 0, true},
 		{"p/object-999999", 999999, true},
 		{"p/object-000120", 120, true},
-		{"p/object-0000000", -1, false}, // a digit more
+		{"p/object-0000000", 0, true}, // of more than a million
+		{"p/object-9999999", 9999999, true},
+		{"p/object-00000000", -1, false}, // a digit more
+		{"p/object-object-000001", -1, true},
 		{"p/object-00000x", -1, false},
 		{"p/object-00000", -1, false},
 		{"p/object-+00001", -1, false}, // strconv would take it
@@ -264,13 +272,113 @@ func TestSeedKeys(t *testing.T) {
 		{"p/anobject-000001", -1, true}, // the prefix p/an
 		{"", -1, false},
 	} {
-		i, ok := s.number(row.key)
+		i, ok := s.numberOfAny(row.key)
 		if ok != (row.number >= 0) || ok && i != row.number {
 			t.Errorf("%q: object %d, %t", row.key, i, ok)
 		}
 		if isSeedKey(row.key) != row.any {
 			t.Errorf("%q: seed key %t", row.key, !row.any)
 		}
+	}
+}
+
+// Keys, bytes and matches of sets that six digits suffice for are what they
+// were before there were more: the file was written by the code of that time.
+func TestSetsArePinned(t *testing.T) {
+	want, err := os.ReadFile("testdata/pinned.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, s := range []Spec{
+		Default(),
+		{Count: 100_000, MinBytes: 20, MaxBytes: 60, Seed: 3, Needle: "needle", Prefix: "p/"},
+		{Count: 1_000_000, MinBytes: 1, MaxBytes: 1, Seed: 9, Needle: "n", Prefix: ""}, // the largest
+		{Count: 40, MinBytes: 4095, MaxBytes: 8193, Seed: 1<<64 - 1, Needle: "aXa", Prefix: "q/"},
+		{Count: 3, MinBytes: 1_500_000, MaxBytes: 2_500_000, Seed: 2, Needle: "日本", Prefix: "objects/"},
+	} {
+		n, d := s.Expect()
+		fmt.Fprintf(&got, "%s: %d bytes, digest %s, last %s, needle in %s\n", s, n, d, s.Key(s.Count-1), s.Key(s.NeedleObject()))
+		if total := s.TotalBytes(); total != n {
+			t.Errorf("%s: %d bytes in all, read %d", s, total, n)
+		}
+	}
+	if got.String() != string(want) {
+		t.Errorf("got\n%swant\n%s", got.String(), want)
+	}
+}
+
+// Keys have a digit more where six do not suffice, all of a set, and are in
+// list order. Those of another number of digits are another set's.
+func TestMillions(t *testing.T) {
+	for _, row := range []struct {
+		count, i int
+		key      string
+	}{
+		{1_000_000, 0, "p/object-000000"},
+		{1_000_000, 999_999, "p/object-999999"},
+		{1_000_001, 0, "p/object-0000000"},
+		{1_000_001, 1_000_000, "p/object-1000000"},
+		{MaxCount, 1_234_567, "p/object-1234567"},
+		{MaxCount, MaxCount - 1, "p/object-9999999"},
+	} {
+		s := Default()
+		s.Count, s.Prefix = row.count, "p/"
+		if key := s.Key(row.i); key != row.key {
+			t.Errorf("%d objects: key %q, want %q", row.count, key, row.key)
+		}
+		if i, ok := s.Number(row.key); !ok || i != row.i {
+			t.Errorf("%d objects: %q is number %d, %t", row.count, row.key, i, ok)
+		}
+		if i := s.NeedleObject(); i < 0 || i >= s.Count {
+			t.Errorf("%d objects: needle in %d", row.count, i)
+		}
+	}
+	few, many := Default(), Default()
+	few.Count, many.Count = 1_000_000, 1_000_001
+	for s, key := range map[Spec]string{few: many.Key(5), many: few.Key(5), Default(): few.Key(1000)} {
+		if i, ok := s.Number(key); ok {
+			t.Errorf("%d objects: %q is number %d", s.Count, key, i)
+		}
+	}
+	last := ""
+	for i := range many.Count {
+		if key := many.Key(i); key <= last {
+			t.Fatalf("%q comes after %q", key, last)
+		} else {
+			last = key
+		}
+	}
+}
+
+// What parts answer adds up to what the whole does, however they are cut and
+// on however many cores; one that is interrupted has no answer.
+func TestExpectOf(t *testing.T) {
+	s := Spec{Count: 3000, MinBytes: 10, MaxBytes: 9000, Seed: 4, Needle: "needle", Prefix: "p/"}
+	bytesRead, digest := s.Expect()
+	for _, cut := range []int{1, 7, 255, 256, 257, 1000, 3000, 5000} {
+		var sum Expected
+		for from := 0; from < s.Count; from += cut {
+			last := 0
+			part, err := s.ExpectOf(t.Context(), from, min(from+cut, s.Count), func(done, total int) {
+				if done <= last || done > total || total != min(cut, s.Count-from) {
+					t.Errorf("%d of %d after %d", done, total, last)
+				}
+				last = done
+			})
+			if err != nil || last != part.Objects {
+				t.Fatalf("%d objects, %d noted, %v", part.Objects, last, err)
+			}
+			sum.Merge(part)
+		}
+		if want := (Expected{s.Count, bytesRead, digest}); sum != want {
+			t.Errorf("in parts of %d: %v, want %v", cut, sum, want)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	got, err := s.ExpectOf(ctx, 0, s.Count, func(int, int) { cancel() })
+	if !errors.Is(err, context.Canceled) || got.Objects == s.Count {
+		t.Errorf("interrupted: %d objects, %v", got.Objects, err)
 	}
 }
 
@@ -291,5 +399,25 @@ func BenchmarkExpect(b *testing.B) {
 	b.SetBytes(s.TotalBytes())
 	for b.Loop() {
 		s.Expect()
+	}
+}
+
+// BenchmarkExpectSmall is a digest of objects of 2 KB, of which there may be ten
+// million.
+func BenchmarkExpectSmall(b *testing.B) {
+	s := Spec{Count: 100_000, MinBytes: 1000, MaxBytes: 3000, Seed: 1, Needle: "needle", Prefix: "objects/"}
+	b.SetBytes(s.TotalBytes())
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Expect()
+	}
+}
+
+func BenchmarkTotalBytes(b *testing.B) {
+	s := Default()
+	s.Count = 100_000
+	b.ReportAllocs()
+	for b.Loop() {
+		s.TotalBytes()
 	}
 }

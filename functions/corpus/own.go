@@ -117,8 +117,8 @@ func (w owner) owns(ctx context.Context, o object) (own bool, sum string, err er
 
 // made says whether an object is, by its size and MD5, one of s.
 func (s Spec) made(o object) bool {
-	i, ok := s.number(o.key)
-	return ok && i < s.Count && o.size == s.Size(i) && o.etag == s.sum(i)
+	i, ok := s.Number(o.key)
+	return ok && o.size == s.Size(i) && o.etag == s.sum(i)
 }
 
 // sum is the MD5 of object i's body.
@@ -131,9 +131,26 @@ func (s Spec) sum(i int) string {
 // plainETag gives an ETag without its quotes, which not every answer has.
 func plainETag(s *string) string { return strings.Trim(aws.ToString(s), `"`) }
 
+// numbers is a set of objects' numbers: a bit each, for there may be millions.
+type numbers struct {
+	words []uint64
+	n     int // in the set
+}
+
+func makeNumbers(count int) numbers { return numbers{words: make([]uint64, (count+63)/64)} }
+
+func (s *numbers) has(i int) bool { return s.words[i/64]>>(i%64)&1 != 0 }
+
+func (s *numbers) add(i int) {
+	if !s.has(i) {
+		s.words[i/64] |= 1 << (i % 64)
+		s.n++
+	}
+}
+
 // inspection is what a look at the objects under a Spec's prefix found.
 type inspection struct {
-	kept    map[int]bool             // right already, by number
+	kept    numbers                  // right already
 	taken   int                      // numbers that have a foreign object
 	stale   []types.ObjectIdentifier // seed objects that are too many
 	foreign []string
@@ -142,12 +159,12 @@ type inspection struct {
 // survey looks at everything under s.Prefix. Whatever is not a seed object, of
 // any Spec that o knows, is foreign.
 func (s Spec) survey(ctx context.Context, o owner) (inspection, error) {
-	found := inspection{kept: make(map[int]bool, s.Count)}
+	found := inspection{kept: makeNumbers(s.Count)}
 	var mu sync.Mutex // of found
 	err := eachPageUnversioned(ctx, o.client, o.bucket, s.Prefix, func(page []object) error {
 		return each(ctx, page, func(ctx context.Context, one object) error {
-			i, here := s.number(one.key)
-			wanted := here && i < s.Count
+			_, here := s.numberOfAny(one.key)
+			i, wanted := s.Number(one.key)
 			keep := wanted && s.made(one)
 			own := keep
 			if !own && o.within(one.key) {
@@ -162,7 +179,7 @@ func (s Spec) survey(ctx context.Context, o owner) (inspection, error) {
 			defer mu.Unlock()
 			switch {
 			case keep:
-				found.kept[i] = true
+				found.kept.add(i)
 			case !own:
 				found.foreign = append(found.foreign, one.key)
 				if wanted {
@@ -181,7 +198,7 @@ func (s Spec) survey(ctx context.Context, o owner) (inspection, error) {
 // folder below that none of them names is not ours to judge.
 func (w owner) within(key string) bool {
 	return slices.ContainsFunc(w.specs, func(s Spec) bool {
-		_, ok := s.number(key)
+		_, ok := s.numberOfAny(key)
 		return ok
 	})
 }
@@ -191,7 +208,7 @@ func (s Spec) surveyEarlier(ctx context.Context, o owner) (stale []types.ObjectI
 	var mu sync.Mutex // of stale
 	err = eachPage(ctx, o.client, o.bucket, s.Prefix, func(page []object) error {
 		return each(ctx, page, func(ctx context.Context, one object) error {
-			if _, ok := s.number(one.key); !ok {
+			if _, ok := s.numberOfAny(one.key); !ok {
 				return nil
 			}
 			own, _, err := o.owns(ctx, one)

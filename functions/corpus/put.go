@@ -84,7 +84,7 @@ func (s Spec) Replace(
 	}
 	if len(there.foreign) > 0 {
 		slices.Sort(there.foreign)
-		idle := len(there.kept)+there.taken == s.Count && len(there.stale) == 0
+		idle := there.kept.n+there.taken == s.Count && len(there.stale) == 0
 		return PutReport{}, &ForeignError{Bucket: bucket, Keys: there.foreign, Prefix: s.Prefix, Idle: idle}
 	}
 	p := putter{spec: s, client: client, bucket: bucket, kept: there.kept, total: s.Count + len(there.stale), progress: progress}
@@ -103,8 +103,8 @@ type putter struct {
 	spec     Spec
 	client   *s3.Client
 	bucket   string
-	kept     map[int]bool // by number
-	total    int          // that progress is measured by
+	kept     numbers
+	total    int // that progress is measured by
 	progress func(done, total int)
 	next     atomic.Int64
 	mu       sync.Mutex // of report and progress
@@ -135,7 +135,7 @@ func (p *putter) put(ctx context.Context) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if p.kept[i] {
+				if p.kept.has(i) {
 					p.note(PutReport{Kept: 1})
 					continue
 				}

@@ -35,6 +35,32 @@ func Empty(ctx context.Context, client *s3.Client, bucket, prefix string, progre
 	})
 }
 
+// EmptyOnly is [Empty] for a bucket that should hold nothing but what is under
+// prefix. Where it does hold something else the error is a [ForeignError] and
+// nothing is deleted.
+func EmptyOnly(ctx context.Context, client *s3.Client, bucket, prefix string, progress func(deleted int)) (int, error) {
+	err := eachPage(ctx, client, bucket, "", func(page []object) error {
+		var foreign []string
+		for _, one := range page {
+			if !strings.HasPrefix(one.key, prefix) && !one.deleted {
+				foreign = append(foreign, one.key)
+			}
+		}
+		if len(foreign) == 0 {
+			return nil
+		}
+		slices.Sort(foreign)
+		return &ForeignError{Bucket: bucket, Keys: slices.Compact(foreign), Prefix: prefix}
+	})
+	switch {
+	case code(err) == "NoSuchBucket":
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("empty s3://%s/%s: %w", bucket, prefix, err)
+	}
+	return Empty(ctx, client, bucket, prefix, progress)
+}
+
 // Remove takes every seed object out of a bucket, under whatever prefix, all
 // versions of it, and says how many of those there were. Where the bucket
 // holds anything else the error is a [ForeignError] and nothing is deleted. An

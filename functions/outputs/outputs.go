@@ -16,6 +16,9 @@ const (
 	Prefix  = "Prefix"  // of the objects' keys
 	Objects = "Objects" // corpus.Spec as JSON; there is none where the bucket is somebody's own
 	Region  = "Region"
+
+	ScanStateMachine = "ScanStateMachineArn" // of fanout scan; there is none without -c scan=true
+	ScanResults      = "ScanResultsBucket"   // bucket that its parts are put in
 )
 
 // GoContender is the name of this repository's own Go functions; they have no

@@ -171,9 +171,9 @@ func TestBatchDeadline(t *testing.T) {
 		missing bool
 	}{
 		{"the function's time limit", time.Minute, 55 * time.Second, time.Hour, true},
-		{"the state's, where that is sooner", 15 * time.Minute, 275 * time.Second, time.Hour, true},
+		{"the state's, where that is sooner", 15 * time.Minute, 135 * time.Second, time.Hour, true},
 		{"a short one", 2 * time.Second, 1800 * time.Millisecond, time.Hour, true},
-		{"enough time", 15 * time.Minute, 270 * time.Second, 269 * time.Second, false},
+		{"enough time", 15 * time.Minute, 130 * time.Second, 129 * time.Second, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"regexp"
+	"time"
 )
 
 // definition is the text of the state machine, in the Amazon States Language.
@@ -36,6 +37,15 @@ func (s Substitutions) Map() map[string]string {
 		"ExecutionType": s.ExecutionType,
 	}
 }
+
+// JobsPrefix begins the keys of all files of all jobs in the results bucket.
+const JobsPrefix = "jobs/"
+
+// BatchTimeout is how long the text waits for one try at a batch. Two tries fit
+// into the five minutes that an Express execution may take, so that a batch
+// which hangs once is read all the same. Lambda does not end the invocation that
+// the text no longer waits for: the function has to.
+const BatchTimeout = 140 * time.Second
 
 var placeholder = regexp.MustCompile(`\$\{[A-Za-z0-9.]+\}`)
 

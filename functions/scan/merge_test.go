@@ -420,7 +420,7 @@ func TestAnswerIsBounded(t *testing.T) {
 // those that this package reckons with.
 func TestDefinitionAgrees(t *testing.T) {
 	for _, want := range []string{
-		fmt.Sprintf(`"TimeoutSeconds": %d,`, int(batchTime.Seconds())),
+		fmt.Sprintf(`"TimeoutSeconds": %d,`, int(BatchTimeout.Seconds())),
 		fmt.Sprintf(`"NumericGreaterThan": %d,`, groupsAbove),
 	} {
 		if !strings.Contains(Definition(), want) {

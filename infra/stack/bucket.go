@@ -61,25 +61,33 @@ func (s *builder) newBucket() bucket {
 		s.addStored(id, "AWS::S3Express::DirectoryBucket", p, nil)
 	default:
 		s.addStored(id, "AWS::S3::Bucket", properties{
-			"BucketEncryption": s.encryption(),
-			"PublicAccessBlockConfiguration": properties{
-				"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true,
-			},
-			"Tags": s.tags(),
+			"BucketEncryption":               s.encryption(),
+			"PublicAccessBlockConfiguration": closed(),
+			"Tags":                           s.tags(),
 		}, findings{
 			"CKV_AWS_18":      noAccessLog,
 			"AwsSolutions-S1": noAccessLog,
 			"CKV_AWS_21":      "the objects can be made again from the seed at any time",
 		})
-		s.add("BucketPolicy"+s.kind(), "AWS::S3::BucketPolicy", properties{
-			"Bucket": b.name,
-			"PolicyDocument": policy(properties{
-				"Effect": "Deny", "Principal": properties{"AWS": "*"}, "Action": "s3:*",
-				"Resource": list{b.arn, b.under("*")}, "Condition": properties{"Bool": properties{"aws:SecureTransport": "false"}},
-			}),
-		}, nil)
+		s.addTLSPolicy("BucketPolicy"+s.kind(), b)
 	}
 	return b
+}
+
+// closed is a bucket's PublicAccessBlockConfiguration.
+func closed() properties {
+	return properties{"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true}
+}
+
+// addTLSPolicy closes a bucket to requests without TLS.
+func (s *builder) addTLSPolicy(id string, b bucket) {
+	s.add(id, "AWS::S3::BucketPolicy", properties{
+		"Bucket": b.name,
+		"PolicyDocument": policy(properties{
+			"Effect": "Deny", "Principal": properties{"AWS": "*"}, "Action": "s3:*",
+			"Resource": list{b.arn, b.under("*")}, "Condition": properties{"Bool": properties{"aws:SecureTransport": "false"}},
+		}),
+	}, nil)
 }
 
 const noAccessLog = "the objects are made up; a log of each GET would cost more than the GETs that are measured"
@@ -176,7 +184,7 @@ func (s *builder) newObjects() {
 	s.newFunction(id, function{
 		description: "Puts Fanout's seed objects, and takes them away when the stack goes",
 		arch:        arch,
-		code:        s.asset("CodeSeeder", filepath.Join(s.build, "seed", arch)),
+		code:        s.seederCode(),
 		memoryMB:    seederMemoryMB,
 		timeout:     seederTimeout,
 		statements:  append(s.bucket.seedStatements(), s.bucket.keyStatements(true)...),
@@ -187,7 +195,7 @@ func (s *builder) newObjects() {
 	// All as text, which is what CloudFormation makes of it anyhow; a seed
 	// would not survive as a JSON number. CloudFormation does not keep what is
 	// not ASCII in every place, so that the needle is in JSON.
-	s.addStored("SeedObjects"+s.kind(), "Custom::FanoutObjects", properties{
+	p := properties{
 		"ServiceToken":   attribute(id, "Arn"),
 		"ServiceTimeout": strconv.Itoa(int(seederAnswerWithin.Seconds())),
 		"Bucket":         s.bucket.name,
@@ -198,8 +206,20 @@ func (s *builder) newObjects() {
 		"Seed":           strconv.FormatUint(o.Seed, 10),
 		"NeedleJSON":     asciiJSON(o.Needle),
 		"EmptyBucket":    strconv.FormatBool(s.EmptyBucket),
-	}, nil)
+	}
+	if !o.Shape.IsZero() {
+		p["ShapeJSON"] = asciiJSON(o.Shape)
+	}
+	s.addStored("SeedObjects"+s.kind(), "Custom::FanoutObjects", p, nil)
 	s.output(outputs.Objects, specJSON(o), "The seed objects, as JSON")
+}
+
+// seederCode is the asset of the seeder, which may be deployed more than once.
+func (s *builder) seederCode() properties {
+	if s.seeder == nil {
+		s.seeder = s.asset("CodeSeeder", filepath.Join(s.build, "seed", s.seederArchitecture()))
+	}
+	return s.seeder
 }
 
 func specJSON(spec corpus.Spec) string { return asciiJSON(spec) }

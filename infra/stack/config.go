@@ -87,24 +87,12 @@ type Config struct {
 	FunctionsOnly       bool          // no bucket and no seeder: …
 	BucketName          string        // … this bucket is read and never written
 	PermissionsBoundary string        // ARN of a policy that every role is bounded by; "": none
+	Scan                *Scan         // the state machine that reads a whole bucket; nil: none
 }
 
 // Account is where `cdk` is about to deploy to: what the credentials in its
 // environment are for. Either may be "", where nobody knows.
 type Account struct{ ID, Region string }
-
-// Contender is one implementation of the function.
-type Contender struct {
-	Name string // GoContender, or another's
-
-	// Zips are paths of packages, by architecture; on one that is not among
-	// them the contender is not deployed. GoContender has none: its packages
-	// are in the build folder.
-	Zips map[string]string
-}
-
-// on says whether there is something to deploy on an architecture.
-func (c Contender) on(arch string) bool { return c.Name == GoContender || c.Zips[arch] != "" }
 
 // DirectoryBucket says whether the functions read an S3 Express directory
 // bucket. One that was brought along tells by its name.
@@ -203,6 +191,7 @@ func ParseContext(context map[string]any, cdk map[string]bool, to Account) (Conf
 	r.network(&c)
 	c.Objects = r.objects(c.FunctionsOnly)
 	c.Contenders = r.contenders(c.Architectures)
+	c.Scan = r.scan(c)
 	r.together(c)
 	r.place(c)
 	r.unknown()

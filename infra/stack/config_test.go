@@ -33,7 +33,7 @@ func TestParseContextDefaults(t *testing.T) {
 	if len(c.Contenders) != 1 || c.Contenders[0].Name != "go" || c.Contenders[0].Zips != nil {
 		t.Errorf("contenders %+v", c.Contenders)
 	}
-	if c.Timeout != 2*time.Minute || c.LogRetention != 7 || c.VPC || c.Express || c.FunctionsOnly {
+	if c.Timeout != 2*time.Minute || c.LogRetention != 7 || c.VPC || c.Express || c.FunctionsOnly || c.Scan != nil {
 		t.Errorf("%+v", c)
 	}
 }
@@ -63,6 +63,15 @@ func TestParseContext(t *testing.T) {
 			func(c Config) bool {
 				return c.Objects == corpus.Spec{Count: 10000, MinBytes: 13, MaxBytes: 13, Seed: 1<<64 - 1, Needle: "MyMagicString", Prefix: "a/b/"}
 			}},
+		{"sizes of a formula", `{"lognormal":"12000,400000"}`,
+			func(c Config) bool {
+				figures, ok := c.Objects.Shape.Lognormal()
+				return ok && figures == "12000,400000" && c.Objects.Validate() == nil
+			}},
+		{"sizes of a formula, as a list", `{"lognormal":[100,2000]}`,
+			func(c Config) bool { return c.Objects.Shape.Name() == "lognormal 100,2000" }},
+		{"sizes of a file", `{"shape":"testdata/sizes.txt","objects":10}`,
+			func(c Config) bool { return c.Objects.Shape.Name() == "sizes.txt" && c.Objects.Validate() == nil }},
 		{"a needle with spaces", `{"needle":" x "}`, // its ends are part of it
 			func(c Config) bool { return c.Objects.Needle == " x " }},
 		{"a needle longer than the default sizes", `{"needle":"` + strings.Repeat("n", 1001) + `"}`, // the defaults give way
@@ -107,6 +116,45 @@ func TestParseContext(t *testing.T) {
 			func(c Config) bool {
 				return len(c.Contenders) == 1 && c.Contenders[0].on("arm64") && !c.Contenders[0].on("x86_64")
 			}},
+		{"contenders of managed runtimes", // each with what its language calls a handler, one package for both architectures
+			`{"contenders":"go,python,node,java","contenderZip.python":"p.zip","contenderRuntime.python":"python3.13",
+			  "contenderHandler.python":"handler.handler","contenderZip.node.any":"n.zip","contenderRuntime.node":"nodejs24.x",
+			  "contenderHandler.node":"index.handler","contenderZip.java":"j.jar","contenderRuntime.java":"java25",
+			  "contenderHandler.java":"fanout.Handler::handleRequest"}`,
+			func(c Config) bool {
+				python, node, java := c.Contenders[1], c.Contenders[2], c.Contenders[3]
+				return python.Runtime.Name == "python3.13" && python.Handler == "handler.handler" && python.Zips["arm64"] == "p.zip" &&
+					python.Zips["x86_64"] == "p.zip" && node.Zips["arm64"] == "n.zip" && node.Handler == "index.handler" &&
+					java.Zips["x86_64"] == "j.jar" && java.Runtime.Language == lambda.Java
+			}},
+		{"a package with native code for one, and one for any", // the one for it is taken
+			`{"contenders":"python","contenderZip.python.arm64":"a.zip","contenderZip.python.any":"p.zip","contenderRuntime.python":"python3.14",
+			  "contenderHandler.python":"a/b.c"}`,
+			func(c Config) bool {
+				return c.Contenders[0].Zips["arm64"] == "a.zip" && c.Contenders[0].Zips["x86_64"] == "p.zip"
+			}},
+		{"a managed runtime on one architecture of two", // native, and not built for the other
+			`{"contenders":"python","contenderZip.python.arm64":"a.zip","contenderRuntime.python":"python3.14","contenderHandler.python":"a.b"}`,
+			func(c Config) bool { return c.Contenders[0].on("arm64") && !c.Contenders[0].on("x86_64") }},
+		{"a script for any architecture", `{"contenders":"sh","contenderZip.sh.any":"s.zip"}`, // looked into later
+			func(c Config) bool {
+				return c.Contenders[0].Zips["arm64"] == "s.zip" && c.Contenders[0].Zips["x86_64"] == "s.zip" && !c.Contenders[0].Runtime.Managed()
+			}},
+		{"the runtime that is anyhow", `{"contenders":"rust","contenderZip.rust.arm64":"a.zip","contenderRuntime.rust":"provided.al2023"}`,
+			func(c Config) bool {
+				return c.Contenders[0].Runtime.Name == "provided.al2023" && c.Contenders[0].Handler == ""
+			}},
+		{"a scan", `{"scan":"true"}`, // by what README calls balanced
+			func(c Config) bool { return *c.Scan == Scan{128, "arm64", "EXPRESS", "", 30} }},
+		{"a scan where there is no such function", `{"scan":true,"memories":"1769,512","architectures":"x86_64"}`, // the smallest takes its place
+			func(c Config) bool { return *c.Scan == Scan{512, "x86_64", "EXPRESS", "", 30} }},
+		{"a scan of an inventory",
+			`{"scan":"true","functionsOnly":true,"bucketName":"mine","scanMemory":512,"scanArchitecture":"x86_64","scanExecution":"STANDARD",
+			  "scanInventory":"s3://inventories/mine/daily/","scanRetention":"90"}`,
+			func(c Config) bool { return *c.Scan == Scan{512, "x86_64", "STANDARD", "inventories/mine/daily/", 90} }},
+		{"a scan of an inventory in a bucket of its own", `{"scan":"true","scanInventory":"s3://inventories/"}`, // all of it
+			func(c Config) bool { return c.Scan.Inventory == "inventories/" }},
+		{"no scan", `{"scan":"false"}`, func(c Config) bool { return c.Scan == nil }}, // text that is not empty is not yet true
 		{"a directory bucket brought along", `{"functionsOnly":true,"bucketName":"mine--use1-az4--x-s3","prefix":"p/"}`, // told by its name
 			func(c Config) bool { return c.DirectoryBucket() && c.Objects.Prefix == "p/" }},
 	}
@@ -160,6 +208,15 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"minBytes":"12"}`, `context minBytes=12: out of range`, "the needle's length, here 13"},
 		{`{"maxBytes":"999"}`, `context maxBytes=999: out of range`, "minBytes, here 1000"},
 		{`{"maxBytes":"5368709121"}`, `context maxBytes=5368709121: out of range`, "5368709120"},
+		{`{"lognormal":"12000"}`, "", "such as 12000,400000"},
+		{`{"lognormal":"1,2"}`, `context lognormal=1,2: shape lognormal 1,2: no size is at least the needle's length, 13`,
+			"such as 12000,400000"},
+		{`{"lognormal":"1000000,1000000000","objects":10000}`, "", "bytes in all"},
+		{`{"lognormal":"100,2000","maxBytes":"5000"}`, `context maxBytes=5000: means nothing with lognormal`, "leave out one of them"},
+		{`{"lognormal":"100,2000","shape":"testdata/sizes.txt"}`, `context lognormal=100,2000: means nothing with shape`, "one of them"},
+		{`{"shape":"testdata/none.json"}`, "", "list-objects-v2"},
+		{`{"shape":7}`, "", "a file with sizes"},
+		{`{"functionsOnly":"true","bucketName":"mine","shape":"f"}`, `context shape=f: means nothing with functionsOnly`, "never seeded"},
 		// A JSON number this big has been rounded on its way here.
 		{`{"seed":18446744073709551615}`, `context seed=18446744073709552000: not such a number`, "as text above"},
 		{`{"seed":"-1"}`, `context seed=-1: not such a number`, "from 0 to"},
@@ -263,7 +320,7 @@ func TestParseContextRefuses(t *testing.T) {
 		// one zip cannot be both
 		{
 			`{"contenders":"rust","contenderZip.rust":"r.zip"}`,
-			`context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "contenderZip.rust.arm64=PATH",
+			`context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "for that architecture, or contenderZip.rust.any=PATH for all",
 		},
 		{
 			`{"contenders":"rust","architectures":"arm64","contenderZip.rust":"build/rust"}`,
@@ -293,6 +350,90 @@ func TestParseContextRefuses(t *testing.T) {
 		},
 		{`{"contenders":"go,go"}`, `context contenders=go,go: "go" is listed twice`, "each once"},
 		{`{"contenders":{}}`, `context contenders={}: not a list of names`, "names of"},
+		// What there is in Lambda, by its name there.
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":"python3","contenderHandler.python":"a.b"}`,
+			`context contenderRuntime.python=python3: not known`, "python3.13",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":["python3.13"]}`,
+			`context contenderRuntime.python=["python3.13"]: not known`, "nodejs24.x",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":"python3.13"}`,
+			`context contenderHandler.python=null: runtime python3.13 needs a handler, such as module.function`, "module.function",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":"python3.13","contenderHandler.python":"handler"}`,
+			`context contenderHandler.python=handler: handler "handler": must be like module.function`, "module.function",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":"python3.13","contenderHandler.python":7}`,
+			`context contenderHandler.python=7: not a name`, "module.function",
+		},
+		// It would not be looked at: a bootstrap reads none of it.
+		{
+			`{"contenders":"rust","contenderZip.rust.arm64":"r.zip","contenderHandler.rust":"a.b"}`,
+			`context contenderHandler.rust=a.b: means nothing without a managed runtime`, "contenderRuntime.rust, such as python3.13",
+		},
+		{
+			`{"contenders":"python","contenderRuntime.python":"python3.13","contenderHandler.python":"a.b"}`,
+			`context contenders=python: no package named for "python"`,
+			"contenderZip.python=PATH, a zip that contains the code for arm64 and x86_64",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.jar","contenderRuntime.python":"python3.13","contenderHandler.python":"a.b"}`,
+			`context contenderZip.python=p.jar: not a zip`, "contains the code for arm64 and x86_64",
+		},
+		// Nobody else's, and go brings its own.
+		{
+			`{"contenderRuntime.go":"python3.13"}`,
+			`context contenderRuntime.go=python3.13: means nothing with these contenders and architectures`,
+			"contenderRuntime.NAME of those; go has none",
+		},
+		{
+			`{"contenders":"go,rust","contenderZip.rust.arm64":"r.zip","contenderHandler.rsut":"a.b"}`,
+			`context contenderHandler.rsut=a.b: means nothing with these contenders and architectures`, "contenderHandler.NAME of those",
+		},
+		{
+			`{"contenders":"go,rust","contenderZip.rust.arm64":"r.zip","contenderRuntime.ru-st":"java25"}`, // not another tool's
+			`context contenderRuntime.ru-st=java25: means nothing with these contenders and architectures`, "contenderRuntime.NAME of those",
+		},
+		// Two packages for the same.
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderZip.python.any":"q.zip","contenderRuntime.python":"python3.13",
+			  "contenderHandler.python":"a.b"}`,
+			`context contenderZip.python=p.zip: means nothing with these contenders and architectures`, "contenderZip.NAME.ARCHITECTURE",
+		},
+		{`{"scan":"yes"}`, `context scan=yes: not a yes or a no`, "true, false"},
+		{`{"scanMemory":"512"}`, `context scanMemory=512: means nothing without scan`, "scan=true"},
+		{`{"scan":"false","scanExecution":"EXPRESS"}`, `context scanExecution=EXPRESS: means nothing without scan`, "scan=true"},
+		// Others are measured with; these scan.
+		{
+			`{"scan":"true","scanMemory":"640"}`,
+			`context scanMemory=640: the stack has no function of that size`, "one of the stack's memories, 128, 256, 512, 1024, 1769, 3008",
+		},
+		{`{"scan":"true","scanMemory":"512MB"}`, `context scanMemory=512MB: not a whole number`, "memories, 128, 256"},
+		{
+			`{"scan":"true","architectures":"arm64","scanArchitecture":"x86_64"}`,
+			`context scanArchitecture=x86_64: not known`, "allowed: arm64",
+		},
+		{`{"scan":"true","scanExecution":"express"}`, `context scanExecution=express: not known`, "EXPRESS, STANDARD"},
+		{
+			`{"scan":"true","contenders":"rust","contenderZip.rust.arm64":"r.zip"}`,
+			`context scan=true: the contenders are without go, and only its functions can scan`, "contenders with go",
+		},
+		// A job that can be redriven needs its parts.
+		{`{"scan":"true","scanRetention":"14"}`, `context scanRetention=14: out of range`, "days from 15"},
+		// The manifest is named when a scan starts; here it is where they are.
+		{
+			`{"scan":"true","scanInventory":"s3://b-1/mine/daily/2026-11-25T01-00Z/manifest.json"}`,
+			`context scanInventory=s3://b-1/mine/daily/2026-11-25T01-00Z/manifest.json: does not end in a slash`, "s3://BUCKET/PREFIX/",
+		},
+		{`{"scan":"true","scanInventory":"mine/daily/"}`, `context scanInventory=mine/daily/: no such place`, "s3://BUCKET/PREFIX/"},
+		{`{"scan":"true","scanInventory":"s3://mine/*/"}`, `context scanInventory=s3://mine/*/: '*' is not allowed in it`, "s3://BUCKET"},
+		{`{"scan":"true","scanInventory":"s3://10.0.0.1/a/"}`, `context scanInventory=s3://10.0.0.1/a/: looks like an IP address`, "s3://BUCKET"},
+		{`{"scan":"true","scanInventory":7}`, `context scanInventory=7: no such place`, "s3://BUCKET/PREFIX/"},
 		// More than CloudFormation takes.
 		{
 			`{"contenders":"go,rust","memories":[` + numbers(128, 64) + `],"contenderZip.rust.arm64":"a.zip"}`,

@@ -3,7 +3,6 @@ package stack
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -143,87 +142,6 @@ func (r *reader) words(key string, allowed []string) []string {
 		}
 	}
 	return items
-}
-
-// zipKey begins the keys that name contenders' packages: contenderZip.NAME,
-// where the stack has one architecture, and contenderZip.NAME.ARCHITECTURE.
-const zipKey = "contenderZip."
-
-// contenderRE is what stays readable, and can be read back, as the end of an
-// output's name. ownNames end IDs of the stack's own: Fetch128ArmLogs.
-var (
-	contenderRE = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
-	ownNames    = []string{"arn", "logs", "output", "role"}
-)
-
-// contenders reads who is compared, and where their packages are.
-func (r *reader) contenders(archs []string) []Contender {
-	const hint = "names of up to 16 small letters and digits, each once; " + GoContender + " is this repository's own"
-	names := []string{GoContender}
-	if v, ok := r.get("contenders"); ok {
-		var isList bool
-		if names, isList = split(v); !isList || len(names) == 0 {
-			r.fail("contenders", "not a list of names", hint)
-			return nil
-		}
-	}
-	var all []Contender
-	for i, name := range names {
-		switch {
-		case !contenderRE.MatchString(name):
-			r.fail("contenders", fmt.Sprintf("%q is no such name", name), hint)
-		case slices.Contains(ownNames, name):
-			r.fail("contenders", fmt.Sprintf("%q is what the stack calls a part of each function", name), hint+"; not "+strings.Join(ownNames, ", "))
-		case slices.Contains(names[:i], name):
-			r.fail("contenders", fmt.Sprintf("%q is listed twice", name), hint)
-		}
-		c := Contender{Name: name}
-		if name != GoContender {
-			c.Zips = r.zips(name, archs)
-		}
-		all = append(all, c)
-	}
-	for _, key := range slices.Sorted(maps.Keys(r.context)) {
-		if strings.HasPrefix(key, zipKey) && !slices.Contains(r.known, key) {
-			r.fail(key, "means nothing with these contenders and architectures",
-				zipKey+"NAME or "+zipKey+"NAME.ARCHITECTURE, of those; "+GoContender+" has none")
-		}
-	}
-	return all
-}
-
-// zips reads where one contender's packages are.
-func (r *reader) zips(name string, archs []string) map[string]string {
-	zips := map[string]string{}
-	key := zipKey + name
-	read := func(key, arch string) {
-		v, ok := r.get(key)
-		if !ok {
-			return
-		}
-		text, _ := v.(string)
-		if !strings.HasSuffix(text, ".zip") {
-			r.fail(key, "not a zip", "the path of a zip that contains a bootstrap for "+arch)
-		}
-		zips[arch] = text
-	}
-	for _, arch := range archs {
-		read(key+"."+arch, arch)
-	}
-	if len(archs) == 1 && len(zips) == 0 {
-		read(key, archs[0])
-	}
-	if len(zips) > 0 {
-		return zips
-	}
-	allowed := key + "." + strings.Join(archs, "=PATH or "+key+".") + "=PATH, a zip that contains a bootstrap for that architecture"
-	if len(archs) == 1 {
-		allowed = key + "=PATH, a zip that contains a bootstrap for " + archs[0]
-	} else if _, ok := r.get(key); ok {
-		r.fail(key, "for which of "+strings.Join(archs, " and ")+"?", allowed)
-	}
-	r.fail("contenders", fmt.Sprintf("no package named for %q", name), allowed)
-	return nil
 }
 
 func (r *reader) integer(key string, missing, least, most int64, allowed string) int64 {
@@ -395,7 +313,7 @@ func (r *reader) objects(brought bool) corpus.Spec {
 		s.Prefix = text
 	}
 	if brought {
-		for _, key := range []string{"objects", "minBytes", "maxBytes", "seed", "needle"} {
+		for _, key := range []string{"objects", "minBytes", "maxBytes", "shape", "lognormal", "seed", "needle"} {
 			if _, ok := r.get(key); ok {
 				r.fail(key, "means nothing with functionsOnly", "leave it out: an existing bucket is never seeded")
 			}
@@ -414,11 +332,7 @@ func (r *reader) objects(brought bool) corpus.Spec {
 			r.fail("needle", fmt.Sprintf("%d bytes long", len(s.Needle)), fmt.Sprintf("1 to %d bytes", fetch.MaxFindBytes))
 		}
 	}
-	least := int64(max(1, len(s.Needle)))
-	s.MinBytes = r.integer("minBytes", max(s.MinBytes, least), least, maxObjectBytes,
-		fmt.Sprintf("whole bytes from the needle's length, here %d, to %d", least, int64(maxObjectBytes)))
-	s.MaxBytes = r.integer("maxBytes", max(s.MaxBytes, s.MinBytes), s.MinBytes, maxObjectBytes,
-		fmt.Sprintf("whole bytes from minBytes, here %d, to %d", s.MinBytes, int64(maxObjectBytes)))
+	s = r.sizes(s)
 	if v, ok := r.get("seed"); ok {
 		text, _ := scalar(v)
 		seed, err := strconv.ParseUint(text, 10, 64)
@@ -435,8 +349,59 @@ func (r *reader) objects(brought bool) corpus.Spec {
 		return s
 	}
 	if total := s.TotalBytes(); total > MaxCorpusBytes {
-		r.fail("maxBytes", fmt.Sprintf("the objects would take %d bytes in all", total),
+		key := "maxBytes"
+		if _, ok := s.Shape.Lognormal(); ok {
+			key = "lognormal"
+		} else if !s.Shape.IsZero() {
+			key = "shape"
+		}
+		r.fail(key, fmt.Sprintf("the objects would take %d bytes in all", total),
 			fmt.Sprintf("at most %d bytes in all, which the seeder can put within its time-out", int64(MaxCorpusBytes)))
+	}
+	return s
+}
+
+// sizes reads how large the seed objects are: between bounds, or of a shape.
+func (r *reader) sizes(s corpus.Spec) corpus.Spec {
+	file, fromFile := r.get("shape")
+	figures, fromFigures := r.get("lognormal")
+	if !fromFile && !fromFigures {
+		least := int64(max(1, len(s.Needle)))
+		s.MinBytes = r.integer("minBytes", max(s.MinBytes, least), least, maxObjectBytes,
+			fmt.Sprintf("whole bytes from the needle's length, here %d, to %d", least, int64(maxObjectBytes)))
+		s.MaxBytes = r.integer("maxBytes", max(s.MaxBytes, s.MinBytes), s.MinBytes, maxObjectBytes,
+			fmt.Sprintf("whole bytes from minBytes, here %d, to %d", s.MinBytes, int64(maxObjectBytes)))
+		return s
+	}
+	key := "shape"
+	if !fromFile {
+		key = "lognormal"
+	}
+	for _, other := range []string{"minBytes", "maxBytes", "lognormal"} {
+		if _, ok := r.get(other); ok && other != key {
+			r.fail(other, "means nothing with "+key, "leave out one of them")
+		}
+	}
+	if r.err != nil {
+		return s
+	}
+	var shape corpus.Shape
+	var err error
+	allowed := "a file with sizes: JSON of aws s3api list-objects-v2, S3 Inventory's CSV, or plain numbers"
+	if fromFile {
+		path, _ := file.(string)
+		shape, err = corpus.ReadShapeFile(path)
+	} else {
+		allowed = "median and 99th percentile in bytes, such as 12000,400000"
+		items, _ := split(figures)
+		shape, err = corpus.ParseLognormal(strings.Join(items, ","))
+	}
+	if err == nil {
+		s = s.WithShape(shape)
+		err = s.Validate()
+	}
+	if err != nil {
+		r.fail(key, err.Error(), allowed)
 	}
 	return s
 }
@@ -463,13 +428,13 @@ func (r *reader) unknown() {
 
 // others says whether a key that is not one of ours belongs to the CDK or to
 // another tool. No list of such keys could stay complete: ours are told from
-// them by their shape, which has no punctuation but the dots and hyphens after
-// contenderZip, and by where they stand (see [CDKContext]).
+// them by their shape, which has no punctuation but the dots and hyphens in the
+// names of contenders, and by where they stand (see [CDKContext]).
 func (r *reader) others(key string) bool {
 	if slices.ContainsFunc(r.known, func(ours string) bool { return alike(ours, key) }) {
 		return false // bucket-name: a slip of the pen
 	}
-	return strings.ContainsAny(key, ":/@") || strings.Contains(key, "-") && !strings.HasPrefix(key, zipKey) || r.cdk[key]
+	return strings.ContainsAny(key, ":/@") || strings.Contains(key, "-") && !strings.HasPrefix(key, "contender") || r.cdk[key]
 }
 
 // alike says whether two keys differ in case, hyphens and underscores only.

@@ -2,6 +2,8 @@ package stack
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -61,20 +63,32 @@ func (s *builder) newVPC() properties {
 		s.add(id+"Routes", "AWS::EC2::SubnetRouteTableAssociation", properties{"SubnetId": ref(id), "RouteTableId": ref("RouteTable")}, nil)
 		subnets = append(subnets, ref(id))
 	}
-	service := "s3"
+	endpoints := s.endpoints()
+	for _, service := range slices.Sorted(maps.Keys(endpoints)) {
+		statements := endpoints[service]
+		for _, st := range statements {
+			st["Principal"] = properties{"AWS": "*"} // it needs one; the role's policy still decides who
+		}
+		s.add("Endpoint"+service, "AWS::EC2::VPCEndpoint", properties{
+			"ServiceName": sub("com.amazonaws.${AWS::Region}." + service), "VpcEndpointType": "Gateway", "VpcId": ref("Vpc"),
+			"RouteTableIds": list{ref("RouteTable")}, "PolicyDocument": policy(statements...),
+		}, nil)
+	}
+	return properties{"SubnetIds": subnets, "SecurityGroupIds": list{s.newGroup(ref("Vpc"))}}
+}
+
+// endpoints are the services that functions in a VPC need, and what each may be
+// asked for. A directory bucket's is another than that of a scan's results.
+func (s *builder) endpoints() map[string][]statement {
+	service, all := "s3", map[string][]statement{}
 	if s.bucket.directory {
 		service = "s3express"
 	}
-	var statements []statement
-	for _, st := range s.bucket.readStatements(s.Objects.Prefix) {
-		st["Principal"] = properties{"AWS": "*"} // it needs one; the role's policy still decides who
-		statements = append(statements, st)
+	all[service] = s.bucket.readStatements(s.Objects.Prefix)
+	if s.Scan != nil {
+		all["s3"] = append(all["s3"], s.results.partStatements()...)
 	}
-	s.add("Endpoint"+service, "AWS::EC2::VPCEndpoint", properties{
-		"ServiceName": sub("com.amazonaws.${AWS::Region}." + service), "VpcEndpointType": "Gateway", "VpcId": ref("Vpc"),
-		"RouteTableIds": list{ref("RouteTable")}, "PolicyDocument": policy(statements...),
-	}, nil)
-	return properties{"SubnetIds": subnets, "SecurityGroupIds": list{s.newGroup(ref("Vpc"))}}
+	return all
 }
 
 const flowLogs = "there is nothing in it but these functions, and no way out of it but to S3"

@@ -32,9 +32,10 @@ import (
 // The stack's outputs are what others go by. There is one for each function,
 // its ARN, under a name like Fetch1769ArmArn or Fetch512X86Arn, with another
 // contender's name in it where it is not Go, Fetch512X86RustArn; Bucket, Prefix
-// and Region; and, unless the bucket was brought along, Objects: the
-// [corpus.Spec] of the seed objects as JSON, in ASCII. A function's memory,
-// architecture and client are in its own configuration.
+// and Region; unless the bucket was brought along, Objects: the [corpus.Spec]
+// of the seed objects as JSON, in ASCII; and, with a scan, ScanStateMachineArn
+// and ScanResultsBucket. A function's memory, architecture and client are in
+// its own configuration.
 //
 // [corpus.Spec]: https://pkg.go.dev/fanout/functions/corpus#Spec
 func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error) {
@@ -45,10 +46,10 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 	}
 	for _, contender := range c.Contenders {
 		for arch, path := range contender.Zips {
-			if err := checkZip(path, arch); err != nil {
+			if err := contender.checkZip(path, arch); err != nil {
 				return nil, &ContextError{
 					Key: zipKey + contender.Name + "." + arch, Value: path, Reason: err.Error(),
-					Allowed: "the path of a zip that contains a bootstrap for " + arch,
+					Allowed: "the path of a zip that " + contender.Runtime.Name + " can start on " + arch,
 				}
 			}
 		}
@@ -59,6 +60,9 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 	})}
 	s.warn()
 	s.bucket = s.newBucket()
+	if c.Scan != nil {
+		s.results = s.newResultsBucket()
+	}
 	network, err := s.newNetwork()
 	if err != nil {
 		return nil, err
@@ -74,12 +78,15 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 			}
 			code := s.asset("Code"+idOf(contender.Name)+archID[arch], path)
 			for _, memoryMB := range c.Memories {
-				s.newFetch(network, code, contender.Name, memoryMB, arch)
+				s.newFetch(network, code, contender, memoryMB, arch)
 			}
 		}
 	}
 	if !c.FunctionsOnly {
 		s.newObjects()
+	}
+	if c.Scan != nil {
+		s.newScan()
 	}
 	s.output(outputs.Bucket, s.bucket.name, "The bucket that the functions read")
 	s.output(outputs.Prefix, c.Objects.Prefix, "What the names of the objects begin with")
@@ -96,7 +103,7 @@ func bootstraps(c Config) []string {
 			all = append(all, filepath.Join("fetch", arch))
 		}
 	}
-	if !c.FunctionsOnly {
+	if !c.FunctionsOnly || c.Scan != nil {
 		all = append(all, filepath.Join("seed", c.seederArchitecture()))
 	}
 	return all
@@ -108,6 +115,11 @@ type builder struct {
 	stack  awscdk.Stack
 	build  string // the folder
 	bucket bucket
+	seeder properties // where its code lies, once it is asked for
+
+	// With a scan.
+	results bucket // where it writes
+	scanner string // ID of the function that it invokes
 }
 
 // Parts of a template, as CloudFormation has them in JSON.

@@ -27,6 +27,7 @@ import (
 
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
+	"fanout/functions/scan"
 )
 
 var (
@@ -70,6 +71,7 @@ type template struct {
 type resourceJSON struct {
 	Type                string         `json:"Type"`
 	Properties          map[string]any `json:"Properties"`
+	DependsOn           any            `json:"DependsOn"`
 	DeletionPolicy      string         `json:"DeletionPolicy"`
 	UpdateReplacePolicy string         `json:"UpdateReplacePolicy"`
 }
@@ -351,7 +353,7 @@ func TestCheckZip(t *testing.T) {
 		{"another processor's loader", packed(t, "bootstrap", elfFor(t, "/lib/ld-linux-aarch64.so.1")), "which Lambda does not have"},
 		{"built by Nix", packed(t, "bootstrap", elfFor(t, "/nix/store/x-glibc/lib/ld-linux-x86-64.so.2")), "which Lambda does not have"},
 	} {
-		err := checkZip(test.path, lambda.X86)
+		err := Contender{Name: "rust"}.checkZip(test.path, lambda.X86)
 		if test.reason == "" && err != nil || test.reason != "" && (err == nil || !strings.Contains(err.Error(), test.reason)) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.reason)
 		}
@@ -416,7 +418,7 @@ func TestNothingStays(t *testing.T) {
 			tpl := parse(t, b)
 			for id, r := range tpl.Resources {
 				switch r.Type {
-				case "AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket", "AWS::Logs::LogGroup", "Custom::FanoutObjects":
+				case "AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket", "AWS::Logs::LogGroup", "Custom::FanoutObjects", "Custom::FanoutResults":
 					if r.DeletionPolicy != "Delete" || r.UpdateReplacePolicy != "Delete" {
 						t.Errorf("%s (%s): deletion %q, replacement %q", id, r.Type, r.DeletionPolicy, r.UpdateReplacePolicy)
 					}
@@ -425,13 +427,40 @@ func TestNothingStays(t *testing.T) {
 						t.Errorf("%s (%s) is retained", id, r.Type)
 					}
 				}
-				for _, name := range []string{"BucketName", "FunctionName", "RoleName", "LogGroupName", "GroupName", "PolicyName"} {
-					if v, ok := r.Properties[name]; ok {
+				for _, name := range []string{"BucketName", "FunctionName", "RoleName", "LogGroupName", "GroupName", "PolicyName", "StateMachineName"} {
+					// a policy that is in a role has its name there
+					if v, ok := r.Properties[name]; ok && r.Type != "AWS::IAM::Policy" {
 						t.Errorf("%s (%s) has the physical %s %v", id, r.Type, name, v)
 					}
 				}
 			}
 		})
+	}
+}
+
+// The seeder and run learn the distribution of sizes as one table, which is
+// small beside a template.
+func TestObjectsShape(t *testing.T) {
+	for _, context := range []map[string]any{
+		{"lognormal": "12000,400000"},
+		{"shape": "testdata/sizes.txt"},
+	} {
+		tpl := parse(t, synth(t, context))
+		objects := tpl.Resources["SeedObjects"].Properties
+		var spec, known corpus.Spec
+		var shape corpus.Shape
+		text, _ := objects["ShapeJSON"].(string)
+		if err := json.Unmarshal([]byte(text), &shape); err != nil || len(text) > 2048 {
+			t.Errorf("%v: ShapeJSON of %d bytes: %v", context, len(text), err)
+		}
+		if err := json.Unmarshal([]byte(tpl.Outputs["Objects"].Value.(string)), &known); err != nil {
+			t.Error(err)
+		}
+		spec = corpus.Default().WithShape(shape)
+		if known != spec || spec.Validate() != nil || objects["MinBytes"] != fmt.Sprint(spec.MinBytes) ||
+			objects["MaxBytes"] != fmt.Sprint(spec.MaxBytes) {
+			t.Errorf("%v: seeder has %s, output %s", context, spec, known)
+		}
 	}
 }
 
@@ -646,6 +675,16 @@ func allFlags(t *testing.T) []map[string]any {
 			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3"},
 			{"functionsOnly": "true", "bucketName": "mine--use1-az4--x-s3", "bucketKey": testKey},
 			{"contenders": "go,other", "contenderZip.other": packed(t, "bootstrap", []byte("#!/bin/sh"))},
+			{
+				"contenders": "go,python", "contenderZip.python": packed(t, "app.py", []byte("def handler(event, context): ...")),
+				"contenderRuntime.python": "python3.13", "contenderHandler.python": "app.handler",
+			},
+			{"scan": "true"},
+			{"scan": "true", "express": "true", "zone": "use1-az4"},
+			{
+				"scan": "true", "functionsOnly": "true", "bucketName": "mine", "prefix": "a/b/", "bucketKey": testKey, "scanExecution": "STANDARD",
+				"scanInventory": "s3://inventories/mine/", "permissionsBoundary": "arn:aws:iam::111111111111:policy/bounds",
+			},
 		} {
 			context := map[string]any{"memories": "128", "architectures": "arm64"}
 			maps.Copy(context, network)
@@ -677,6 +716,11 @@ var goldens = map[string]map[string]any{
 	"brought-bucket-key": {
 		"memories": "128", "architectures": "arm64", "functionsOnly": "true", "bucketName": "mine", "bucketKey": testKey,
 	},
+	"scan": {"memories": "128,512", "architectures": "arm64", "scan": "true"},
+	"brought-scan": {
+		"memories": "512", "architectures": "x86_64", "functionsOnly": "true", "bucketName": "mine", "bucketKey": testKey,
+		"scan": "true", "scanExecution": "STANDARD", "scanInventory": "s3://inventories/mine/",
+	},
 	"vpc-id": {
 		"memories": "128", "architectures": "arm64", "vpcId": "vpc-0123456789abcdef0", "subnetIds": "subnet-0123456789abcdef0",
 	},
@@ -686,12 +730,14 @@ var goldens = map[string]map[string]any{
 }
 
 // TestGolden shows every change of a template in a review. Hashes of what was
-// built are left out: they change with every line of Go.
+// built are left out: they change with every line of Go. So is the definition of
+// the state machine, which TestScan compares with its file.
 func TestGolden(t *testing.T) {
 	for name, context := range goldens {
 		t.Run(name, func(t *testing.T) {
 			file := "testdata/" + name + ".template.json"
 			got := append(assetRE.ReplaceAll(synth(t, context), []byte("HASH")), '\n')
+			got = bytes.ReplaceAll(got, []byte(`"DefinitionString": `+compact(scan.Definition())), []byte(`"DefinitionString": "DEFINITION"`))
 			if *update {
 				if err := os.WriteFile(file, got, 0o644); err != nil {
 					t.Fatal(err)

@@ -20,51 +20,67 @@ var (
 	Retrieval  = Group{"retrieval", "S3 retrieval", false}  // by byte; 0 for S3 Standard
 )
 
-// Groups is all of them, in the order in which they are shown.
+// Groups is all of an invocation's, in the order in which they are shown.
 var Groups = []Group{Compute, Request, S3Requests, Retrieval}
 
 // S3 says whether S3 is who is paid.
 func (g Group) S3() bool { return g == S3Requests || g == Retrieval }
 
-// charge is one thing that is billed.
-type charge struct {
+// charge is one thing that is billed to who used a U.
+type charge[U any] struct {
 	name, unit string
 	group      Group
-	quantity   func(Invocation) float64                  // in units
-	price      func(Prices, Invocation) (float64, error) // US dollars a unit
+	quantity   func(U) float64                  // in units
+	price      func(Prices, U) (float64, error) // US dollars a unit
 }
 
-// charges is everything that can be on a bill: a new charge is a line here,
-// with its price in [Prices] and what it counts in [Invocation].
-var charges = []charge{
+// charges is everything that can be on an invocation's bill: a new charge is a
+// line here, with its price in [Prices] and what it counts in [Invocation].
+var charges = []charge[Invocation]{
 	{"compute", "GB-second", Compute, func(i Invocation) float64 { return i.BilledMS / 1000 * float64(i.MemoryMB) / 1024 },
-		Prices.gbSecond},
+		func(p Prices, i Invocation) (float64, error) { return p.gbSecond(i.Arch) }},
 	{"request", "request", Request, func(Invocation) float64 { return 1 },
 		func(p Prices, _ Invocation) (float64, error) { return p.MillionRequests / 1e6, nil }},
 	{"S3 GET", "request", S3Requests, func(i Invocation) float64 { return float64(i.GETs) },
-		s3Price(func(s S3Prices) float64 { return s.ThousandGETs / 1000 })},
+		func(p Prices, i Invocation) (float64, error) { return p.get(i.Class) }},
 	{"S3 LIST", "request", S3Requests, func(i Invocation) float64 { return float64(i.LISTs) },
-		s3Price(func(s S3Prices) float64 { return s.ThousandLISTs / 1000 })},
+		func(p Prices, i Invocation) (float64, error) { return p.list(i.Class) }},
 	{"S3 retrieval", "GB", Retrieval, func(i Invocation) float64 { return float64(i.Bytes) / (1 << 30) },
-		s3Price(func(s S3Prices) float64 { return s.RetrievalGB })},
+		func(p Prices, i Invocation) (float64, error) { return p.retrieval(i.Class) }},
 }
 
-func (p Prices) gbSecond(i Invocation) (float64, error) {
-	usd, ok := p.GBSecond[i.Arch]
+// The prices of one unit each, in US dollars; the error says which price the
+// table does not have.
+
+func (p Prices) gbSecond(arch string) (float64, error) {
+	usd, ok := p.GBSecond[arch]
 	if !ok {
-		return 0, fmt.Errorf("no price for %s in %s", i.Arch, p.Region)
+		return 0, fmt.Errorf("no price for %s in %s", arch, p.Region)
 	}
 	return usd, nil
 }
 
-func s3Price(of func(S3Prices) float64) func(Prices, Invocation) (float64, error) {
-	return func(p Prices, i Invocation) (float64, error) {
-		s3, ok := p.S3[i.Class]
-		if !ok {
-			return 0, fmt.Errorf("no price for S3 %s in %s", i.Class, p.Region)
-		}
-		return of(s3), nil
+func (p Prices) get(class StorageClass) (float64, error) {
+	s3, err := p.s3(class)
+	return s3.ThousandGETs / 1000, err
+}
+
+func (p Prices) list(class StorageClass) (float64, error) {
+	s3, err := p.s3(class)
+	return s3.ThousandLISTs / 1000, err
+}
+
+func (p Prices) retrieval(class StorageClass) (float64, error) {
+	s3, err := p.s3(class)
+	return s3.RetrievalGB, err
+}
+
+func (p Prices) s3(class StorageClass) (S3Prices, error) {
+	s3, ok := p.S3[class]
+	if !ok {
+		return S3Prices{}, fmt.Errorf("no price for S3 %s in %s", class, p.Region)
 	}
+	return s3, nil
 }
 
 // Part is one line of a bill. Amounts are US dollars.
@@ -82,14 +98,16 @@ type Bill []Part
 
 // Invocation gives what one costs. The error names the price that the table
 // does not have.
-func (p Prices) Invocation(i Invocation) (Bill, error) {
+func (p Prices) Invocation(i Invocation) (Bill, error) { return bill(p, charges, i) }
+
+func bill[U any](p Prices, charges []charge[U], used U) (Bill, error) {
 	var b Bill
 	for _, c := range charges {
-		usd, err := c.price(p, i)
+		n := c.quantity(used)
+		usd, err := c.price(p, used)
 		if err != nil {
 			return nil, err
 		}
-		n := c.quantity(i)
 		b = append(b, Part{Name: c.name, Quantity: n, Unit: c.unit, UnitPrice: usd, Amount: n * usd, Group: c.group})
 	}
 	return b, nil
@@ -134,6 +152,9 @@ func (b Bill) MarshalJSON() ([]byte, error) {
 	for _, g := range Groups {
 		fields[g.Name+"_usd"] = b.Of(g)
 	}
+	for _, part := range b {
+		fields[part.Group.Name+"_usd"] = b.Of(part.Group)
+	}
 	return json.Marshal(fields)
 }
 
@@ -145,11 +166,22 @@ func (b *Bill) UnmarshalJSON(text []byte) error {
 	}
 	*b = fields.Parts
 	for i, part := range *b {
-		for _, c := range charges {
-			if c.name == part.Name {
-				(*b)[i].Group = c.group
-			}
-		}
+		(*b)[i].Group = groupOf(part.Name)
 	}
 	return nil
+}
+
+// groupOf finds the group of a part by its name; of an unknown one it has none.
+func groupOf(part string) Group {
+	for _, c := range charges {
+		if c.name == part {
+			return c.group
+		}
+	}
+	for _, c := range scanCharges {
+		if c.name == part {
+			return c.group
+		}
+	}
+	return Group{}
 }

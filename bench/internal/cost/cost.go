@@ -1,7 +1,8 @@
 // Package cost says what an invocation costs: compute, the request fee, the S3
 // requests it makes, and what S3 asks for the bytes. [Builtin] or [ReadTable]
-// gives a table of prices, [Table.Prices] one region's, and
-// [Prices.Invocation] the [Bill] of one invocation. Prices are on demand, of the
+// gives a table of prices, [Table.Prices] one region's,
+// [Prices.Invocation] the [Bill] of one invocation, and [Prices.Scan] that of
+// many, with the Step Functions that drive them. Prices are on demand, of the
 // first tier; no free tier is taken off, and none of volume either. Reading S3
 // from a function in the same region moves no paid bytes, so transfer is none.
 package cost
@@ -43,15 +44,27 @@ type Prices struct {
 	GBSecond        map[string]float64        `json:"lambda_usd_per_gb_second"` // by architecture; 1 GB is 1,024 MB here
 	MillionRequests float64                   `json:"lambda_usd_per_million_requests"`
 	S3              map[StorageClass]S3Prices `json:"s3"`
-	Region          string                    `json:"-"`
-	Date            string                    `json:"-"`
+
+	// Of a scan; a table without them still prices invocations.
+	StepFunctions      *StepFunctionsPrices `json:"step_functions,omitempty"`
+	MillionInventoried float64              `json:"s3_inventory_usd_per_million_objects,omitempty"`
+
+	Region string `json:"-"`
+	Date   string `json:"-"`
 }
 
 // S3Prices is what reading a storage class costs, in US dollars.
 type S3Prices struct {
 	ThousandGETs  float64 `json:"get_usd_per_thousand"`
-	ThousandLISTs float64 `json:"list_usd_per_thousand"`
-	RetrievalGB   float64 `json:"retrieval_usd_per_gb"` // 1 GB is 2^30 bytes, as S3 bills it
+	ThousandLISTs float64 `json:"list_usd_per_thousand"` // PUT and POST cost the same
+	RetrievalGB   float64 `json:"retrieval_usd_per_gb"`  // 1 GB is 2^30 bytes, as S3 bills it
+}
+
+// StepFunctionsPrices is what executions cost, in US dollars.
+type StepFunctionsPrices struct {
+	ThousandTransitions    float64 `json:"standard_usd_per_thousand_transitions"`
+	MillionExpressRequests float64 `json:"express_usd_per_million_requests"`
+	ExpressGBSecond        float64 `json:"express_usd_per_gb_second"` // of the first tier; 1 GB is 1,024 MB
 }
 
 //go:embed prices.json
@@ -111,6 +124,14 @@ func (p Prices) validate() error {
 			return err
 		}
 		prices["lambda_usd_per_gb_second of "+arch] = usd
+	}
+	if s := p.StepFunctions; s != nil {
+		prices["standard_usd_per_thousand_transitions"] = s.ThousandTransitions
+		prices["express_usd_per_million_requests"] = s.MillionExpressRequests
+		prices["express_usd_per_gb_second"] = s.ExpressGBSecond
+	}
+	if p.MillionInventoried != 0 {
+		prices["s3_inventory_usd_per_million_objects"] = p.MillionInventoried
 	}
 	for class, s3 := range p.S3 {
 		if class != Standard && class != Express {

@@ -114,6 +114,69 @@ func TestBill(t *testing.T) {
 	}
 }
 
+// A scan of a million objects, and each way to use what others do not.
+func TestScan(t *testing.T) {
+	p, err := Builtin.Prices("us-east-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := p // as a file that was written before scans had prices
+	old.StepFunctions, old.MillionInventoried = nil, 0
+	for _, tc := range []struct {
+		name    string
+		used    Scan
+		want    [6]float64 // by group, in the order of ScanGroups
+		missing string     // in a table of before
+	}{
+		{"a million of 25 kB, listed, in 1,000 batches of 0.7 s at 512 MB", Scan{
+			Arch: "x86_64", MemoryMB: 512, Class: Standard, GETs: 1e6, LISTs: 1000, Bytes: 25e9,
+			Invocations: 1000, ComputeS: 700, ExpressRequests: 1000, ExpressS: 700, PUTs: 1000, MergeGETs: 1000, MergeLISTs: 1, MergeS: 1,
+		}, [6]float64{
+			0.405,         // 10^6 × 0.0004/1,000 + 1,000 × 0.005/1,000
+			0,             // S3 Standard
+			0.005833345,   // 700 s × 0.5 GB × 0.0000166667
+			0.0002,        // 1,000 × 0.20/10^6
+			0.0017293125,  // 1,000 × 1/10^6 + 700 s × 0.0625 GB × 0.00001667
+			0.00541333335, // 1,000 × 0.005/1,000 + 1,000 × 0.0004/1,000 + 0.005/1,000 + 0.5 GB-s × 0.0000166667
+		}, "no price for Step Functions in us-east-1"},
+		{"by inventory, with Standard children, of S3 Express", Scan{
+			Arch: "arm64", MemoryMB: 1024, Class: Express, GETs: 1e6, Inventoried: 1e6, Bytes: 1 << 30, Transitions: 2000,
+		}, [6]float64{
+			0.0325, // 10^6 × 0.00003/1,000 + 0.0025
+			0.0006, // 1 GB
+			0, 0,
+			0.05, // 2,000 × 0.025/1,000
+			0,
+		}, "no price for S3 Inventory in us-east-1"},
+	} {
+		got, err := p.Scan(tc.used)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for i, g := range ScanGroups {
+			sum += tc.want[i]
+			if math.Abs(got.Of(g)-tc.want[i]) > 1e-9 {
+				t.Errorf("%s: %s $%v, want $%v", tc.name, g.Title, got.Of(g), tc.want[i])
+			}
+		}
+		if math.Abs(got.Total()-sum) > 1e-9 {
+			t.Errorf("%s: $%v in all, want $%v", tc.name, got.Total(), sum)
+		}
+		text, err := json.Marshal(got)
+		var back Bill
+		if err = errors.Join(err, json.Unmarshal(text, &back)); err != nil || !reflect.DeepEqual(back, got) {
+			t.Errorf("%s: written and read: %+v, %v", tc.name, back, err)
+		}
+		if !strings.Contains(string(text), `"step_functions_usd":0.0`) {
+			t.Errorf("%s: %s", tc.name, text)
+		}
+		if _, err := old.Scan(tc.used); err == nil || err.Error() != tc.missing {
+			t.Errorf("%s: with a table of before: %v, want %s", tc.name, err, tc.missing)
+		}
+	}
+}
+
 func TestListRequests(t *testing.T) {
 	for objects, want := range map[int]int{0: 1, 1: 1, 1000: 1, 1001: 2, 100_000: 100} {
 		if got := ListRequests(objects); got != want {
@@ -147,6 +210,8 @@ func TestReadTable(t *testing.T) {
 		{"free compute", strings.Replace(whole, "0.0000166667", "0", 1), "lambda_usd_per_gb_second of x86_64 is 0"},
 		{"a negative price", strings.Replace(whole, "0.0004,", "-1,", 1), "get_usd_per_thousand of standard is -1"},
 		{"negative retrieval", strings.Replace(whole, "0.0006", "-0.0006", 1), "retrieval_usd_per_gb of express"},
+		{"free transitions", strings.Replace(whole, "0.025", "0", 1), "standard_usd_per_thousand_transitions is 0"},
+		{"a negative inventory", strings.Replace(whole, "0.0025", "-0.0025", 1), "s3_inventory_usd_per_million_objects is -0.0025"},
 		{"an unknown architecture", strings.Replace(whole, `"arm64"`, `"mips"`, 1), `arch "mips"`},
 		{"an unknown class", strings.Replace(whole, `"express"`, `"tape"`, 1), `storage class "tape"`},
 		{"no region", `{"date":"2026-01-01","regions":{}}`, "no region"},
@@ -286,6 +351,16 @@ func TestFetch(t *testing.T) {
 			entry("AWS-Lambda-Duration", "us-east-1", "Lambda-GB-Second", "0.0000166667"),
 			entry("S3-API-Tier1", "eu-west-9", "EUW9-Tables-Requests-Tier1", "0.0000099000"),
 		}, good...), ""},
+		{"transitions, of which the first 4,000 are free", append([]string{
+			strings.Replace(entry("SFN-StateTransitions", "eu-west-9", "EUW9-StateTransition", "0.0000000000"),
+				`"beginRange":"6000000000","pricePerUnit":{"USD":"0.0000000001"}`,
+				`"beginRange":"4000","pricePerUnit":{"USD":"0.0000270000"}`, 1),
+			entry("SFN-ExpressWorkflows-Requests", "eu-west-9", "EUW9-StepFunctions-Request", "0.0000011000"),
+			entry("SFN-ExpressWorkflows-Duration", "eu-west-9", "EUW9-StepFunctions-GB-Second", "0.0000170000"),
+		}, good...), ""},
+		{"some figures of Step Functions alone", append([]string{
+			entry("SFN-ExpressWorkflows-Requests", "eu-west-9", "EUW9-StepFunctions-Request", "0.0000011000"),
+		}, good...), ""},
 		{"none", good[1:], "price of AWSLambda AWS-Lambda-Duration in eu-west-9: the price list has none"},
 		{"several", append([]string{entry("S3-API-Tier2", "eu-west-9", "Requests-Tier2", "0.0000009000")}, good...),
 			"S3-API-Tier2 in eu-west-9: the price list has several"},
@@ -306,6 +381,13 @@ func TestFetch(t *testing.T) {
 		}
 		if _, ok := p.S3[Express]; ok {
 			t.Errorf("%s: S3 Express without a source", tc.name)
+		}
+		if states := p.StepFunctions; len(tc.entries) == len(good)+3 && strings.Contains(tc.entries[0], "SFN") {
+			if want := (StepFunctionsPrices{0.027, 1.1, 0.000017}); states == nil || *states != want {
+				t.Errorf("%s: %+v, want %+v", tc.name, states, want)
+			}
+		} else if states != nil {
+			t.Errorf("%s: %+v without all figures", tc.name, states)
 		}
 	}
 }

@@ -44,6 +44,9 @@ type Stack struct {
 	Bucket    string
 	Prefix    string       // of the objects' keys
 	Objects   *corpus.Spec // nil: the bucket is somebody's own
+
+	StateMachine string // ARN of that for fanout scan; empty: there is none
+	Results      string // bucket of its results
 }
 
 // StackDescriber is what of the CloudFormation API finds a stack.
@@ -70,6 +73,10 @@ func Find(ctx context.Context, client StackDescriber, name string) (Stack, error
 			s.Bucket = value
 		case key == outputs.Prefix:
 			s.Prefix = value
+		case key == outputs.ScanStateMachine:
+			s.StateMachine = value
+		case key == outputs.ScanResults:
+			s.Results = value
 		case key == outputs.Objects:
 			s.Objects = &corpus.Spec{}
 			err := json.Unmarshal([]byte(value), s.Objects)

@@ -24,6 +24,9 @@ var unset = []string{
 func (l *Lab) Exports() map[string]string {
 	env := l.s3Env()
 	env["AWS_ENDPOINT_URL_LAMBDA"] = l.Lambda.URL()
+	if l.States != nil {
+		env["AWS_ENDPOINT_URL_SFN"] = l.States.URL()
+	}
 	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = l.key.AccessKeyID, l.key.SecretAccessKey
 	env["AWS_REGION"], env["AWS_DEFAULT_REGION"] = Region, Region
 	env["AWS_CONFIG_FILE"], env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull // a default profile may have anything

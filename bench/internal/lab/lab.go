@@ -1,5 +1,5 @@
-// Package lab is AWS on this machine: the Lambda sandbox and the embedded S3
-// together, with a corpus and with keys made for this one time. [Start] it, then
+// Package lab is AWS on this machine: the Lambda sandbox, the embedded S3 and,
+// where it is asked for, Step Functions together, with a corpus and with keys made for this one time. [Start] it, then
 // [Lab.Seed] it, point a client at it with [Lab.Client] or [Lab.Exports], and
 // [Lab.Close] it.
 package lab
@@ -26,6 +26,7 @@ import (
 	"fanout/bench/internal/objects"
 	"fanout/bench/internal/sandbox"
 	"fanout/bench/internal/sandbox/cgroup"
+	"fanout/bench/internal/states"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -36,15 +37,19 @@ const (
 	Region  = "us-east-1"
 	Account = "000000000000"
 	Bucket  = "fanout-lab"
+	Results = "fanout-lab-results" // the bucket for what scans find
 )
 
-// Contender is a bootstrap under a name: a file, or bytes of which the lab makes
-// one for as long as it is.
+// Contender is code under a name: a bootstrap, a package, or bytes of which the
+// lab makes a bootstrap for as long as it is.
 type Contender struct {
 	Name     string
 	Embedded func(arch string) ([]byte, error) // gives the program; nil: it is Path's file
 	Path     func(arch string) string
 	Help     string // what to do where there is none
+
+	Runtime string // one of lambda.Runtimes; empty: the code has a bootstrap
+	Handler string
 }
 
 // Config is what [Start] needs: one function is made for each contender,
@@ -61,6 +66,16 @@ type Config struct {
 	NoLimits   bool   // leaves CPU and memory unlimited
 	PublicRead bool   // the bucket can be read unsigned
 	SpillAll   bool   // bodies are kept in files, all of them
+
+	// Concurrency is how many invocations Lambda runs at once, of all functions
+	// together; what is more is throttled (429). 0: any number.
+	Concurrency int
+	// Jobs adds Step Functions, a bucket for results, and a state machine for
+	// each of this repository's functions that scans with it.
+	Jobs bool
+	// JobsDir keeps the executions and the bucket for results, for later labs;
+	// "": they end with the lab.
+	JobsDir string
 
 	Log *slog.Logger // nil: none
 }
@@ -86,10 +101,12 @@ func (c Config) Validate() error {
 
 // Lab is what runs.
 type Lab struct {
-	S3      *objects.Server
-	Lambda  *sandbox.Sandbox
-	Targets []trial.Target // the functions there are
-	Dir     string         // for files that are needed no longer than the lab is
+	S3       *objects.Server
+	Lambda   *sandbox.Sandbox
+	States   *states.Server // nil without Config.Jobs
+	Targets  []trial.Target // the functions there are
+	Machines []Machine      // the state machines there are
+	Dir      string         // for files that are needed no longer than the lab is
 
 	corpus corpus.Spec
 	key    aws.Credentials
@@ -129,6 +146,23 @@ func Start(cfg Config) (_ *Lab, err error) {
 	if err := l.unpack(&cfg); err != nil {
 		return nil, err
 	}
+	// First the functions: of what they need something may be missing.
+	if l.Lambda, err = sandbox.Start(l.functions(cfg)); err != nil {
+		return nil, err
+	}
+	if err := l.startS3(cfg); err != nil {
+		return nil, err
+	}
+	if cfg.Jobs {
+		if err := l.startStates(cfg); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// startS3 starts the embedded S3, with an empty bucket.
+func (l *Lab) startS3(cfg Config) (err error) {
 	storage := objects.Config{
 		Network: cfg.Network, Seed: cfg.Seed, Dir: l.Dir, PublicRead: cfg.PublicRead, Region: Region, Log: cfg.Log,
 	}
@@ -136,16 +170,13 @@ func Start(cfg Config) (_ *Lab, err error) {
 		storage.MemoryBytes = -1
 	}
 	if l.S3, err = objects.Start(storage); err != nil {
-		return nil, hint.Failed("see above", "start the embedded S3: %w", err)
+		return hint.Failed("see above", "start the embedded S3: %w", err)
+	}
+	if err := writeTrustStore(l.trustStore(), l.S3.CAFile()); err != nil {
+		return hint.Failed("check TMPDIR's free space", "write a trust store for Java: %w", err)
 	}
 	l.S3.AddKey(l.key.AccessKeyID, l.key.SecretAccessKey)
-	if err := l.S3.CreateBucket(Bucket); err != nil {
-		return nil, err
-	}
-	if l.Lambda, err = sandbox.Start(l.functions(cfg)); err != nil {
-		return nil, err
-	}
-	return l, nil
+	return l.S3.CreateBucket(Bucket)
 }
 
 // unpack makes files of the bootstraps that are not, and has cfg name those
@@ -181,8 +212,9 @@ func (l *Lab) unpack(cfg *Config) error {
 // Targets.
 func (l *Lab) functions(cfg Config) sandbox.Config {
 	box := sandbox.Config{
-		Credentials: l.key, Region: Region, AccountID: Account, Dir: l.Dir, Log: cfg.Log,
-		ProcessEnv: func(string) (map[string]string, func()) { return l.processEnv() },
+		Credentials: l.key, Region: Region, AccountID: Account, Dir: l.Dir, Log: cfg.Log, Concurrency: cfg.Concurrency,
+		ProcessEnv:  func(string) (map[string]string, func()) { return l.processEnv() },
+		JavaOptions: []string{"-Djavax.net.ssl.trustStore=" + l.trustStore(), "-Djavax.net.ssl.trustStoreType=JKS"},
 	}
 	if cfg.NoLimits {
 		box.Limits = sandbox.LimitsNone
@@ -196,7 +228,8 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 				}
 				l.Targets = append(l.Targets, t)
 				box.Functions = append(box.Functions, sandbox.Function{
-					Name: t.Function, Bootstrap: c.Path(arch), Arch: arch, MemoryMB: mb, Timeout: cfg.Timeout,
+					Name: t.Function, Code: c.Path(arch), Runtime: c.Runtime, Handler: c.Handler,
+					Arch: arch, MemoryMB: mb, Timeout: cfg.Timeout,
 					Env: map[string]string{"BUCKET": Bucket},
 				})
 			}
@@ -220,6 +253,7 @@ func (l *Lab) s3Env() map[string]string {
 	return map[string]string{
 		"AWS_ENDPOINT_URL_S3":       l.S3.URL(),
 		"AWS_CA_BUNDLE":             l.S3.CAFile(),
+		"NODE_EXTRA_CA_CERTS":       l.S3.CAFile(),
 		"AWS_EC2_METADATA_DISABLED": "true",
 	}
 }
@@ -252,6 +286,9 @@ func (l *Lab) Seed(ctx context.Context, progress func(done, total int)) error {
 // Close ends every process and removes every file, port and cgroup.
 func (l *Lab) Close() error {
 	var errs []error
+	if l.States != nil {
+		errs = append(errs, l.States.Close())
+	}
 	if l.Lambda != nil {
 		errs = append(errs, l.Lambda.Close())
 	}

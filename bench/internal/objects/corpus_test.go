@@ -232,6 +232,40 @@ func TestManyObjects(t *testing.T) {
 	}
 }
 
+// A bucket that should hold nothing else is emptied only if that is so.
+func TestEmptyOnly(t *testing.T) {
+	_, c := start(t, objects.Config{})
+	own := []string{"jobs/", "jobs/a/parts/0.json", "jobs/b/result.json"} // the folder's placeholder, as the console makes one
+	for _, key := range own {
+		put(t, c, key, "x")
+	}
+	for _, beside := range []string{"mine.txt", "job", "jobs-2/a", "jobs", "Jobs/a", "a/jobs/b"} {
+		put(t, c, beside, "mine")
+		n, err := corpus.EmptyOnly(t.Context(), c, testBucket, "jobs/", nil)
+		var foreign *corpus.ForeignError
+		if n != 0 || !errors.As(err, &foreign) || !slices.Equal(foreign.Keys, []string{beside}) {
+			t.Errorf("beside %s: %d deleted, %v", beside, n, err)
+		}
+		if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(testBucket), Key: &beside}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := 0
+	n, err := corpus.EmptyOnly(t.Context(), c, testBucket, "jobs/", func(deleted int) { last = deleted })
+	if n != len(own) || last != n || err != nil {
+		t.Errorf("%d deleted, %d noted, %v", n, last, err)
+	}
+	if n, err := corpus.EmptyOnly(t.Context(), c, testBucket, "jobs/", nil); n != 0 || err != nil {
+		t.Errorf("an empty bucket: %d, %v", n, err)
+	}
+	if _, err := c.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String(testBucket)}); err != nil {
+		t.Errorf("the bucket is not empty: %v", err)
+	}
+	if n, err := corpus.EmptyOnly(t.Context(), c, testBucket, "jobs/", nil); n != 0 || err != nil {
+		t.Errorf("a bucket that is gone: %d, %v", n, err)
+	}
+}
+
 func TestEmptyVersions(t *testing.T) {
 	_, c := start(t, objects.Config{})
 	s := spec()

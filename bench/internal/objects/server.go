@@ -257,6 +257,9 @@ func (s *Server) Close() error {
 		s.running.Lock()
 		defer s.running.Unlock()
 		s.closed = true
+		for _, b := range s.store.buckets {
+			err = errors.Join(err, b.kept.close())
+		}
 		if err = errors.Join(err, os.RemoveAll(s.dir)); err != nil {
 			s.closeErr = fmt.Errorf("close the embedded S3: %w", err)
 		}

@@ -43,6 +43,7 @@ type bucket struct {
 	objects   btree.Map[string, []*version]
 	generated []*generated
 	uploads   map[string]*multipart
+	kept      *keeper // nil: its objects end with the server
 }
 
 // nullVersion is the id of what was put while a bucket had no versioning.
@@ -231,6 +232,9 @@ func (s *store) putKeeping(bucketName string, v *version, c conditions) (id stri
 	if refusal == nil {
 		refusal = c.hold(v.key, latest(b.versions(v.key)))
 	}
+	if refusal == nil && b.kept.put(v) != nil {
+		refusal = errInternal
+	}
 	if refusal != nil {
 		return "", refusal
 	}
@@ -287,6 +291,10 @@ func (s *store) delete(bucketName string, ds ...*deletion) *apiError {
 			if d.refusal = (conditions{ifMatch: d.etag}).hold(d.key, latest(b.versions(d.key))); d.refusal != nil {
 				continue
 			}
+		}
+		if b.kept.delete(d.key) != nil {
+			d.refusal = errInternal
+			continue
 		}
 		switch {
 		case d.version != "":

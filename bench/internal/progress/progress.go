@@ -39,6 +39,7 @@ type phase struct {
 	started     time.Time
 	done, total int
 	steps       bool   // of a run
+	lines       Lines  // shown instead of what is counted
 	doing       string // which step
 	timeLeft    timeLeft
 	share       float64 // of the bar; it never goes back
@@ -62,10 +63,13 @@ func (p *Progress) Write(text []byte) (int, error) {
 }
 
 // Begin starts a phase of so many objects, such as "seeding".
-func (p *Progress) Begin(what string, total int) {
-	p.begin(&phase{what: what, unit: "objects", total: total, started: p.now()})
+func (p *Progress) Begin(what string, total int) { p.BeginOf(what, total, "objects") }
+
+// BeginOf starts a phase of so many things of another kind.
+func (p *Progress) BeginOf(what string, total int, unit string) {
+	p.begin(&phase{what: what, unit: unit, total: total, started: p.now()})
 	if p.screen == nil {
-		fmt.Fprintf(p.out, "%s %d objects\n", what, total)
+		fmt.Fprintf(p.out, "%s %d %s\n", what, total, unit)
 	}
 }
 
@@ -110,10 +114,20 @@ func (p *Progress) Step(s trial.Step) {
 	if p.screen == nil && s.Last != nil {
 		fmt.Fprintf(p.out, "[%*d/%d] %s: %s", len(fmt.Sprint(s.Total)), s.Done, s.Total, term.Clean(describe(s)), term.Clean(outcome(*s.Last)))
 		if s.Done < s.Total && s.Left > 0 {
-			fmt.Fprintf(p.out, ", elapsed %s, left about %s", short(elapsed), short(left))
+			fmt.Fprintf(p.out, ", elapsed %s, left about %s", Short(elapsed), Short(left))
 		}
 		fmt.Fprintln(p.out)
 	}
+}
+
+// Lines gives what to show on a terminal of this size.
+type Lines func(columns, rows int) []string
+
+// Show shows lines in place of a phase, made anew at each drawing; without a
+// terminal it shows nothing, and says so. [Progress.End] ends it.
+func (p *Progress) Show(lines Lines) (shown bool) {
+	p.begin(&phase{lines: lines, started: p.now()})
+	return p.screen != nil
 }
 
 // End ends the phase, or the run, and takes the frame off the terminal. More
@@ -162,13 +176,16 @@ func (p *Progress) frame(columns, rows int) []string {
 	if ph == nil {
 		return nil
 	}
+	if ph.lines != nil {
+		return ph.lines(columns, rows)
+	}
 	const below = 2 // the bar and the times
 	lines := p.table.lines(columns-1, rows-1-below)
 	now := p.now()
 	elapsed, left := now.Sub(ph.started), ph.timeLeft.at(now)
-	times := "elapsed " + short(elapsed)
+	times := "elapsed " + Short(elapsed)
 	if ph.timeLeft.known {
-		times += ", left about " + short(left)
+		times += ", left about " + Short(left)
 	}
 	counted := fmt.Sprintf("%s: %d of %d %s", ph.what, ph.done, ph.total, ph.unit)
 	share := float64(ph.done) / float64(max(ph.total, 1))
@@ -181,12 +198,12 @@ func (p *Progress) frame(columns, rows int) []string {
 		}
 	}
 	ph.share = min(max(ph.share, share), 1)
-	return append(lines, bar(columns-1, ph.share, counted), times)
+	return append(lines, Bar(columns-1, ph.share, counted), times)
 }
 
-// bar is a line of at most so many columns with a bar and a text; a narrow
+// Bar is a line of at most so many columns with a bar and a text; a narrow
 // terminal gets the text alone.
-func bar(columns int, share float64, text string) string {
+func Bar(columns int, share float64, text string) string {
 	const widest, narrowest = 40, 8
 	inside := min(columns-term.Width(text)-len("[] "), widest)
 	if inside < narrowest {
@@ -229,8 +246,8 @@ func (t *timeLeft) adjust(now time.Time, forecast time.Duration) {
 // at is what is left at a time.
 func (t *timeLeft) at(now time.Time) time.Duration { return max(t.left-now.Sub(t.when), 0) }
 
-// short is a duration to read at a glance: "8s", "2m10s", "1h5m".
-func short(d time.Duration) string {
+// Short is a duration to read at a glance: "8s", "2m10s", "1h5m".
+func Short(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
 		return d.Round(time.Second).String()

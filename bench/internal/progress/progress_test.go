@@ -71,7 +71,7 @@ func TestShort(t *testing.T) {
 		0: "0s", 400 * time.Millisecond: "0s", 119 * time.Second: "1m59s", 134 * time.Second: "2m10s",
 		20 * time.Minute: "20m0s", time.Hour: "1h0m", 65*time.Minute + 20*time.Second: "1h5m", 30 * time.Hour: "30h0m",
 	} {
-		if got := short(d); got != want {
+		if got := Short(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}

@@ -185,8 +185,14 @@ func (r *Report) Command() string {
 	}
 	if s := h.Corpus; s.Count > 0 {
 		flag("objects", s.Count)
-		flag("min-bytes", s.MinBytes)
-		flag("max-bytes", s.MaxBytes)
+		if figures, ok := s.Shape.Lognormal(); ok {
+			flag("lognormal", figures)
+		} else if !s.Shape.IsZero() {
+			flag("shape", s.Shape.Name())
+		} else {
+			flag("min-bytes", s.MinBytes)
+			flag("max-bytes", s.MaxBytes)
+		}
 		flag("corpus-seed", s.Seed)
 		flag("needle", s.Needle)
 		flag("prefix", s.Prefix)

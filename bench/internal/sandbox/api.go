@@ -105,7 +105,11 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, h func(http.Resp
 	}
 	// Lambda's model spells the field Message in some errors and message in
 	// others; clients read either, and some only one.
-	s.reply(w, known.status, map[string]string{"Type": side, "Message": known.message, "message": known.message})
+	body := map[string]string{"Type": side, "Message": known.message, "message": known.message}
+	if known.status == http.StatusTooManyRequests {
+		body["Reason"] = "ConcurrentInvocationLimitExceeded" // the only one there is here
+	}
+	s.reply(w, known.status, body)
 }
 
 // reply writes v as JSON.
@@ -200,11 +204,15 @@ func (s *Sandbox) apiInvoke(w http.ResponseWriter, c *call) error {
 	default:
 		return invalidParameter("InvocationType %q: must be RequestResponse, Event or DryRun", kind)
 	}
+	if err := s.occupy(); err != nil {
+		return err
+	}
 	out, err := s.invoke(c.Context(), f, inv)
+	s.running.Add(-1) // before the answer: its reader may come with the next
 	if err != nil {
 		return err
 	}
-	s.describe(w.Header(), out)
+	s.describe(w.Header(), f, out)
 	if logType == "Tail" {
 		w.Header().Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(out.tail))
 	}
@@ -257,7 +265,7 @@ func (s *Sandbox) invokeLater(f *function, inv *invocation) error {
 }
 
 // describe sets the headers that say how an invocation went.
-func (s *Sandbox) describe(h http.Header, out outcome) {
+func (s *Sandbox) describe(h http.Header, f *function, out outcome) {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Amz-Executed-Version", "$LATEST")
 	h.Set("X-Fanout-Cpu-Ms", strconv.FormatFloat(lambda.Milliseconds(out.cpu), 'f', 2, 64))
@@ -267,6 +275,10 @@ func (s *Sandbox) describe(h http.Header, out outcome) {
 	}
 	h.Set("X-Fanout-Cpu-Limit", limit)
 	h.Set("X-Fanout-Limits", s.limitsOf(out.report.MemoryMB).String())
+	if f.program.ranBy != "" {
+		h.Set("X-Fanout-Runtime", f.program.runtime)
+		h.Set("X-Fanout-Ran-By", f.program.ranBy)
+	}
 	if out.failed {
 		h.Set("X-Amz-Function-Error", "Unhandled")
 	}
@@ -302,9 +314,9 @@ type environment struct{ Variables map[string]string }
 
 func (s *Sandbox) configuration(f *function, conf *settings) configuration {
 	c := configuration{
-		FunctionName: conf.Name, FunctionArn: f.arn, Runtime: "provided.al2023", Handler: "bootstrap",
+		FunctionName: conf.Name, FunctionArn: f.arn, Runtime: conf.Runtime, Handler: cmp.Or(conf.Handler, "bootstrap"),
 		Role:     "arn:aws:iam::" + s.cfg.AccountID + ":role/fanout-sandbox",
-		CodeSize: f.code.size, CodeSha256: f.code.sha256,
+		CodeSize: f.pack.size, CodeSha256: f.pack.sha256,
 		Description: conf.Description, Timeout: int64(conf.Timeout / time.Second), MemorySize: conf.MemoryMB,
 		LastModified: conf.modified.UTC().Format("2006-01-02T15:04:05.000+0000"),
 		Version:      "$LATEST", RevisionId: conf.revision,
@@ -330,7 +342,7 @@ func (s *Sandbox) apiGet(w http.ResponseWriter, c *call) error {
 	}
 	s.reply(w, http.StatusOK, map[string]any{
 		"Configuration": s.configuration(f, conf),
-		"Code":          map[string]string{"RepositoryType": "S3", "Location": "file://" + f.code.path},
+		"Code":          map[string]string{"RepositoryType": "S3", "Location": "file://" + f.pack.path},
 	})
 	return nil
 }

@@ -7,7 +7,11 @@
 // bucket that holds such objects is refused, too, unless EmptyBucket is true.
 //
 // Resource properties, all text: Bucket, Prefix, Objects (their number),
-// MinBytes, MaxBytes, Seed, NeedleJSON, EmptyBucket.
+// MinBytes, MaxBytes, ShapeJSON (if there is one), Seed, NeedleJSON, EmptyBucket.
+//
+// For the custom resource Custom::FanoutResults, which stands for the results
+// of scans, it only deletes: what is under Prefix in Bucket, if there is nothing
+// else in it, or everything if EmptyBucket is true.
 package main
 
 import (
@@ -88,6 +92,15 @@ func (st *s3Store) remove(ctx context.Context, bucket string, specs []corpus.Spe
 		return err
 	}
 	_, err = corpus.Remove(ctx, client, bucket, specs, progress)
+	return err
+}
+
+func (st *s3Store) emptyOnly(ctx context.Context, bucket, prefix string, progress func(deleted int)) error {
+	client, err := st.client(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = corpus.EmptyOnly(ctx, client, bucket, prefix, progress)
 	return err
 }
 

@@ -40,9 +40,16 @@ type store interface {
 	// remove takes out every version of every seed object, if there is nothing
 	// else; specs know those that carry no mark.
 	remove(ctx context.Context, bucket string, specs []corpus.Spec, progress func(deleted int)) error
+	// emptyOnly takes out every version of what is under prefix, if there is
+	// nothing else.
+	emptyOnly(ctx context.Context, bucket, prefix string, progress func(deleted int)) error
 	// empty takes out every version of everything.
 	empty(ctx context.Context, bucket string, progress func(deleted int)) error
 }
+
+// results is the type of the custom resource that stands for the results of
+// scans: others put those, and the seeder only takes them away.
+const results = "Custom::FanoutResults"
 
 // seeder does what CloudFormation asks and answers it, whatever happens.
 type seeder struct {
@@ -167,9 +174,12 @@ func (s *seeder) work(ctx context.Context, event cfn.Event, at *progress) (map[s
 	}
 	switch event.RequestType {
 	case cfn.RequestDelete:
-		return nil, s.delete(ctx, bucket, event.ResourceProperties, at)
+		return nil, s.delete(ctx, bucket, event, at)
 
 	case cfn.RequestCreate, cfn.RequestUpdate:
+		if event.ResourceType == results {
+			return nil, nil
+		}
 		spec, err := parseSpec(event.ResourceProperties)
 		if err != nil {
 			return nil, err
@@ -197,21 +207,31 @@ func (s *seeder) work(ctx context.Context, event cfn.Event, at *progress) (map[s
 	return nil, fmt.Errorf("request type %q: must be Create, Update or Delete", event.RequestType)
 }
 
+// specsOf gives the seed objects that properties speak of, if they do.
+func specsOf(properties map[string]any) []corpus.Spec {
+	spec, err := parseSpec(properties)
+	if err != nil {
+		return nil
+	}
+	return []corpus.Spec{spec}
+}
+
 // delete takes the objects away, so that CloudFormation can delete the bucket.
 // Of the properties it needs the bucket alone: those of a create that was
 // refused come along with its delete, which must work.
-func (s *seeder) delete(ctx context.Context, bucket string, properties map[string]any, at *progress) error {
+func (s *seeder) delete(ctx context.Context, bucket string, event cfn.Event, at *progress) error {
+	properties := event.ResourceProperties
 	if properties["EmptyBucket"] == "true" {
 		if err := s.store.empty(ctx, bucket, at.deleted); err != nil {
 			return fmt.Errorf("empty bucket %s: %w", bucket, err)
 		}
 		return nil
 	}
-	var specs []corpus.Spec
-	if spec, err := parseSpec(properties); err == nil {
-		specs = append(specs, spec)
+	remove := func() error { return s.store.remove(ctx, bucket, specsOf(properties), at.deleted) }
+	if prefix, _ := properties["Prefix"].(string); event.ResourceType == results {
+		remove = func() error { return s.store.emptyOnly(ctx, bucket, prefix, at.deleted) }
 	}
-	err := s.patiently(ctx, func() error { return s.store.remove(ctx, bucket, specs, at.deleted) })
+	err := s.patiently(ctx, remove)
 	var foreign *corpus.ForeignError
 	if errors.As(err, &foreign) {
 		return fmt.Errorf("bucket %s contains objects that this stack did not create: %s. Nothing was deleted from it: move these "+
@@ -271,11 +291,22 @@ func parseSpec(properties map[string]any) (corpus.Spec, error) {
 	if p.err != nil {
 		return corpus.Spec{}, p.err
 	}
+	if p.shape(&spec); p.err != nil {
+		return corpus.Spec{}, p.err
+	}
 	if err := spec.Validate(); err != nil {
 		return corpus.Spec{}, fmt.Errorf("resource properties: %w", err)
 	}
+	if spec.Count > maxObjects {
+		return corpus.Spec{}, fmt.Errorf("resource properties: objects %d: must be 1 to %d", spec.Count, maxObjects)
+	}
 	return spec, nil
 }
+
+// maxObjects is the most that could be put within a Lambda function's 15
+// minutes: by the corpus' 32 workers, at 20 ms each, 1,600 a second. Templates of
+// this repository ask for far fewer. The corpus itself can be larger.
+const maxObjects = 1_000_000
 
 // propertyReader keeps the first error.
 type propertyReader struct {
@@ -302,6 +333,17 @@ func (p *propertyReader) needle() (needle string) {
 		p.err = fmt.Errorf("resource property NeedleJSON %q: must be text as JSON: %w", text, err)
 	}
 	return needle
+}
+
+// shape reads the distribution of the sizes, if there is one, as JSON text.
+func (p *propertyReader) shape(spec *corpus.Spec) {
+	if _, ok := p.properties["ShapeJSON"]; !ok {
+		return
+	}
+	text := p.text("ShapeJSON")
+	if err := json.Unmarshal([]byte(text), &spec.Shape); err != nil && p.err == nil {
+		p.err = fmt.Errorf("resource property ShapeJSON: %w", err)
+	}
 }
 
 func (p *propertyReader) number(name string, bits int) uint64 {

@@ -52,6 +52,14 @@ func (f *fakeStore) remove(ctx context.Context, bucket string, specs []corpus.Sp
 	return nil
 }
 
+func (f *fakeStore) emptyOnly(ctx context.Context, bucket, prefix string, _ func(int)) error {
+	f.calls = append(f.calls, fmt.Sprintf("empty only %s/%s", bucket, prefix))
+	if f.onRemove != nil {
+		return f.onRemove(ctx)
+	}
+	return nil
+}
+
 func (f *fakeStore) empty(_ context.Context, bucket string, _ func(int)) error {
 	f.calls = append(f.calls, "empty "+bucket)
 	return nil
@@ -134,6 +142,12 @@ func request(kind cfn.RequestType, p, old map[string]any) cfn.Event {
 	return e
 }
 
+// ofResults makes a request one for the results of scans.
+func ofResults(e cfn.Event) cfn.Event {
+	e.ResourceType = "Custom::FanoutResults"
+	return e
+}
+
 func apiError(code string) error {
 	return fmt.Errorf("operation error S3: %w", &smithy.GenericAPIError{Code: code, Message: "no"})
 }
@@ -211,6 +225,31 @@ func TestRequests(t *testing.T) {
 			name: "delete without a bucket", event: request(cfn.RequestDelete, properties("Bucket", ""), nil),
 			status: cfn.StatusSuccess, id: "s3://b",
 		},
+		{ // others put results
+			name: "create results", event: ofResults(request(cfn.RequestCreate, map[string]any{"Bucket": "b", "Prefix": "jobs/"}, nil)),
+			status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // … and go on to
+			name:   "update results",
+			event:  ofResults(request(cfn.RequestUpdate, map[string]any{"Bucket": "b", "EmptyBucket": "true"}, map[string]any{"Bucket": "b"})),
+			status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // not those that only look like seed objects
+			name: "delete results", event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Prefix": "jobs/"}, nil)),
+			calls: []string{"empty only b/jobs/"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
+		{ // where somebody keeps something beside them
+			name:  "delete results with somebody's objects there",
+			event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Prefix": "jobs/", "EmptyBucket": "false"}, nil)),
+			store: fakeStore{onRemove: func(context.Context) error { return foreign("mine.txt", false) }},
+			calls: []string{"empty only b/jobs/"}, status: cfn.StatusFailed, id: "s3://b",
+			reason: "bucket b contains objects that this stack did not create: s3://b/mine.txt. Nothing was deleted from it",
+		},
+		{ // asked for
+			name:  "delete results and everything",
+			event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Prefix": "jobs/", "EmptyBucket": "true"}, nil)),
+			calls: []string{"empty b"}, status: cfn.StatusSuccess, id: "s3://b",
+		},
 		{ // a delete that did not empty the bucket must not pass for one that did
 			name: "delete fails", event: request(cfn.RequestDelete, properties(), nil),
 			store: fakeStore{onRemove: func(context.Context) error { return apiError("InternalError") }},
@@ -222,8 +261,8 @@ func TestRequests(t *testing.T) {
 			calls: []string{"put 3 b/objects/"}, status: cfn.StatusFailed, id: "s3://b", reason: "put 3 objects into bucket b: operation error S3",
 		},
 		{ // properties come from a template that anybody may have written
-			name: "create out of range", event: request(cfn.RequestCreate, properties("Objects", "9999999"), nil),
-			status: cfn.StatusFailed, id: "s3://b", reason: "objects 9999999: must be 1 to 1000000",
+			name: "create out of range", event: request(cfn.RequestCreate, properties("Objects", "99999999"), nil),
+			status: cfn.StatusFailed, id: "s3://b", reason: "objects 99999999: must be 1 to 10000000",
 		},
 		{ // no ID can be made from this, but there must be one
 			name: "create without a bucket", event: request(cfn.RequestCreate, properties("Bucket", ""), nil),
@@ -458,6 +497,19 @@ func TestParseSpec(t *testing.T) {
 			name: "needle in broken JSON", change: []string{"NeedleJSON", `MyMagicString`},
 			wrong: `NeedleJSON "MyMagicString": must be text as JSON`,
 		},
+		{ // a distribution of sizes, as a table
+			name:   "shape",
+			change: []string{"MinBytes", "1", "MaxBytes", "40", "ShapeJSON", `{"name":"sizes","bins":[[500000,1,1,1],[500000,30,35,40]]}`},
+			correct: corpus.Spec{Count: 3, Seed: 1<<64 - 1, Needle: "MyMagicString", Prefix: "objects/"}.
+				WithShape(shape(t, `{"name":"sizes","bins":[[500000,1,1,1],[500000,30,35,40]]}`)),
+		},
+		{
+			name: "shape of other bounds", change: []string{"ShapeJSON", `{"name":"sizes","bins":[[1000000,30,35,40]]}`},
+			wrong: "min-bytes 20, max-bytes 40: must be left out",
+		},
+		{name: "broken shape", change: []string{"ShapeJSON", `{"bins":[[1,2,3,4]]}`}, wrong: "ShapeJSON: shape: weights sum to 1"},
+		{name: "shape that is no JSON", change: []string{"ShapeJSON", `sizes.txt`}, wrong: "ShapeJSON: invalid character"},
+		{name: "more than 15 minutes' worth", change: []string{"Objects", "1000001"}, wrong: "objects 1000001: must be 1 to 1000000"},
 		{name: "no such number", change: []string{"MinBytes", "-1"}, wrong: `MinBytes "-1": must be a whole number`}, // would be huge unsigned
 		{name: "missing", drop: "Needle", wrong: "Needle <nil>: must be text"},                                       // not an empty one
 		{name: "too big", change: []string{"Objects", "4294967296"}, wrong: "of up to 31 bits"},                      // would wrap on 32 bits
@@ -481,11 +533,21 @@ func TestParseSpec(t *testing.T) {
 	}
 }
 
+func shape(t *testing.T, text string) (s corpus.Shape) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // FuzzParseSpec: whatever the properties are, what comes out is valid or an
 // error.
 func FuzzParseSpec(f *testing.F) {
 	f.Add([]byte(`{"Prefix":"objects/","Objects":"3","MinBytes":"20","MaxBytes":"40","Seed":"1","Needle":"MyMagicString"}`))
 	f.Add([]byte(`{"Prefix":"o/","Objects":"3","MinBytes":"20","MaxBytes":"40","Seed":"1","NeedleJSON":"\"\\u65e5\""}`))
+	f.Add([]byte(`{"Prefix":"o/","Objects":"3","MinBytes":"1","MaxBytes":"40","Seed":"1","Needle":"n",
+		"ShapeJSON":"{\"bins\":[[1000000,1,2,40]]}"}`))
 	f.Add([]byte(`{"Prefix":1,"Objects":["3"],"MinBytes":null,"MaxBytes":{}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var p map[string]any

@@ -61,6 +61,9 @@ func details(r *report.Report) []fact {
 	add("objects", fmt.Sprintf("%d, %.1f MB in total", r.Objects, float64(r.Bytes)/1e6))
 	if s := h.Corpus; s.Count > 0 {
 		add("corpus", fmt.Sprintf("%d to %d bytes each, seed %d, prefix %s, needle %s", s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle))
+		if !s.Shape.IsZero() {
+			add("object sizes", fmt.Sprintf("%s, %.1f MB in total", s.Shape, float64(r.Bytes)/1e6))
+		}
 	}
 	if r.Priced {
 		add("prices", r.PricesUsed())
