@@ -51,9 +51,12 @@ func (s *scanning) matches() string {
 	return filepath.Join(s.dir, name)
 }
 
+// page is the path of the page that shows the results.
+func (s *scanning) page() string { return filepath.Join(s.dir, pageName) }
+
 // checkFolder refuses a folder that has somebody's files.
 func (s *scanning) checkFolder() error {
-	for _, there := range []string{s.results(), s.matches()} {
+	for _, there := range []string{s.results(), s.matches(), s.page()} {
 		if _, err := os.Lstat(there); err == nil {
 			return hint.Usage("give another --out, or remove it", "%s exists already", there)
 		}
