@@ -146,7 +146,7 @@ func (w *world) start() {
 
 func newClient(url, id, secret string) *sfn.Client {
 	return sfn.New(sfn.Options{
-		BaseEndpoint: aws.String(url), Region: testRegion, Retryer: aws.NopRetryer{},
+		BaseEndpoint: aws.String(url), Region: testRegion,
 		Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
 	})
 }
@@ -419,4 +419,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("two servers on one folder: %v", err)
 	}
+}
+
+func redriveInput(arn *string) *sfn.RedriveExecutionInput {
+	return &sfn.RedriveExecutionInput{ExecutionArn: arn}
 }
