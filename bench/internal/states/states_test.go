@@ -424,3 +424,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 func redriveInput(arn *string) *sfn.RedriveExecutionInput {
 	return &sfn.RedriveExecutionInput{ExecutionArn: arn}
 }
+
+func bucketInput(name string) *s3.CreateBucketInput {
+	return &s3.CreateBucketInput{Bucket: aws.String(name)}
+}
