@@ -101,6 +101,7 @@ type world struct {
 	lambda *functions
 	s3     *s3.Client
 	cfg    Config
+	at     services
 }
 
 // newWorld starts one in which a second of a definition takes a millisecond.
@@ -118,6 +119,7 @@ func newWorld(t testing.TB) *world {
 		}
 	}
 	w := &world{t: t, lambda: newFunctions(t), s3: store.Client(testKeys.AccessKeyID, testKeys.SecretAccessKey)}
+	w.at = services{store.URL(), store.CAFile(), w.lambda.URL}
 	w.cfg = Config{
 		Credentials: testKeys, Region: testRegion, AccountID: testAccount, Dir: t.TempDir(), S3: w.s3,
 		Lambda: awslambda.New(awslambda.Options{
