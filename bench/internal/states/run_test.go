@@ -288,7 +288,7 @@ func TestTimeouts(t *testing.T) {
 		return answer{}
 	}
 	w.lambda.set(hang)
-	out := w.runOnce("task", task(`,"TimeoutSeconds":1,"Retry":[{"ErrorEquals":["States.TaskFailed"]}]`), `{}`)
+	out := w.runOnce("task", task(`,"TimeoutSeconds":300,"Retry":[{"ErrorEquals":["States.TaskFailed"]}]`), `{}`)
 	if aws.ToString(out.Error) != errTimeout || out.Status != types.ExecutionStatusFailed || w.lambda.count() != 1 {
 		t.Errorf("%s %s after %d calls", out.Status, aws.ToString(out.Error), w.lambda.count())
 	}
@@ -301,7 +301,7 @@ func TestTimeouts(t *testing.T) {
 		}
 		return answer{body: "1"}
 	})
-	out = w.runOnce("retried", task(`,"TimeoutSecondsPath":"$.t","Retry":[{"ErrorEquals":["States.Timeout"]}]`), `{"t":20}`)
+	out = w.runOnce("retried", task(`,"TimeoutSecondsPath":"$.t","Retry":[{"ErrorEquals":["States.Timeout"]}]`), `{"t":300}`)
 	if out.Status != types.ExecutionStatusSucceeded || w.lambda.count() != 2 {
 		t.Errorf("%s %s after %d calls", out.Status, aws.ToString(out.Error), w.lambda.count())
 	}
