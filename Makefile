@@ -84,6 +84,10 @@ test-release: release ## run the release's command on a file system without anyt
 test-python: ## test the Python example against the contract (needs Python 3)
 	$(GOTEST) -count=1 -tags python -run ExamplePython ./bench
 
+.PHONY: test-runtimes
+test-runtimes: ## test handlers of managed runtimes in the sandbox (needs Python 3, Node.js and a JDK)
+	$(GOTEST) -count=1 -tags runtimes -run 'Python|Node|Java|Managed' ./bench/internal/sandbox
+
 .PHONY: test-page
 test-page: ## test the report's page in Chromium (needs chromium)
 	$(GOTEST) -count=1 -tags chromium -run Chromium ./bench/internal/report/page
@@ -126,7 +130,7 @@ ci-deps: ## install the Debian packages that CI needs (as root)
 # What CI checks side by side, and what needs the machine for itself, since it
 # measures, or writes into bin and build. The files included add their own.
 CI_TOGETHER = lint test-page fuzz-short
-CI_ALONE = test test-arm64 test-awscli test-release
+CI_ALONE = test test-arm64 test-awscli test-runtimes test-release
 
 .PHONY: ci
 ci: ci-deps ## run every check that a change must pass

@@ -25,15 +25,18 @@ func checkCommand() *cobra.Command {
 	var cf checkFlags
 	c := &cobra.Command{
 		Use:   "check",
-		Short: "Test a bootstrap against the contract, case by case",
-		Long: `Test a bootstrap, in any language, against the contract: in the sandbox, with
+		Short: "Test a function against the contract, case by case",
+		Long: `Test a function, in any language, against the contract: in the sandbox, with
 the embedded S3. Each case is a line: pass, fail (with what was expected and
 what was answered) or skip. A contender that knows only the published event and
 answer is tested for no more than that.
 
+` + contenderHelp + `
+
 The exit status is 1 if a case fails.`,
 		Example: `  fanout check
-  fanout check --contender rust=functions/rust/target/release/bootstrap`,
+  fanout check --contender rust=functions/rust/target/release/bootstrap
+  fanout check --contender mine=app.zip,runtime=python3.13,handler=app.handler`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return cf.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
@@ -41,7 +44,7 @@ The exit status is 1 if a case fails.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringArrayVar(&cf.contenders, "contender", nil,
-		"the bootstrap to check, as `NAME=PATH`; may be repeated (default this repository's Go)")
+		"the function to check, as "+contenderGrammar+"; may be repeated (default this repository's Go)")
 	c.Flags().BoolVarP(&cf.verbose, "verbose", "v", false, "log what the sandbox does, on standard error")
 	return c
 }

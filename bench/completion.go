@@ -11,6 +11,7 @@ import (
 	"fanout/bench/internal/network"
 	"fanout/bench/internal/perf"
 	"fanout/bench/internal/report/write"
+	"fanout/bench/internal/scan"
 	"fanout/functions/lambda"
 	"fanout/functions/store"
 )
@@ -22,7 +23,7 @@ func addCompletions(root *cobra.Command) {
 	for _, m := range network.Models {
 		networks = append(networks, fmt.Sprintf("%s\t%s: %s", m.Name, m.About, m))
 	}
-	for _, c := range root.Commands() {
+	for c := range below(root) {
 		values := map[string][]string{
 			"network":       networks,
 			"client":        store.Names,
@@ -37,6 +38,8 @@ func addCompletions(root *cobra.Command) {
 			values["format"] = write.Names(write.Formats)
 		case "compare":
 			values["format"] = write.Names(write.CompareFormats)
+		case "scan", "status", "result", "redrive":
+			values["format"] = scan.Formats
 		}
 		for name, allowed := range values {
 			f := c.Flags().Lookup(name)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/network"
@@ -77,7 +76,7 @@ type labFlags struct {
 func (lf *labFlags) add(f *pflag.FlagSet) {
 	memoryVar(f, &lf.MemoriesMB, []int{128, 512, 1769}, "memory sizes in MB (or with a unit: 2GB), 128 to 10240; 1769 MB is one vCPU")
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
-	f.StringArrayVar(&lf.contenders, "contender", nil, "another bootstrap besides Go's, as `NAME=PATH`; may be repeated")
+	f.StringArrayVar(&lf.contenders, "contender", nil, "another function besides Go's, as "+contenderGrammar+"; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
 	f.StringVar(&lf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
 	f.Uint64Var(&lf.Seed, "seed", 1, "seed of the order of invocations and of the network's latencies")
@@ -136,34 +135,6 @@ func newLog(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// parseContenders reads NAME=PATH of each. Names must be different.
-func parseContenders(texts []string) ([]lab.Contender, error) {
-	var all []lab.Contender
-	for _, text := range texts {
-		c, err := parseContender(text)
-		if err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(all, func(o lab.Contender) bool { return o.Name == c.Name }) {
-			return nil, fmt.Errorf("contender %q: named twice", c.Name)
-		}
-		all = append(all, c)
-	}
-	return all, nil
-}
-
-// parseContender reads NAME=PATH. A name goes into a function's name.
-func parseContender(text string) (lab.Contender, error) {
-	name, path, ok := strings.Cut(text, "=")
-	if !ok || path == "" {
-		return lab.Contender{}, fmt.Errorf("contender %q: must be NAME=PATH", text)
-	}
-	if len(name) < 1 || len(name) > 32 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-		return lab.Contender{}, fmt.Errorf("contender name %q: 1 to 32 letters, digits, - and _", name)
-	}
-	return lab.Contender{Name: name, Path: func(string) string { return path }, Help: "check the path after " + name + "="}, nil
-}
-
 // parseConcurrencies reads numbers and "auto".
 func parseConcurrencies(texts []string) ([]int, error) {
 	var all []int
@@ -190,15 +161,4 @@ func unique[T comparable](values []T) []T {
 		}
 	}
 	return kept
-}
-
-// ownContender is this repository's own bootstrap: in the command itself, or
-// where make build puts it.
-func ownContender() lab.Contender {
-	return lab.Contender{
-		Name:     outputs.GoContender,
-		Embedded: bootstrap.Embedded("fetch"),
-		Path:     func(arch string) string { return bootstrap.Path("fetch", arch) },
-		Help:     "build it first: make build (for the other architecture: make package)",
-	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ func addHelp(root *cobra.Command) {
 	root.SetUsageTemplate(strings.ReplaceAll(usage, ".InheritedFlags.FlagUsages", "wrapped .InheritedFlags"))
 	root.Long = `Which memory, architecture, concurrency and client to pay for when a Lambda
 function reads many S3 objects: measured in a sandbox here, or on AWS.`
-	for _, c := range root.Commands() {
+	for c := range below(root) {
 		if c.ValidArgsFunction == nil && !takesArguments(c) {
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
@@ -42,6 +43,22 @@ function reads many S3 objects: measured in a sandbox here, or on AWS.`
 				panic("completion of --" + f.Name + ": " + err.Error()) // registered twice: a test builds every command
 			}
 		})
+	}
+}
+
+// below gives every command below c: subcommands, and theirs.
+func below(c *cobra.Command) iter.Seq[*cobra.Command] {
+	return func(yield func(*cobra.Command) bool) {
+		for _, sub := range c.Commands() {
+			if !yield(sub) {
+				return
+			}
+			for deeper := range below(sub) {
+				if !yield(deeper) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 // window usually is.
 func TestHelpWidth(t *testing.T) {
 	commands := [][]string{{"help"}}
-	for _, c := range rootCommand(nil, io.Discard, io.Discard).Commands() {
-		commands = append(commands, []string{"help", c.Name()})
+	for c := range below(rootCommand(nil, io.Discard, io.Discard)) {
+		commands = append(commands, append([]string{"help"}, strings.Fields(c.CommandPath())[1:]...))
 	}
 	if len(commands) < 5 {
 		t.Fatalf("got %d commands", len(commands))
@@ -52,6 +52,11 @@ func TestCompletionOfFiles(t *testing.T) {
 		{[]string{"seed", "--endpoint", ""}, none},
 		{[]string{"run", "--network", "s3-e"}, "s3-express\n" + none}, // values are offered as before
 		{[]string{"run", "--quiet", ""}, none},
+		{[]string{"scan", "--out", ""}, folders},
+		{[]string{"scan", "--format", "j"}, "jsonl\n" + none},
+		{[]string{"scan", "r"}, "redrive\nresult\n" + none}, // a subcommand's own
+		{[]string{"scan", "status", "--stack", ""}, none},
+		{[]string{"scan", "result", "--format", "c"}, "csv\n" + none},
 	} {
 		var stdout, stderr strings.Builder
 		status := run(t.Context(), append([]string{"__complete"}, c.typed...), &stdout, &stderr)

@@ -103,7 +103,7 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 		return hint.Usage("see fanout help "+c.Name(), "%w", plainly(err))
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(),
-		checkCommand(), versionCommand())
+		checkCommand(), scanCommand(), versionCommand())
 	addCompletions(root)
 	addHelp(root)
 	return root

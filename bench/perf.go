@@ -62,7 +62,7 @@ which fanout report reads, too. --from prints such a folder again.`,
 	memoryVar(f, &pf.MemoriesMB, nil, "memory sizes in MB, for clients (default 128, 512 and 1769) and auto (3008, too)")
 	f.IntVar(&pf.Large, "large", 100_000, "number of objects in the experiment large")
 	f.StringArrayVar(&pf.contenders, "contender", nil,
-		"another bootstrap for clients, as `NAME=PATH`; may be repeated; baseline and go replace these")
+		"another for clients, as "+contenderGrammar+" (see run); may be repeated; baseline and go replace these")
 	f.Uint64Var(&pf.Seed, "seed", 1, "seed of the order and of the network's latencies")
 	f.StringVar(&pf.Dir, "out", "", "`folder` for the result files (default results/perf-DATE-TIME)")
 	f.StringVar(&pf.from, "from", "", "print what this `folder` of an earlier run contains, and measure nothing")

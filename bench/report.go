@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/report/write"
+	"fanout/bench/internal/scan"
 	"fanout/bench/internal/trial"
 )
 
@@ -78,7 +81,8 @@ func reportCommand() *cobra.Command {
 		Short: "Show what a result file says, and what to choose",
 		Long: `Show what a result file says: what to choose and how sure that is, then time,
 cost and the reason for each setting. docs/statistics.md says how each figure is
-computed.`,
+computed. Of a scan, show how fast it was, what limited it, what was not read,
+and where time and money went.`,
 		Example: `  fanout report results/20261124-120000
   fanout report --weight 0.9 --region us-east-1 results/20261124-120000
   fanout report --format html -o report.html results/20261124-120000`,
@@ -100,14 +104,19 @@ computed.`,
 			if isResults(out, args[0]) {
 				return hint.Usage("give another -o", "report: -o %s would overwrite the results", out)
 			}
+			if isScan(args[0]) {
+				for _, name := range []string{"prices", "region", "storage-class", "weight"} {
+					if c.Flags().Changed(name) {
+						return hint.Usage("leave it out", "report: --%s is for a run: the file of a scan has its bill", name)
+					}
+				}
+				return reportScan(c.OutOrStdout(), args[0], format, out)
+			}
 			r, err := readReport(args[0], options)
 			if err != nil {
 				return err
 			}
-			if out == "" {
-				return f.Write(c.OutOrStdout(), r)
-			}
-			return writeFile(out, func(w io.Writer) error { return f.Write(w, r) })
+			return writeReport(c.OutOrStdout(), out, f, r)
 		},
 	}
 	c.Flags().SortFlags = false
@@ -115,6 +124,46 @@ computed.`,
 	c.Flags().StringVarP(&out, "output", "o", "", "`file` to write to instead of standard output")
 	prices.add(c.Flags())
 	return c
+}
+
+// writeReport writes it to a file, or else to stdout.
+func writeReport[T any](stdout io.Writer, out string, f write.Format[T], r T) error {
+	if out == "" {
+		return f.Write(stdout, r)
+	}
+	return writeFile(out, func(w io.Writer) error { return f.Write(w, r) })
+}
+
+// reportScan shows what the result file of a scan says.
+func reportScan(stdout io.Writer, path, format, out string) error {
+	i := slices.IndexFunc(write.ScanFormats, func(f write.Format[*report.Scan]) bool { return f.Name == format })
+	if i < 0 {
+		return hint.Usage("of a scan there is "+strings.Join(write.Names(write.ScanFormats), ", "),
+			"format %q: %s is of a scan, whose batches are no invocations of one setting", format, path)
+	}
+	file, err := scan.ReadPath(path)
+	if err != nil {
+		return hint.Failed("name a folder that fanout scan wrote, or its "+scan.FileName, "%w", err)
+	}
+	return writeReport(stdout, out, write.ScanFormats[i], report.NewScan(file))
+}
+
+// isScan says whether path is the result file of a scan, or a folder that has
+// one. What cannot be read is none: reading it as that of a run says why.
+func isScan(path string) bool {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, scan.FileName)
+	}
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // a pipe can be read but once
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close() //nolint:errcheck // only read from
+	line, err := bufio.NewReader(io.LimitReader(f, 1<<20)).ReadBytes('\n')
+	return (err == nil || errors.Is(err, io.EOF)) && scan.Is(line)
 }
 
 // formatOf finds a format by its name.

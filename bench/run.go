@@ -34,6 +34,8 @@ Without --stack and --function, no AWS account is needed: the functions' real
 bootstraps run on this machine, against an embedded S3. Each is limited to the
 CPU and memory of its memory size. These times are the sandbox's, not AWS's.
 
+` + contenderHelp + `
+
 With --stack or --function, deployed functions are measured, with your AWS
 configuration. Cold starts are forced by changing the functions' description,
 which is changed back in the end, even after Ctrl-C. --memory and --arch then
@@ -41,6 +43,7 @@ select from the deployed functions.`,
 		Example: `  fanout run
   fanout run --memory 512 --concurrency 64 --client stock,tuned
   fanout run --memory 128,1769 --contender rust=build/rust/x86_64/bootstrap
+  fanout run --contender mine=app.zip,runtime=python3.13,handler=app.handler
   fanout run --precision 5% --budget 20m
   fanout run --stack Fanout --arch arm64 --concurrency 64 --budget 0.50,20m`,
 		Args: noArguments,

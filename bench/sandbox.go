@@ -20,8 +20,9 @@ import (
 type sandboxFlags struct {
 	labFlags
 
-	envFile string
-	verbose bool
+	envFile   string
+	inventory bool
+	verbose   bool
 }
 
 func sandboxCommand() *cobra.Command {
@@ -53,6 +54,7 @@ separate shell: they unset AWS profiles and the like.`,
 	c.Flags().StringVar(&sf.envFile, "env-file", "",
 		"write the environment to this `file`, which only you can read, instead of standard output;"+
 			" it exists while the sandbox serves")
+	c.Flags().BoolVar(&sf.inventory, "inventory", false, "make an S3 Inventory list of the bucket, too, and print where its manifest.json is")
 	c.Flags().BoolVarP(&sf.verbose, "verbose", "v", false, "log each request, on standard error")
 	return c
 }
@@ -81,6 +83,15 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	fmt.Fprintf(stderr, "bucket %s contains %d objects under %s\n", lab.Bucket, sf.Corpus.Count, sf.Corpus.Prefix)
+	if sf.inventory {
+		show.Begin("making an inventory of", sf.Corpus.Count)
+		bucket, key, err := l.Inventory(ctx, show.Count)
+		show.End()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "inventory s3://%s/%s\n", bucket, key)
+	}
 	for _, t := range l.Targets {
 		fmt.Fprintf(stderr, "function %s\n", t.Function)
 	}

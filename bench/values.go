@@ -106,3 +106,74 @@ func plainly(err error) error {
 	}
 	return fmt.Errorf("%s %q: %s", flag.Name, invalid.GetValue(), what)
 }
+
+// scales of numbers and of sizes, as they are written behind them.
+var scales = []struct {
+	unit  string // in lower case
+	times float64
+}{{"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1e9}, {"t", 1e12}}
+
+// parseCount reads a number of things: 1000, 100M, 1e8, 2.5k or 1,000,000.
+func parseCount(name, text string) (int64, error) {
+	number, times := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(text), ",", "")), 1.0
+	for _, s := range scales {
+		if n, ok := strings.CutSuffix(number, s.unit); ok {
+			number, times = n, s.times
+			break
+		}
+	}
+	v, err := parseDecimal(number)
+	if v = math.Round(v * times); err != nil || v < 0 || v > 1e15 {
+		return 0, valueError(fmt.Sprintf("%s %q: must be a number such as 1000, 100M or 1e8", name, text))
+	}
+	return int64(v), nil
+}
+
+// parseBytes reads a size: 25000, 25kB of 1,000 bytes, or 25KiB of 1,024.
+func parseBytes(name, text string) (float64, error) {
+	number, times := strings.ToLower(strings.TrimSpace(text)), 1.0
+	number, bytes := strings.CutSuffix(number, "b")
+	binary := false
+	if bytes {
+		number, binary = strings.CutSuffix(number, "i")
+	}
+	for i, s := range scales[:5] {
+		if s.unit == "b" {
+			continue
+		}
+		if n, ok := strings.CutSuffix(number, s.unit); ok {
+			number, times = n, s.times
+			if binary {
+				times = math.Pow(1024, float64(min(i, 3)+1))
+			}
+			binary = false
+			break
+		}
+	}
+	v, err := parseDecimal(strings.TrimSpace(number))
+	if v *= times; err != nil || binary || v < 0 || v > 1e18 {
+		return 0, valueError(fmt.Sprintf("%s %q: must be a size such as 25000, 25kB or 25KiB", name, text))
+	}
+	return v, nil
+}
+
+// parseDecimal reads digits with a point and an exponent, and nothing else that
+// the parser of Go has for floating point.
+func parseDecimal(text string) (float64, error) {
+	if text == "" || strings.Trim(text, "0123456789.e+") != "" {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseFloat(text, 64)
+}
+
+// parseAuto reads a number from 1, or "auto", which is 0.
+func parseAuto(name, text string) (int, error) {
+	if text == "auto" {
+		return 0, nil
+	}
+	n, err := parseCount(name, text)
+	if err != nil || n < 1 || n > math.MaxInt32 {
+		return 0, valueError(fmt.Sprintf("%s %q: must be auto or a number from 1", name, text))
+	}
+	return int(n), nil
+}

@@ -9,7 +9,8 @@ import (
 // accumulator adds up what one worker has read; at the end all of them are
 // merged. It is the [Sink] of the body being read.
 type accumulator struct {
-	finder *finder // nil: only count
+	finder *finder // nil: only count, or look inside
+	inside *inside // nil: only count, or find a plain string
 	crc    uint32  // of the current body
 
 	objects   int
@@ -63,7 +64,17 @@ func (a *accumulator) Write(p []byte) (int, error) {
 	if a.finder != nil {
 		a.finder.write(p)
 	}
+	if a.inside != nil {
+		a.inside.write(p)
+	}
 	return len(p), nil
+}
+
+// ContentEncoding takes the current body's.
+func (a *accumulator) ContentEncoding(value string) {
+	if a.inside != nil {
+		a.inside.encoding = value
+	}
 }
 
 // Reset begins a body.
@@ -71,6 +82,9 @@ func (a *accumulator) Reset() {
 	a.crc = 0
 	if a.finder != nil {
 		a.finder.reset()
+	}
+	if a.inside != nil {
+		a.inside.reset()
 	}
 }
 
@@ -86,14 +100,20 @@ func (a *accumulator) add(it item, r Read) {
 }
 
 // hit says whether the current body, read whole, holds what is searched for.
-func (a *accumulator) hit() bool { return a.finder != nil && a.finder.found }
+func (a *accumulator) hit() bool {
+	return a.finder != nil && a.finder.found || a.inside != nil && a.inside.searcher.found()
+}
 
 func (a *accumulator) matchAt(it item) {
 	if !a.matched || it.index < a.match.index {
 		a.matched, a.match = true, it
 	}
 	if a.keep.matches {
-		a.matches = append(a.matches, indexed[Match]{it.index, Match{Key: it.key}})
+		m := Match{Key: it.key}
+		if a.inside != nil {
+			m = a.inside.match(it.key)
+		}
+		a.matches = append(a.matches, indexed[Match]{it.index, m})
 	}
 }
 

@@ -21,6 +21,10 @@ const (
 	ShortBody = "ShortBody" // a body ended before its Content-Length, past every retry
 )
 
+// InvalidGzip is the error of an object whose key or Content-Encoding says gzip,
+// while its body is not gzip or was cut off before it was stored.
+const InvalidGzip = "InvalidGzip"
+
 // Error is an error with a name that a caller can act on.
 type Error struct {
 	Type    string // one of the names above

@@ -33,6 +33,9 @@ type Event struct {
 	Keys        *[]string `json:"keys,omitempty"`        // read these instead of listing
 	OnError     string    `json:"on_error,omitempty"`    // OnErrorFail where empty
 	Matches     string    `json:"matches,omitempty"`     // MatchesAll; empty: only the first
+	Locate      bool      `json:"locate,omitempty"`      // give each match's offset and line; needs Matches
+	FindRegexp  bool      `json:"find_regexp,omitempty"` // Find is a regular expression, of package regexp
+	Decompress  bool      `json:"decompress,omitempty"`  // search inside gzip: keys in .gz, and Content-Encoding: gzip
 }
 
 // DecodeEvent parses one event. Every error is an *[Error] of type
@@ -80,12 +83,19 @@ func (ev Event) validate() error {
 		return fmt.Errorf("on_error %q: must be %q or %q", ev.OnError, OnErrorFail, OnErrorContinue)
 	case ev.Matches != "" && ev.Matches != MatchesAll:
 		return fmt.Errorf("matches %q: must be %q or left out", ev.Matches, MatchesAll)
-	case ev.Matches != "" && ev.Find == nil:
-		return errors.New("matches needs find")
+	case ev.Find == nil && (ev.Matches != "" || ev.Locate || ev.FindRegexp || ev.Decompress):
+		return errors.New("matches, locate, find_regexp and decompress need find")
+	case ev.Locate && ev.Matches == "":
+		return fmt.Errorf("locate needs matches %q", MatchesAll)
 	case ev.Keys != nil && ev.Folder != "":
 		return errors.New("keys and folder are mutually exclusive")
 	case ev.Keys != nil && slices.Contains(*ev.Keys, ""):
 		return errors.New("keys contains an empty key")
+	}
+	if ev.FindRegexp {
+		if _, err := compile(*ev.Find); err != nil {
+			return fmt.Errorf("find as a regular expression: %w", err)
+		}
 	}
 	return nil
 }

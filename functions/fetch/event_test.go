@@ -36,6 +36,18 @@ func TestDecodeEvent(t *testing.T) {
 		{`{"s3_bucket_name":"b","on_error":"ignore"}`, `on_error "ignore"`},
 		{`{"s3_bucket_name":"b","keys":[""]}`, "empty key"},
 		{`{"s3_bucket_name":"b","keys":["a"],"folder":"p"}`, "mutually exclusive"},
+		{`{"s3_bucket_name":"b","find":"x","matches":"all","locate":true,"find_regexp":true,"decompress":true}`, ""},
+		{`{"s3_bucket_name":"b","find":"x","decompress":true}`, ""}, // the first match, too
+		{`{"s3_bucket_name":"b","find":"x","find_regexp":true}`, ""},
+		{`{"s3_bucket_name":"b","find":"x","matches":"first"}`, `must be "all"`},
+		{`{"s3_bucket_name":"b","matches":"all"}`, "need find"},
+		{`{"s3_bucket_name":"b","decompress":true}`, "need find"},
+		{`{"s3_bucket_name":"b","find":"x","locate":true}`, `locate needs matches "all"`},
+		{`{"s3_bucket_name":"b","find":"(","find_regexp":true}`, "regular expression: error parsing regexp: missing closing )"},
+		{`{"s3_bucket_name":"b","find":"(","matches":"all"}`, ""},                           // a string
+		{`{"s3_bucket_name":"b","find":"a{999}b{999}","find_regexp":true}`, "at most 1000"}, // too slow
+		{`{"BatchInput":{},"Items":[]}`, `unknown field "BatchInput"`},                      // package scan's
+		{`{"s3_bucket_name":"b","merge":{}}`, `unknown field "merge"`},                      // not beside an event
 	} {
 		_, err := DecodeEvent([]byte(tc.payload))
 		if tc.message == "" {
@@ -56,6 +68,7 @@ func TestDecodeEvent(t *testing.T) {
 func FuzzDecodeEvent(f *testing.F) {
 	f.Add([]byte(`{"s3_bucket_name":"b","folder":"p/","find":"x","concurrency":3,"keys":null,"on_error":"continue"}`))
 	f.Add([]byte(`{"s3_bucket_name":"b","keys":["a","\u0000"]}`))
+	f.Add([]byte(`{"s3_bucket_name":"b","find":"a|b","find_regexp":true,"matches":"all","locate":true,"decompress":true}`))
 	f.Add([]byte(`{`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		ev, err := DecodeEvent(payload)

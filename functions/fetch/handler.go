@@ -173,13 +173,18 @@ func (h *Handler) Client(ev Event) string { return cmp.Or(ev.Client, h.cfg.Clien
 func (h *Handler) answer(ctx context.Context, ev Event, began beginning, keep keep) (Response, []Failure, error) {
 	j := job{event: ev, client: h.Client(ev), workers: h.cfg.Concurrency, memoryMB: h.cfg.MemoryMB, queue: newQueue(), keep: keep}
 	j.room.Store(maxAnswerBytes)
+	var err error
+	if ev.FindRegexp {
+		if j.pattern, err = compile(*ev.Find); err != nil {
+			return Response{}, nil, errorf(InvalidEvent, "event: find as a regular expression: %v", err)
+		}
+	}
 	if keep.failures {
 		j.tried = make([]bool, len(*ev.Keys))
 	}
 	if ev.Concurrency != nil {
 		j.workers = *ev.Concurrency
 	}
-	var err error
 	if j.store, err = h.Open(ctx, j.client); err != nil {
 		return Response{}, nil, err
 	}
@@ -242,6 +247,7 @@ type job struct {
 	store      Store
 	queue      *queue
 	listing    time.Duration // spent waiting for pages
+	pattern    *pattern      // the event's regular expression
 	keep       keep
 	tried      []bool       // by the object's place, if each must be accounted for: read, or failed
 	room       atomic.Int64 // bytes that the answer still has for matches
@@ -267,8 +273,7 @@ func (j *job) run(parent context.Context) (*accumulator, error) {
 	var spawn func(workers int)
 	spawn = func(workers int) {
 		for range workers {
-			a := newAccumulator(j.event.Find)
-			a.keep = j.keep
+			a := j.accumulator(ctx)
 			mu.Lock()
 			accumulators = append(accumulators, a)
 			mu.Unlock()
@@ -297,6 +302,17 @@ func (j *job) run(parent context.Context) (*accumulator, error) {
 		}
 	}
 	return total, nil
+}
+
+// accumulator gives one for a worker.
+func (j *job) accumulator(ctx context.Context) *accumulator {
+	find, in := j.event.Find, newInside(j.event, j.pattern, func() bool { return ctx.Err() != nil })
+	if in != nil {
+		find = nil
+	}
+	a := newAccumulator(find)
+	a.inside, a.keep = in, j.keep
+	return a
 }
 
 // nameUnread makes a failure of each key that there was no time for.
@@ -382,18 +398,29 @@ func (j *job) list(ctx context.Context) error {
 
 // read is one worker: it takes objects until there are no more.
 func (j *job) read(ctx context.Context, a *accumulator, spawn func(workers int), abort context.CancelCauseFunc) {
+	if a.inside != nil {
+		defer a.inside.close()
+	}
 	for {
 		it, ok := j.queue.take()
 		if !ok || ctx.Err() != nil {
 			return
 		}
+		if a.inside != nil {
+			a.inside.key = it.key
+		}
 		a.Reset()
 		r, err := j.store.Get(ctx, j.event.Bucket, it.key, a)
 		a.retries += r.Retries
+		if err == nil && a.inside != nil {
+			if err = a.inside.end(); ctx.Err() != nil {
+				return // the search may have been, too
+			}
+		}
 		if err == nil {
 			a.add(it, r)
 			j.account(it)
-			if j.keep.matches && !j.keep.failures && a.hit() && j.room.Add(-int64(len(it.key))) < 0 {
+			if j.keep.matches && !j.keep.failures && !j.fits(a) {
 				abort(tooManyMatches(len(a.matches)))
 				return
 			}
@@ -413,6 +440,19 @@ func (j *job) read(ctx context.Context, a *accumulator, spawn func(workers int),
 		a.fail(it, err)
 		j.account(it)
 	}
+}
+
+// fits says whether the answer has room for a's current match, if there is one.
+func (j *job) fits(a *accumulator) bool {
+	if !a.hit() {
+		return true
+	}
+	m := a.matches[len(a.matches)-1].about
+	size := len(`{"key":""},`) + len(m.Key)
+	if m.Line != nil {
+		size += len(*m.Line)
+	}
+	return j.room.Add(-int64(size)) >= 0
 }
 
 // account notes that an object was read, or has failed.

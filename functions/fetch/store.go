@@ -19,6 +19,14 @@ type Sink interface {
 	Reset()
 }
 
+// EncodedSink is a Sink that wants to know how a body is encoded.
+type EncodedSink interface {
+	Sink
+	// ContentEncoding takes the Content-Encoding header of the body, if it has
+	// one, before its first byte, and again after each Reset.
+	ContentEncoding(value string)
+}
+
 // Read tells how one object was read.
 type Read struct {
 	Bytes     int64

@@ -16,10 +16,6 @@ import (
 	"fanout/functions/fetch"
 )
 
-// batchTime is how long a batch may take: the TimeoutSeconds of the state that
-// invokes it, which a test compares.
-const batchTime = 280 * time.Second
-
 // writingTime is what of a time limit is kept for writing what was read: a tenth,
 // and never more than that.
 const writingTime = 5 * time.Second
@@ -47,7 +43,7 @@ func (h *Handler) Batch(ctx context.Context, b Batch) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	reading, cancel := beforeLimit(ctx, batchTime)
+	reading, cancel := beforeLimit(ctx, BatchTimeout)
 	defer cancel()
 	name, p, err := h.batch(ctx, reading, s, b)
 	if err != nil {
@@ -176,7 +172,7 @@ func (h hash) group() int { return int(h[0] >> 4) }
 
 // Places of a job's files in the results bucket.
 
-func jobPrefix(job string) string { return "jobs/" + job + "/" }
+func jobPrefix(job string) string { return JobsPrefix + job + "/" }
 
 // PartsPrefix gives the common prefix of a job's parts.
 func PartsPrefix(job string) string { return jobPrefix(job) + "parts/" }

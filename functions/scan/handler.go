@@ -15,10 +15,13 @@ import (
 
 // Handler answers fetch's event, a [Batch], and a [MergeRequest]. It is a
 // lambda.Handler of aws-lambda-go.
-type Handler struct{ fetch *fetch.Handler }
+type Handler struct {
+	fetch       *fetch.Handler
+	groupsAbove int64 // items
+}
 
 // New gives a handler that reads with f.
-func New(f *fetch.Handler) *Handler { return &Handler{f} }
+func New(f *fetch.Handler) *Handler { return &Handler{f, groupsAbove} }
 
 // store is what a job needs of its client.
 type store interface {
@@ -45,7 +48,8 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return marshal(answer)
 }
 
-func decoded[Q any](ctx context.Context, payload []byte, decode func([]byte) (Q, error), do func(context.Context, Q) (any, error)) (any, error) {
+func decoded[Q any](ctx context.Context, payload []byte, decode func([]byte) (Q, error),
+	do func(context.Context, Q) (any, error)) (any, error) {
 	request, err := decode(payload)
 	if err != nil {
 		return nil, err
@@ -111,10 +115,7 @@ func DecodeBatch(payload []byte) (Batch, error) {
 	if err := validJob("batch", in.Job, in.Results); err != nil {
 		return Batch{}, err
 	}
-	if in.Event.Keys != nil || in.Event.Folder != "" {
-		return Batch{}, errorf(fetch.InvalidEvent, "batch: the event has keys or folder: Items has the keys")
-	}
-	if err := in.Event.Validate(); err != nil {
+	if err := completeEvent("batch", &b.Input.Event); err != nil {
 		return Batch{}, err
 	}
 	return b, nil
@@ -144,13 +145,22 @@ func DecodeMerge(payload []byte) (MergeRequest, error) {
 		return MergeRequest{}, errorf(fetch.InvalidEvent, "merge: total, the number of the Map Run's items, is missing or negative")
 	case m.Event == nil:
 		return MergeRequest{}, errorf(fetch.InvalidEvent, "merge: event is missing")
-	case m.Event.Keys != nil || m.Event.Folder != "":
-		return MergeRequest{}, errorf(fetch.InvalidEvent, "merge: the event has keys or folder")
 	}
-	if err := m.Event.Validate(); err != nil {
+	if err := completeEvent("merge", m.Event); err != nil {
 		return MergeRequest{}, err
 	}
 	return m, nil
+}
+
+// completeEvent makes a job's event ask for all matches, and validates it.
+func completeEvent(what string, ev *fetch.Event) error {
+	if ev.Keys != nil || ev.Folder != "" {
+		return errorf(fetch.InvalidEvent, "%s: the event has keys or folder: the items have the keys", what)
+	}
+	if ev.Find != nil {
+		ev.Matches = fetch.MatchesAll
+	}
+	return ev.Validate()
 }
 
 // validJob says whether a job's name and bucket can be used: a name with a slash

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ type merger struct {
 	unfinished []unfinished // parts with failed keys, not in sums
 	broken     []hash       // parts that cannot be parsed: as if they were not there
 	unread     int64        // keys in parts that are done with
-	first      []Failure    // of the unread ones, some
+	first      []Failure    // of the unread ones, by key
 }
 
 type partRef struct {
@@ -209,7 +210,7 @@ func (b *buffer) Reset() {
 // addGroups adds all parts: where there are many, by the sums of their groups, in as
 // far as these are there and up to date.
 func (m *merger) addGroups(ctx context.Context) error {
-	if *m.request.Total <= groupsAbove {
+	if *m.request.Total <= m.handler.groupsAbove {
 		return m.addParts(ctx, m.parts)
 	}
 	for rest := m.parts; len(rest) > 0; {
@@ -272,13 +273,11 @@ func (m *merger) addLocked(p Part) error {
 }
 
 // missLocked counts keys that stay unread.
-func (m *merger) missLocked(n int, example ...Failure) {
+func (m *merger) missLocked(n int, examples ...Failure) {
 	m.unread += int64(n)
-	for _, f := range example {
-		if len(m.first) < named {
-			m.first = append(m.first, f)
-		}
-	}
+	m.first = append(m.first, examples...)
+	slices.SortStableFunc(m.first, func(a, b Failure) int { return cmp.Compare(a.Key, b.Key) })
+	m.first = m.first[:min(len(m.first), named)]
 }
 
 // repairable counts the failures that another try can help.

@@ -107,7 +107,8 @@ func batchOf(find string, keys ...string) string {
 	if err != nil {
 		panic(err)
 	}
-	return fmt.Sprintf(`{"BatchInput":{"job":"j","results":{"bucket":"r"},"event":{"s3_bucket_name":"b","find":%s}},"Items":%s}`, find, text)
+	return fmt.Sprintf(`{"BatchInput":{"job":"j","results":{"bucket":"r"},"event":{"s3_bucket_name":"b","find":%s}},"Items":%s}`,
+		find, text)
 }
 
 func invoke[T any](t *testing.T, h *Handler, ctx context.Context, payload string) (T, error) {
@@ -123,6 +124,14 @@ func invoke[T any](t *testing.T, h *Handler, ctx context.Context, payload string
 	return answer, nil
 }
 
+func errorMessage(err error) string {
+	var wire messages.InvokeResponse_Error
+	if errors.As(err, &wire) {
+		return wire.Message
+	}
+	return fmt.Sprint(err)
+}
+
 func errorType(err error) string {
 	var wire messages.InvokeResponse_Error
 	if errors.As(err, &wire) {
@@ -131,39 +140,103 @@ func errorType(err error) string {
 	return ""
 }
 
-func TestJob(t *testing.T) {
+// job is one scan over a memory: how its batches went, and what Merge is asked.
+type job struct {
+	*memory
+	t     *testing.T
+	h     *Handler
+	total int
+	files map[string][]string // ResultWriter's entries, by status
+
+	digestOf []string                 // the keys that a result is of
+	later    map[string]time.Duration // slow, once the batches are over
+}
+
+func newJob(t *testing.T) *job {
 	s := newMemory()
-	var want fetch.Digest
-	var keys []string
-	for i := range 2500 {
+	return &job{memory: s, t: t, h: handlerOver(s), files: map[string][]string{}}
+}
+
+// fill makes n objects, of which every tenth matches.
+func (j *job) fill(n int) (keys []string) {
+	for i := range n {
 		key, body := fmt.Sprintf("p/%05d", i), fmt.Sprint("noise ", i)
-		if i%100 == 7 {
+		if i%10 == 7 {
 			body = "a needle"
 		}
-		s.objects["b/"+key] = body
-		want.Add(key, fetch.BodyCRC(0, []byte(body)))
+		j.objects["b/"+key] = body
 		keys = append(keys, key)
 	}
-	h := handlerOver(s)
-	for batch := range slices.Chunk(keys, 100) {
-		ack, err := invoke[Ack](t, h, t.Context(), batchOf(`"needle"`, batch...))
-		if err != nil || ack.Keys != 100 || ack.Objects != 100 || ack.Errors != 0 {
-			t.Fatalf("%+v, %v", ack, err)
-		}
-		p, err := DecodePart([]byte(s.objects["r/"+ack.Part]))
-		if err != nil || p.First != batch[0] || p.Last != batch[99] || len(p.Matches) != 1 || p.Matches[0].Key != batch[7] {
-			t.Fatalf("%+v, %v", p, err)
-		}
+	return keys
+}
+
+// digest is that of these objects, as one fetch would see them.
+func (j *job) digest(keys ...string) string {
+	var d fetch.Digest
+	for _, key := range keys {
+		d.Add(key, fetch.BodyCRC(0, []byte(j.objects["b/"+key])))
 	}
-	r, err := invoke[Result](t, h, t.Context(), `{"merge":{"job":"j","results":{"bucket":"r"},"event":{"s3_bucket_name":"b","find":"needle"},"total":2500,
-		"acks":{"Bucket":"r","Key":"jobs/j/acks/u/manifest.json"}}}`)
+	return d.String()
+}
+
+// batch runs one batch as a child execution does; status: of the child.
+func (j *job) batch(status string, keys ...string) Ack {
+	j.t.Helper()
+	payload := batchOf(`"needle"`, keys...)
+	ack, err := invoke[Ack](j.t, j.h, j.t.Context(), payload)
 	if err != nil {
-		t.Fatal(err)
+		j.t.Fatal(err)
 	}
-	if r.Parts != 25 || r.Keys != 2500 || r.Objects != 2500 || r.Matched != 25 || r.Digest != want.String() || r.Matches[1].Key != "p/00107" {
-		t.Errorf("%+v", r)
+	j.child(status, payload)
+	j.total += len(keys)
+	return ack
+}
+
+// child notes a child execution as ResultWriter does.
+func (j *job) child(status, payload string) {
+	name := fmt.Sprintf("child-%d", len(j.files["SUCCEEDED"])+len(j.files["FAILED"])+len(j.files["PENDING"]))
+	entry, err := json.Marshal(map[string]any{
+		"ExecutionArn": "arn:aws:states:us-east-1:1:execution:m/run:" + name, "Name": name, "Status": status,
+		"Input": payload, "InputDetails": map[string]bool{"Included": true}, "Output": `{"part":"x","keys":1}`,
+	})
+	if err != nil {
+		j.t.Fatal(err)
 	}
-	if s.objects["r/jobs/j/result.json"] == "" {
-		t.Error("no result.json")
+	j.files[status] = append(j.files[status], string(entry))
+}
+
+// mergeOf gives what Merge is asked, and puts ResultWriter's files there.
+func (j *job) mergeOf(total int) string {
+	list := map[string][]map[string]any{}
+	for _, status := range []string{"SUCCEEDED", "FAILED", "PENDING"} {
+		list[status] = []map[string]any{}
+		for i := 0; i < len(j.files[status]); i += 2 { // two to a file
+			key := fmt.Sprintf("jobs/j/acks/u/%s_%d.json", status, i/2)
+			body := "[" + strings.Join(j.files[status][i:min(i+2, len(j.files[status]))], ",") + "]"
+			j.objects["r/"+key] = body
+			list[status] = append(list[status], map[string]any{"Key": key, "Size": len(body)})
+		}
 	}
+	text, err := json.Marshal(map[string]any{"DestinationBucket": "r", "MapRunArn": "arn", "ResultFiles": list})
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	j.objects["r/jobs/j/acks/u/manifest.json"] = string(text)
+	return fmt.Sprintf(`{"merge":{"job":"j","results":{"bucket":"r"},"event":{"s3_bucket_name":"b","find":"needle"},"total":%d,`+
+		`"acks":{"Bucket":"r","Key":"jobs/j/acks/u/manifest.json"}}}`, total)
+}
+
+func (j *job) merge() (Result, error) {
+	j.t.Helper()
+	return invoke[Result](j.t, j.h, j.t.Context(), j.mergeOf(j.total))
+}
+
+// parts are the names of the parts there are.
+func (j *job) parts() (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(j.objects)) {
+		if strings.HasPrefix(name, "r/jobs/j/parts/") {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -91,8 +91,8 @@ func (r Result) bounded(most int) (Result, error) {
 }
 
 // groupFile is an object at jobs/JOB/groups/DIGIT.json: the sums of the parts that
-// have no key to read again, which stay as they are, and the names of the others.
-// So it is out of date only if there are other parts now.
+// have no key to read again, which stay as they are, and the names of the others,
+// which a merge reads itself. So it is out of date only if there are other parts now.
 type groupFile struct {
 	Sums
 	Names      string       `json:"names"` // see fingerprint
@@ -141,7 +141,12 @@ func (m *merger) addGroup(ctx context.Context, digit string, parts []partRef) (o
 	}
 	m.sums.merge(g.Sums, digest)
 	m.unfinished = append(m.unfinished, g.Unfinished...)
-	m.broken = append(m.broken, g.Broken...)
 	m.missLocked(int(g.Unread), g.First...)
-	return true, nil
+	var again []partRef // they may have been written over since
+	for _, of := range g.Broken {
+		if ref, ok := m.find(of); ok {
+			again = append(again, ref)
+		}
+	}
+	return true, m.addParts(ctx, again)
 }

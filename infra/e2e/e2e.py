@@ -213,6 +213,7 @@ class Client:
 
         self.s3, self.functions, self.stacks = service("s3"), service("lambda"), service("cloudformation")
         self.iam, self.logs, self.ec2, self.kms = service("iam"), service("logs"), service("ec2"), service("kms")
+        self.states = service("stepfunctions")
 
     def invoke(self, function: str, bucket: str, folder="objects/", find=None):
         event = {"s3_bucket_name": bucket, "folder": folder, "find": find}
@@ -241,6 +242,7 @@ class Client:
             "log groups": [g["logGroupName"] for g in self.pages(self.logs, "describe_log_groups", "logGroups")],
             "security groups": [g["GroupId"] for g in self.ec2.describe_security_groups()["SecurityGroups"]],
             "vpcs": [v["VpcId"] for v in self.ec2.describe_vpcs()["Vpcs"]],
+            "state machines": [m["name"] for m in self.pages(self.states, "list_state_machines", "stateMachines")],
         }
 
 
@@ -317,7 +319,7 @@ class Test:
         """What is looked at while the stack stands."""
         for look in (
             self.invoke_all, self.refuse_foreign_buckets, self.update, self.keep_foreign_objects, self.change_the_kind_of_bucket,
-            self.empty_the_bucket, self.bring_a_bucket, self.find_a_vpc, self.bring_a_contender,
+            self.empty_the_bucket, self.bring_a_bucket, self.find_a_vpc, self.bring_a_contender, self.deploy_a_scan,
         ):
             if self.stages and look.__name__ not in self.stages:
                 continue
@@ -433,9 +435,9 @@ class Test:
         self.cdk("diff --fail")
         check(True, "no difference from the template of the repository")
 
-    def failure_of(self, resource: str) -> str:
+    def failure_of(self, resource: str, stack=STACK) -> str:
         """The last reason that a stack's events have for the failure of a resource."""
-        stacks = [s["StackId"] for s in self.client.pages(self.client.stacks, "list_stacks", "StackSummaries") if s["StackName"] == STACK]
+        stacks = [s["StackId"] for s in self.client.pages(self.client.stacks, "list_stacks", "StackSummaries") if s["StackName"] == stack]
         ask = "describe_stack_events", "StackEvents"
         events = [e for stack in stacks for e in self.client.pages(self.client.stacks, *ask, StackName=stack)]
         failed = [e for e in events if e["LogicalResourceId"] == resource and e["ResourceStatus"].endswith("_FAILED")]
@@ -545,6 +547,72 @@ class Test:
             answers[lang] = [answer["result"], answer["stats"]["objects"], answer["stats"]["digest"]]
         check(answers["go"] == answers["rust"], f"the Rust contender gives the answer of Go's: {answers['rust']}")
         self.cdk("destroy Contenders --force")
+
+    def rights(self, role: str) -> dict[str, set[str]]:
+        """What a role's own policies allow, as they were deployed: resources by action."""
+        allowed: dict[str, set[str]] = {}
+        for name in self.client.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            document = self.client.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for statement in document["Statement"]:
+                actions, resources = (v if isinstance(v, list) else [v] for v in (statement["Action"], statement["Resource"]))
+                for action in actions:
+                    allowed.setdefault(action, set()).update(resources)
+        return allowed
+
+    def deploy_a_scan(self):
+        """The state machine of a scan over a bucket that is there. It is looked at as it was deployed, and not run: the
+        local AWS' engine knows no batches."""
+        s3, name, arch = self.client.s3, "Scanning", tools.architecture()
+        only = (
+            f"-c stackName={name} -c functionsOnly=true -c bucketName={self.bucket} -c prefix=objects/ -c memories=128,512 "
+            f"-c architectures={arch} -c scan=true -c scanMemory=512 -c scanInventory=s3://inventories/daily/"
+        )
+        before = self.client.inventory()
+        self.deploy(only, stack=name)
+        outputs = self.outputs_of(name)
+        arn, results = outputs["ScanStateMachineArn"], outputs["ScanResultsBucket"]
+        function = outputs[f"Fetch512{ {'arm64': 'Arm', 'x86_64': 'X86'}[arch] }Arn"]
+        check(results in self.buckets() and results != self.bucket, f"a state machine and a bucket for results in the outputs: {arn}")
+
+        machine = self.client.states.describe_state_machine(stateMachineArn=arn)
+        text = (ROOT / "functions/scan/scan.asl.json").read_text()
+        for variable, value in ("FetchFunction", function), ("Partition", "aws"), ("ExecutionType", "EXPRESS"):
+            text = text.replace("${" + variable + "}", value)
+        check(machine["definition"] == text and "${" not in text, "its definition is the text of the repository, filled in")
+        check(machine["type"] == "STANDARD" and machine["status"] == "ACTIVE", "it is a standard state machine")
+        config = self.client.functions.get_function_configuration(FunctionName=function)
+        check(config["Timeout"] == 900 and config["MemorySize"] == 512, "its function has 512 MB, and the time for a merge")
+
+        rights, jobs = self.rights(machine["roleArn"].rsplit("/", 1)[1]), {f"arn:aws:s3:::{results}/jobs/*"}
+        executions = arn.replace(":stateMachine:", ":execution:")
+        labels = {f"{executions}/{label}:*" for label in ("ReadListing", "ReadInventory")}
+        expected = {
+            "s3:ListBucket": {f"arn:aws:s3:::{self.bucket}"},
+            "s3:GetObject": {"arn:aws:s3:::inventories/daily/*"} | jobs,
+            "s3:PutObject": jobs, "s3:AbortMultipartUpload": jobs, "s3:ListMultipartUploadParts": jobs,
+            "lambda:InvokeFunction": {function},
+            "states:StartExecution": {arn},
+            "states:DescribeExecution": {executions + ":*"} | labels, "states:StopExecution": {executions + ":*"} | labels,
+            "states:RedriveExecution": labels,
+            "states:DescribeMapRun": {arn.replace(":stateMachine:", ":mapRun:") + "/*"},
+        }
+        logs = {action: on for action, on in rights.items() if action.startswith("logs:")}
+        others = {action: on for action, on in rights.items() if action not in logs}
+        right = others == expected and set().union(*logs.values()) == {"*"}
+        check(right, f"its role has these rights, beside those to its log, and no others: {', '.join(sorted(others))}")
+        may = self.rights(config["Role"].rsplit("/", 1)[1])
+        check(may["s3:PutObject"] == jobs, "the function may write results, and nothing else")
+
+        for key in "jobs/one/parts/0.json", "jobs/one/acks/1/manifest.json", "mine.txt":
+            s3.put_object(Bucket=results, Key=key, Body=b"{}")
+        self.cdk(f"destroy {name} --force", fails=True)
+        reason = self.failure_of("Results", name)
+        check("mine.txt" in reason and "Nothing was deleted" in reason, f"destroy is refused for what is not a result: {reason[:200]}...")
+        check(len(self.client.keys(results)) == 3, "... and the results are where they were")
+        s3.delete_object(Bucket=results, Key="mine.txt")
+        self.cdk(f"destroy {name} --force")
+        after = self.client.inventory()
+        check(after == before, "a second destroy takes the results away, and leaves nothing")
 
     def destroy(self, line: str, before):
         try:

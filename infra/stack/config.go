@@ -94,19 +94,6 @@ type Config struct {
 // environment are for. Either may be "", where nobody knows.
 type Account struct{ ID, Region string }
 
-// Contender is one implementation of the function.
-type Contender struct {
-	Name string // GoContender, or another's
-
-	// Zips are paths of packages, by architecture; on one that is not among
-	// them the contender is not deployed. GoContender has none: its packages
-	// are in the build folder.
-	Zips map[string]string
-}
-
-// on says whether there is something to deploy on an architecture.
-func (c Contender) on(arch string) bool { return c.Name == GoContender || c.Zips[arch] != "" }
-
 // DirectoryBucket says whether the functions read an S3 Express directory
 // bucket. One that was brought along tells by its name.
 func (c Config) DirectoryBucket() bool {

@@ -116,6 +116,34 @@ func TestParseContext(t *testing.T) {
 			func(c Config) bool {
 				return len(c.Contenders) == 1 && c.Contenders[0].on("arm64") && !c.Contenders[0].on("x86_64")
 			}},
+		{"contenders of managed runtimes", // each with what its language calls a handler, one package for both architectures
+			`{"contenders":"go,python,node,java","contenderZip.python":"p.zip","contenderRuntime.python":"python3.13",
+			  "contenderHandler.python":"handler.handler","contenderZip.node.any":"n.zip","contenderRuntime.node":"nodejs24.x",
+			  "contenderHandler.node":"index.handler","contenderZip.java":"j.jar","contenderRuntime.java":"java25",
+			  "contenderHandler.java":"fanout.Handler::handleRequest"}`,
+			func(c Config) bool {
+				python, node, java := c.Contenders[1], c.Contenders[2], c.Contenders[3]
+				return python.Runtime.Name == "python3.13" && python.Handler == "handler.handler" && python.Zips["arm64"] == "p.zip" &&
+					python.Zips["x86_64"] == "p.zip" && node.Zips["arm64"] == "n.zip" && node.Handler == "index.handler" &&
+					java.Zips["x86_64"] == "j.jar" && java.Runtime.Language == lambda.Java
+			}},
+		{"a package with native code for one, and one for any", // the one for it is taken
+			`{"contenders":"python","contenderZip.python.arm64":"a.zip","contenderZip.python.any":"p.zip","contenderRuntime.python":"python3.14",
+			  "contenderHandler.python":"a/b.c"}`,
+			func(c Config) bool {
+				return c.Contenders[0].Zips["arm64"] == "a.zip" && c.Contenders[0].Zips["x86_64"] == "p.zip"
+			}},
+		{"a managed runtime on one architecture of two", // native, and not built for the other
+			`{"contenders":"python","contenderZip.python.arm64":"a.zip","contenderRuntime.python":"python3.14","contenderHandler.python":"a.b"}`,
+			func(c Config) bool { return c.Contenders[0].on("arm64") && !c.Contenders[0].on("x86_64") }},
+		{"a script for any architecture", `{"contenders":"sh","contenderZip.sh.any":"s.zip"}`, // looked into later
+			func(c Config) bool {
+				return c.Contenders[0].Zips["arm64"] == "s.zip" && c.Contenders[0].Zips["x86_64"] == "s.zip" && !c.Contenders[0].Runtime.Managed()
+			}},
+		{"the runtime that is anyhow", `{"contenders":"rust","contenderZip.rust.arm64":"a.zip","contenderRuntime.rust":"provided.al2023"}`,
+			func(c Config) bool {
+				return c.Contenders[0].Runtime.Name == "provided.al2023" && c.Contenders[0].Handler == ""
+			}},
 		{"a scan", `{"scan":"true"}`, // by what README calls balanced
 			func(c Config) bool { return *c.Scan == Scan{128, "arm64", "EXPRESS", "", 30} }},
 		{"a scan where there is no such function", `{"scan":true,"memories":"1769,512","architectures":"x86_64"}`, // the smallest takes its place
@@ -181,7 +209,8 @@ func TestParseContextRefuses(t *testing.T) {
 		{`{"maxBytes":"999"}`, `context maxBytes=999: out of range`, "minBytes, here 1000"},
 		{`{"maxBytes":"5368709121"}`, `context maxBytes=5368709121: out of range`, "5368709120"},
 		{`{"lognormal":"12000"}`, "", "such as 12000,400000"},
-		{`{"lognormal":"1,2"}`, `context lognormal=1,2: shape lognormal 1,2: no size is at least the needle's length, 13`, "such as 12000,400000"},
+		{`{"lognormal":"1,2"}`, `context lognormal=1,2: shape lognormal 1,2: no size is at least the needle's length, 13`,
+			"such as 12000,400000"},
 		{`{"lognormal":"1000000,1000000000","objects":10000}`, "", "bytes in all"},
 		{`{"lognormal":"100,2000","maxBytes":"5000"}`, `context maxBytes=5000: means nothing with lognormal`, "leave out one of them"},
 		{`{"lognormal":"100,2000","shape":"testdata/sizes.txt"}`, `context lognormal=100,2000: means nothing with shape`, "one of them"},
@@ -291,7 +320,7 @@ func TestParseContextRefuses(t *testing.T) {
 		// one zip cannot be both
 		{
 			`{"contenders":"rust","contenderZip.rust":"r.zip"}`,
-			`context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "contenderZip.rust.arm64=PATH",
+			`context contenderZip.rust=r.zip: for which of arm64 and x86_64?`, "for that architecture, or contenderZip.rust.any=PATH for all",
 		},
 		{
 			`{"contenders":"rust","architectures":"arm64","contenderZip.rust":"build/rust"}`,
@@ -321,6 +350,61 @@ func TestParseContextRefuses(t *testing.T) {
 		},
 		{`{"contenders":"go,go"}`, `context contenders=go,go: "go" is listed twice`, "each once"},
 		{`{"contenders":{}}`, `context contenders={}: not a list of names`, "names of"},
+		// What there is in Lambda, by its name there.
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":"python3","contenderHandler.python":"a.b"}`,
+			`context contenderRuntime.python=python3: not known`, "python3.13",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":["python3.13"]}`,
+			`context contenderRuntime.python=["python3.13"]: not known`, "nodejs24.x",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":"python3.13"}`,
+			`context contenderHandler.python=null: runtime python3.13 needs a handler, such as module.function`, "module.function",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":"python3.13","contenderHandler.python":"handler"}`,
+			`context contenderHandler.python=handler: handler "handler": must be like module.function`, "module.function",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderRuntime.python":"python3.13","contenderHandler.python":7}`,
+			`context contenderHandler.python=7: not a name`, "module.function",
+		},
+		// It would not be looked at: a bootstrap reads none of it.
+		{
+			`{"contenders":"rust","contenderZip.rust.arm64":"r.zip","contenderHandler.rust":"a.b"}`,
+			`context contenderHandler.rust=a.b: means nothing without a managed runtime`, "contenderRuntime.rust, such as python3.13",
+		},
+		{
+			`{"contenders":"python","contenderRuntime.python":"python3.13","contenderHandler.python":"a.b"}`,
+			`context contenders=python: no package named for "python"`,
+			"contenderZip.python=PATH, a zip that contains the code for arm64 and x86_64",
+		},
+		{
+			`{"contenders":"python","contenderZip.python":"p.jar","contenderRuntime.python":"python3.13","contenderHandler.python":"a.b"}`,
+			`context contenderZip.python=p.jar: not a zip`, "contains the code for arm64 and x86_64",
+		},
+		// Nobody else's, and go brings its own.
+		{
+			`{"contenderRuntime.go":"python3.13"}`,
+			`context contenderRuntime.go=python3.13: means nothing with these contenders and architectures`,
+			"contenderRuntime.NAME of those; go has none",
+		},
+		{
+			`{"contenders":"go,rust","contenderZip.rust.arm64":"r.zip","contenderHandler.rsut":"a.b"}`,
+			`context contenderHandler.rsut=a.b: means nothing with these contenders and architectures`, "contenderHandler.NAME of those",
+		},
+		{
+			`{"contenders":"go,rust","contenderZip.rust.arm64":"r.zip","contenderRuntime.ru-st":"java25"}`, // not another tool's
+			`context contenderRuntime.ru-st=java25: means nothing with these contenders and architectures`, "contenderRuntime.NAME of those",
+		},
+		// Two packages for the same.
+		{
+			`{"contenders":"python","contenderZip.python":"p.zip","contenderZip.python.any":"q.zip","contenderRuntime.python":"python3.13",
+			  "contenderHandler.python":"a.b"}`,
+			`context contenderZip.python=p.zip: means nothing with these contenders and architectures`, "contenderZip.NAME.ARCHITECTURE",
+		},
 		{`{"scan":"yes"}`, `context scan=yes: not a yes or a no`, "true, false"},
 		{`{"scanMemory":"512"}`, `context scanMemory=512: means nothing without scan`, "scan=true"},
 		{`{"scan":"false","scanExecution":"EXPRESS"}`, `context scanExecution=EXPRESS: means nothing without scan`, "scan=true"},

@@ -3,7 +3,6 @@ package stack
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -143,87 +142,6 @@ func (r *reader) words(key string, allowed []string) []string {
 		}
 	}
 	return items
-}
-
-// zipKey begins the keys that name contenders' packages: contenderZip.NAME,
-// where the stack has one architecture, and contenderZip.NAME.ARCHITECTURE.
-const zipKey = "contenderZip."
-
-// contenderRE is what stays readable, and can be read back, as the end of an
-// output's name. ownNames end IDs of the stack's own: Fetch128ArmLogs.
-var (
-	contenderRE = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
-	ownNames    = []string{"arn", "logs", "output", "role"}
-)
-
-// contenders reads who is compared, and where their packages are.
-func (r *reader) contenders(archs []string) []Contender {
-	const hint = "names of up to 16 small letters and digits, each once; " + GoContender + " is this repository's own"
-	names := []string{GoContender}
-	if v, ok := r.get("contenders"); ok {
-		var isList bool
-		if names, isList = split(v); !isList || len(names) == 0 {
-			r.fail("contenders", "not a list of names", hint)
-			return nil
-		}
-	}
-	var all []Contender
-	for i, name := range names {
-		switch {
-		case !contenderRE.MatchString(name):
-			r.fail("contenders", fmt.Sprintf("%q is no such name", name), hint)
-		case slices.Contains(ownNames, name):
-			r.fail("contenders", fmt.Sprintf("%q is what the stack calls a part of each function", name), hint+"; not "+strings.Join(ownNames, ", "))
-		case slices.Contains(names[:i], name):
-			r.fail("contenders", fmt.Sprintf("%q is listed twice", name), hint)
-		}
-		c := Contender{Name: name}
-		if name != GoContender {
-			c.Zips = r.zips(name, archs)
-		}
-		all = append(all, c)
-	}
-	for _, key := range slices.Sorted(maps.Keys(r.context)) {
-		if strings.HasPrefix(key, zipKey) && !slices.Contains(r.known, key) {
-			r.fail(key, "means nothing with these contenders and architectures",
-				zipKey+"NAME or "+zipKey+"NAME.ARCHITECTURE, of those; "+GoContender+" has none")
-		}
-	}
-	return all
-}
-
-// zips reads where one contender's packages are.
-func (r *reader) zips(name string, archs []string) map[string]string {
-	zips := map[string]string{}
-	key := zipKey + name
-	read := func(key, arch string) {
-		v, ok := r.get(key)
-		if !ok {
-			return
-		}
-		text, _ := v.(string)
-		if !strings.HasSuffix(text, ".zip") {
-			r.fail(key, "not a zip", "the path of a zip that contains a bootstrap for "+arch)
-		}
-		zips[arch] = text
-	}
-	for _, arch := range archs {
-		read(key+"."+arch, arch)
-	}
-	if len(archs) == 1 && len(zips) == 0 {
-		read(key, archs[0])
-	}
-	if len(zips) > 0 {
-		return zips
-	}
-	allowed := key + "." + strings.Join(archs, "=PATH or "+key+".") + "=PATH, a zip that contains a bootstrap for that architecture"
-	if len(archs) == 1 {
-		allowed = key + "=PATH, a zip that contains a bootstrap for " + archs[0]
-	} else if _, ok := r.get(key); ok {
-		r.fail(key, "for which of "+strings.Join(archs, " and ")+"?", allowed)
-	}
-	r.fail("contenders", fmt.Sprintf("no package named for %q", name), allowed)
-	return nil
 }
 
 func (r *reader) integer(key string, missing, least, most int64, allowed string) int64 {
@@ -510,13 +428,13 @@ func (r *reader) unknown() {
 
 // others says whether a key that is not one of ours belongs to the CDK or to
 // another tool. No list of such keys could stay complete: ours are told from
-// them by their shape, which has no punctuation but the dots and hyphens after
-// contenderZip, and by where they stand (see [CDKContext]).
+// them by their shape, which has no punctuation but the dots and hyphens in the
+// names of contenders, and by where they stand (see [CDKContext]).
 func (r *reader) others(key string) bool {
 	if slices.ContainsFunc(r.known, func(ours string) bool { return alike(ours, key) }) {
 		return false // bucket-name: a slip of the pen
 	}
-	return strings.ContainsAny(key, ":/@") || strings.Contains(key, "-") && !strings.HasPrefix(key, zipKey) || r.cdk[key]
+	return strings.ContainsAny(key, ":/@") || strings.Contains(key, "-") && !strings.HasPrefix(key, "contender") || r.cdk[key]
 }
 
 // alike says whether two keys differ in case, hyphens and underscores only.

@@ -1,16 +1,10 @@
 package stack
 
 import (
-	"archive/zip"
-	"bytes"
-	"debug/elf"
-	"errors"
+	"cmp"
 	"fmt"
-	"io"
-	"path"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"fanout/functions/lambda"
@@ -25,6 +19,8 @@ type function struct {
 	description string
 	arch        string
 	code        properties // where it lies
+	runtime     string     // empty: it brings its own bootstrap
+	handler     string     // what a managed runtime calls
 	memoryMB    int
 	timeout     time.Duration
 	environment properties // may be nil
@@ -47,11 +43,11 @@ func (s *builder) newFunction(id string, f function) {
 		"Description":   f.description,
 		"Architectures": list{f.arch},
 		"Code":          f.code,
-		"Handler":       "bootstrap",
+		"Handler":       cmp.Or(f.handler, "bootstrap"),
 		"LoggingConfig": properties{"LogFormat": "JSON", "LogGroup": ref(logs)},
 		"MemorySize":    f.memoryMB,
 		"Role":          attribute(role, "Arn"),
-		"Runtime":       "provided.al2023",
+		"Runtime":       cmp.Or(f.runtime, lambda.ProvidedAL2023),
 		"Tags":          s.tags(f.tags...),
 		"Timeout":       int(f.timeout.Seconds()),
 	}
@@ -99,7 +95,7 @@ func (s *builder) addRole(id string, trust statement, name string, statements []
 }
 
 // newFetch makes one function of the comparison.
-func (s *builder) newFetch(network, code properties, contender string, memoryMB int, arch string) {
+func (s *builder) newFetch(network, code properties, contender Contender, memoryMB int, arch string) {
 	// The bucket's connections are opened in INIT, by its name.
 	environment := properties{"BUCKET": s.bucket.name}
 	if s.Concurrency > 0 {
@@ -107,31 +103,33 @@ func (s *builder) newFetch(network, code properties, contender string, memoryMB 
 	}
 	id := fmt.Sprintf("Fetch%d%s", memoryMB, archID[arch])
 	what := fmt.Sprintf("%d MB, %s", memoryMB, arch)
-	if contender == GoContender {
+	if contender.Name == GoContender {
 		environment["CLIENT"] = s.Client
 	} else { // whose clients are its own affair
-		id += idOf(contender)
-		what += ", " + contender
+		id += idOf(contender.Name)
+		what += ", " + contender.Name
 	}
 	f := function{
 		description: "Reads objects concurrently, " + what,
 		arch:        arch,
 		code:        code,
+		runtime:     contender.Runtime.Name,
+		handler:     contender.Handler,
 		memoryMB:    memoryMB,
 		timeout:     s.Timeout,
 		environment: environment,
 		network:     network,
 		statements:  s.bucket.readStatements(s.Objects.Prefix),
-		tags:        []string{"memory-mb", strconv.Itoa(memoryMB), "architecture", arch, "contender", contender},
+		tags:        []string{"memory-mb", strconv.Itoa(memoryMB), "architecture", arch, "contender", contender.Name},
 		known:       s.bucket.wildcard(s.Objects.Prefix+"*", "the function reads every object under its prefix, in one bucket, and nothing else"),
 	}
-	if contender == GoContender && s.Scan.by(memoryMB, arch) {
+	if contender.Name == GoContender && s.Scan.by(memoryMB, arch) {
 		s.scanWith(id, &f)
 	} else {
 		f.statements = append(f.statements, s.bucket.keyStatements(false)...)
 	}
 	s.newFunction(id, f)
-	s.output(outputs.Function(memoryMB, arch, contender), attribute(id, "Arn"), "The function with "+what)
+	s.output(outputs.Function(memoryMB, arch, contender.Name), attribute(id, "Arn"), "The function with "+what)
 }
 
 // statement is one of a policy, as IAM has it.
@@ -160,100 +158,4 @@ func texts(all []string) list {
 		l = append(l, text)
 	}
 	return l
-}
-
-// maxPackageBytes is how much a function's code may be once it is unpacked, its
-// layers included: 250 MB of 2^20 bytes
-// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
-const maxPackageBytes = 250 << 20
-
-// checkZip finds out what Lambda would say at the deployment, minutes later, or
-// only at the first invocation: that a package has no bootstrap, or one that
-// cannot be executed there, or that it is too large.
-func checkZip(name, arch string) error {
-	archive, err := zip.OpenReader(name)
-	if err != nil {
-		return err
-	}
-	defer archive.Close() //nolint:errcheck // only read from
-	var bootstrap *zip.File
-	var total uint64
-	for _, f := range archive.File {
-		// subtle: a size is what the archive claims; a sum past the limit ends
-		// this before it can run over.
-		if total += f.UncompressedSize64; f.UncompressedSize64 > maxPackageBytes || total > maxPackageBytes {
-			return fmt.Errorf("more than %d MB unpacked, which Lambda refuses", maxPackageBytes>>20)
-		}
-		if path.Clean(f.Name) == "bootstrap" && !f.FileInfo().IsDir() { // ./bootstrap is it, too
-			bootstrap = f
-		}
-	}
-	switch {
-	case bootstrap == nil:
-		return errors.New("no bootstrap in it")
-	case !bootstrap.Mode().IsRegular():
-		return errors.New("its bootstrap is not a regular file")
-	case bootstrap.Mode()&0o005 != 0o005: // the function's user owns nothing there
-		return fmt.Errorf("its bootstrap cannot be executed by everyone (%v): chmod 755 it before it is packed", bootstrap.Mode())
-	}
-	f, err := bootstrap.Open()
-	if err != nil {
-		return err
-	}
-	defer f.Close() //nolint:errcheck // only read from
-	program, err := io.ReadAll(io.LimitReader(f, maxPackageBytes))
-	if err != nil {
-		return err
-	}
-	return checkBootstrap(program, arch)
-}
-
-// checkBootstrap says why Lambda could not start a program, if that is so: a
-// 64-bit Linux executable for the architecture, or a script with its
-// interpreter.
-func checkBootstrap(program []byte, arch string) error {
-	machine, err := lambda.MachineOf(arch)
-	if err != nil {
-		return err
-	}
-	if line, ok := bytes.CutPrefix(program, []byte("#!")); ok {
-		line, _, _ = bytes.Cut(line, []byte("\n"))
-		switch words := bytes.Fields(line); {
-		case bytes.HasSuffix(line, []byte("\r")):
-			return errors.New("its bootstrap is a script with Windows line ends, which no interpreter takes")
-		case len(words) == 0 || !bytes.HasPrefix(words[0], []byte("/")):
-			return errors.New("its bootstrap is a script whose first line names no interpreter, as in #!/bin/sh")
-		}
-		return nil
-	}
-	binary, err := elf.NewFile(bytes.NewReader(program))
-	switch {
-	case len(program) == 0:
-		return errors.New("its bootstrap is empty")
-	case err != nil:
-		return errors.New("its bootstrap is neither a Linux executable nor a script with #! at its beginning")
-	case binary.Machine != machine.ELF:
-		return fmt.Errorf("its bootstrap is for %s", binary.Machine)
-	case binary.Class != elf.ELFCLASS64 || binary.Type != elf.ET_EXEC && binary.Type != elf.ET_DYN:
-		return fmt.Errorf("its bootstrap is %s, %s: not an executable for Lambda", binary.Class, binary.Type)
-	case binary.OSABI != elf.ELFOSABI_NONE && binary.OSABI != elf.ELFOSABI_LINUX:
-		return fmt.Errorf("its bootstrap is for %s, not for Linux", binary.OSABI)
-	}
-	if loader := dynamicLoader(binary); loader != "" && loader != machine.Loader && !strings.HasPrefix(loader, "/var/task/") {
-		return fmt.Errorf("its bootstrap needs the dynamic loader %s, which Lambda does not have: link it statically, or with glibc", loader)
-	}
-	return nil
-}
-
-// dynamicLoader is the program that the kernel starts an executable with; empty
-// where it is linked statically.
-func dynamicLoader(binary *elf.File) string {
-	for _, p := range binary.Progs {
-		if p.Type == elf.PT_INTERP {
-			if name, err := io.ReadAll(io.LimitReader(p.Open(), 4096)); err == nil {
-				return string(bytes.TrimRight(name, "\x00"))
-			}
-		}
-	}
-	return ""
 }

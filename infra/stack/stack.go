@@ -46,10 +46,10 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 	}
 	for _, contender := range c.Contenders {
 		for arch, path := range contender.Zips {
-			if err := checkZip(path, arch); err != nil {
+			if err := contender.checkZip(path, arch); err != nil {
 				return nil, &ContextError{
 					Key: zipKey + contender.Name + "." + arch, Value: path, Reason: err.Error(),
-					Allowed: "the path of a zip that contains a bootstrap for " + arch,
+					Allowed: "the path of a zip that " + contender.Runtime.Name + " can start on " + arch,
 				}
 			}
 		}
@@ -78,7 +78,7 @@ func New(app constructs.Construct, c Config, build string) (awscdk.Stack, error)
 			}
 			code := s.asset("Code"+idOf(contender.Name)+archID[arch], path)
 			for _, memoryMB := range c.Memories {
-				s.newFetch(network, code, contender.Name, memoryMB, arch)
+				s.newFetch(network, code, contender, memoryMB, arch)
 			}
 		}
 	}

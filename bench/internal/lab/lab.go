@@ -40,13 +40,16 @@ const (
 	Results = "fanout-lab-results" // the bucket for what scans find
 )
 
-// Contender is a bootstrap under a name: a file, or bytes of which the lab makes
-// one for as long as it is.
+// Contender is code under a name: a bootstrap, a package, or bytes of which the
+// lab makes a bootstrap for as long as it is.
 type Contender struct {
 	Name     string
 	Embedded func(arch string) ([]byte, error) // gives the program; nil: it is Path's file
 	Path     func(arch string) string
 	Help     string // what to do where there is none
+
+	Runtime string // one of lambda.Runtimes; empty: the code has a bootstrap
+	Handler string
 }
 
 // Config is what [Start] needs: one function is made for each contender,
@@ -143,20 +146,11 @@ func Start(cfg Config) (_ *Lab, err error) {
 	if err := l.unpack(&cfg); err != nil {
 		return nil, err
 	}
-	storage := objects.Config{
-		Network: cfg.Network, Seed: cfg.Seed, Dir: l.Dir, PublicRead: cfg.PublicRead, Region: Region, Log: cfg.Log,
-	}
-	if cfg.SpillAll {
-		storage.MemoryBytes = -1
-	}
-	if l.S3, err = objects.Start(storage); err != nil {
-		return nil, hint.Failed("see above", "start the embedded S3: %w", err)
-	}
-	l.S3.AddKey(l.key.AccessKeyID, l.key.SecretAccessKey)
-	if err := l.S3.CreateBucket(Bucket); err != nil {
+	// First the functions: of what they need something may be missing.
+	if l.Lambda, err = sandbox.Start(l.functions(cfg)); err != nil {
 		return nil, err
 	}
-	if l.Lambda, err = sandbox.Start(l.functions(cfg)); err != nil {
+	if err := l.startS3(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.Jobs {
@@ -165,6 +159,24 @@ func Start(cfg Config) (_ *Lab, err error) {
 		}
 	}
 	return l, nil
+}
+
+// startS3 starts the embedded S3, with an empty bucket.
+func (l *Lab) startS3(cfg Config) (err error) {
+	storage := objects.Config{
+		Network: cfg.Network, Seed: cfg.Seed, Dir: l.Dir, PublicRead: cfg.PublicRead, Region: Region, Log: cfg.Log,
+	}
+	if cfg.SpillAll {
+		storage.MemoryBytes = -1
+	}
+	if l.S3, err = objects.Start(storage); err != nil {
+		return hint.Failed("see above", "start the embedded S3: %w", err)
+	}
+	if err := writeTrustStore(l.trustStore(), l.S3.CAFile()); err != nil {
+		return hint.Failed("check TMPDIR's free space", "write a trust store for Java: %w", err)
+	}
+	l.S3.AddKey(l.key.AccessKeyID, l.key.SecretAccessKey)
+	return l.S3.CreateBucket(Bucket)
 }
 
 // unpack makes files of the bootstraps that are not, and has cfg name those
@@ -201,7 +213,8 @@ func (l *Lab) unpack(cfg *Config) error {
 func (l *Lab) functions(cfg Config) sandbox.Config {
 	box := sandbox.Config{
 		Credentials: l.key, Region: Region, AccountID: Account, Dir: l.Dir, Log: cfg.Log, Concurrency: cfg.Concurrency,
-		ProcessEnv: func(string) (map[string]string, func()) { return l.processEnv() },
+		ProcessEnv:  func(string) (map[string]string, func()) { return l.processEnv() },
+		JavaOptions: []string{"-Djavax.net.ssl.trustStore=" + l.trustStore(), "-Djavax.net.ssl.trustStoreType=JKS"},
 	}
 	if cfg.NoLimits {
 		box.Limits = sandbox.LimitsNone
@@ -215,7 +228,8 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 				}
 				l.Targets = append(l.Targets, t)
 				box.Functions = append(box.Functions, sandbox.Function{
-					Name: t.Function, Bootstrap: c.Path(arch), Arch: arch, MemoryMB: mb, Timeout: cfg.Timeout,
+					Name: t.Function, Code: c.Path(arch), Runtime: c.Runtime, Handler: c.Handler,
+					Arch: arch, MemoryMB: mb, Timeout: cfg.Timeout,
 					Env: map[string]string{"BUCKET": Bucket},
 				})
 			}
@@ -239,6 +253,7 @@ func (l *Lab) s3Env() map[string]string {
 	return map[string]string{
 		"AWS_ENDPOINT_URL_S3":       l.S3.URL(),
 		"AWS_CA_BUNDLE":             l.S3.CAFile(),
+		"NODE_EXTRA_CA_CERTS":       l.S3.CAFile(),
 		"AWS_EC2_METADATA_DISABLED": "true",
 	}
 }

@@ -36,6 +36,7 @@ func (e *apiError) saying(format string, args ...any) *apiError {
 // reference).
 var (
 	errAnonymous = newError(http.StatusForbidden, "AccessDenied", "Access Denied")
+	errDenied    = newError(http.StatusForbidden, "AccessDenied", "Access Denied")
 	errBadDigest = newError(http.StatusBadRequest, "BadDigest", "The Content-MD5 you specified did not match what we received.")
 	errBadXML    = newError(http.StatusBadRequest, "MalformedXML",
 		"The XML you provided was not well-formed or did not validate against our published schema")

@@ -42,7 +42,70 @@ const (
 	slowDownFault
 	resetFault
 	shortFault
+	deniedFault
+	missingFault
 )
+
+// KeyFault is what goes wrong with every GET and HEAD of one key, which is
+// listed all the same.
+type KeyFault int
+
+// The faults of a key.
+const (
+	Readable KeyFault = iota // none
+	Denied                   // 403 AccessDenied, as a bucket policy or a KMS key can have it for some keys
+	Missing                  // 404 NoSuchKey, as if it was deleted between listing and reading
+)
+
+// key names an object in a bucket.
+type key struct{ bucket, key string }
+
+// SetKeyFault sets what goes wrong with a key from now on, whether there is an
+// object or not. The faults that are drawn come before it.
+func (s *Server) SetKeyFault(bucket, name string, f KeyFault) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	if f == Readable {
+		delete(s.faults.keys, key{bucket, name})
+		return
+	}
+	s.faults.keys[key{bucket, name}] = f
+}
+
+// Storm has the next GETs of objects, so many of them, answered 503 SlowDown,
+// until so much time has passed. Either may be 0: no such end. Storm(0, 0) ends
+// one.
+func (s *Server) Storm(requests int, lasts time.Duration) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	st := storm{on: requests > 0 || lasts > 0, left: requests}
+	if lasts > 0 {
+		st.until = time.Now().Add(lasts)
+	}
+	s.faults.storm = st
+}
+
+// storm is a time in which every GET fails.
+type storm struct {
+	on    bool
+	left  int       // requests; 0: however many
+	until time.Time // zero: whenever
+}
+
+// takes says whether a GET at a time is caught in it, and counts it.
+func (st *storm) takes(at time.Time) bool {
+	switch {
+	case !st.on:
+		return false
+	case !st.until.IsZero() && at.After(st.until):
+		st.on = false
+		return false
+	case st.left > 0:
+		st.left--
+		st.on = st.left > 0
+	}
+	return true
+}
 
 // spikeFactor is how much longer a spike's first byte takes.
 const spikeFactor = 10
@@ -53,10 +116,12 @@ type faultSampler struct {
 	mu     sync.Mutex
 	shares Faults
 	rng    *rand.Rand
+	keys   map[key]KeyFault
+	storm  storm
 }
 
 func newFaultSampler(seed uint64, shares Faults) *faultSampler {
-	return &faultSampler{shares: shares, rng: rand.New(rand.NewPCG(seed, 2))}
+	return &faultSampler{shares: shares, rng: rand.New(rand.NewPCG(seed, 2)), keys: make(map[key]KeyFault)}
 }
 
 func (f *faultSampler) set(shares Faults) {
@@ -83,6 +148,26 @@ func (f *faultSampler) draw() (kind fault, spike bool) {
 		kind = shortFault
 	}
 	return kind, spike
+}
+
+// asked gives the fault that was asked for a request by name, or by a storm: it
+// is not drawn.
+func (f *faultSampler) asked(c *call) fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c.r.Method == http.MethodGet && f.storm.takes(c.arrived) {
+		return slowDownFault
+	}
+	if len(f.keys) == 0 {
+		return noFault
+	}
+	switch f.keys[key{c.bucket, c.key}] {
+	case Denied:
+		return deniedFault
+	case Missing:
+		return missingFault
+	}
+	return noFault
 }
 
 // drawGet gives the time to the first byte of one GET, and its fault.

@@ -76,6 +76,31 @@ func TestFaultsRepeat(t *testing.T) {
 	}
 }
 
+// A storm catches as many GETs as it was asked for, or as long as it lasts.
+func TestStormTakes(t *testing.T) {
+	now := time.Unix(100, 0)
+	for _, row := range []struct {
+		name string
+		storm
+		at   []time.Duration // after now
+		want []bool
+	}{
+		{"none", storm{}, []time.Duration{0}, []bool{false}},
+		{"two requests", storm{on: true, left: 2}, []time.Duration{0, 0, 0}, []bool{true, true, false}},
+		{"a second", storm{on: true, until: now.Add(time.Second)}, []time.Duration{0, time.Second, time.Second + 1, 0},
+			[]bool{true, true, false, false}},
+		{"requests that end it early", storm{on: true, left: 1, until: now.Add(time.Second)}, []time.Duration{0, 0}, []bool{true, false}},
+		{"a time that ends it early", storm{on: true, left: 9, until: now.Add(time.Second)}, []time.Duration{0, 2 * time.Second},
+			[]bool{true, false}},
+	} {
+		for i, at := range row.at {
+			if got := row.takes(now.Add(at)); got != row.want[i] {
+				t.Errorf("%s: request %d: %t", row.name, i, got)
+			}
+		}
+	}
+}
+
 // A spike is the same latency, ten times; other faults leave it as it was.
 func TestSpike(t *testing.T) {
 	for _, row := range []struct {

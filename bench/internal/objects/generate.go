@@ -14,6 +14,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -88,7 +89,7 @@ func (s *Server) storeGenerated(ctx context.Context, bucketName string, g *gener
 				if err != nil {
 					return fmt.Errorf("generate %s: %w", g.spec.Key(i), err)
 				}
-				v.meta = marked(v.md5)
+				v.meta = marked(hex.EncodeToString(v.md5))
 				v.finish()
 				if _, refusal := s.store.put(bucketName, v, conditions{}); refusal != nil {
 					return fmt.Errorf("generate %s: %s", g.spec.Key(i), refusal.message)
@@ -114,6 +115,32 @@ type generated struct {
 	size     func(i int) int64
 	modified time.Time
 	of       [md5.Size]byte // the spec's hash, for ETags
+	sums     sync.Map       // sumOf to string, of large objects
+}
+
+// sumOf is a checksum of an object by its number.
+type sumOf struct {
+	algorithm string
+	i         int
+}
+
+// largeBytes is from what size on an object's checksums are kept: they take a
+// second a gigabyte to make, in which nothing is sent.
+const largeBytes = 64 << 20
+
+// sum gives a checksum of object i, whose size is known.
+func (g *generated) sum(algorithm string, i int, size int64, work func() (string, error)) (string, error) {
+	if size < largeBytes {
+		return work()
+	}
+	if known, ok := g.sums.Load(sumOf{algorithm, i}); ok {
+		return known.(string), nil
+	}
+	text, err := work()
+	if err == nil {
+		g.sums.Store(sumOf{algorithm, i}, text)
+	}
+	return text, err
 }
 
 // small says whether the objects are few enough to be stored.
@@ -150,9 +177,9 @@ var (
 )
 
 // marked gives the metadata of a seed object with that MD5.
-func marked(sum []byte) http.Header {
+func marked(sum string) http.Header {
 	meta := generatedHeader.Clone()
-	meta[strings.ToLower(metaPrefix)+corpus.MarkName] = []string{hex.EncodeToString(sum)}
+	meta[strings.ToLower(metaPrefix)+corpus.MarkName] = []string{sum}
 	return meta
 }
 
@@ -161,7 +188,7 @@ func marked(sum []byte) http.Header {
 func (g *generated) version(i int, key string) *version {
 	return &version{
 		key: key, id: nullVersion, modified: g.modified, size: g.size(i), meta: generatedHeader,
-		etag: g.etag(i), algorithm: generatedAlgorithm, body: &generatedBody{g.spec, i},
+		etag: g.etag(i), algorithm: generatedAlgorithm, body: &generatedBody{g, i},
 	}
 }
 
@@ -196,25 +223,36 @@ func (g *generated) etag(i int) string {
 
 // generatedBody is made again by each who reads it.
 type generatedBody struct {
-	spec corpus.Spec
-	i    int
+	of *generated
+	i  int
 }
 
 func (g *generatedBody) open(offset, length int64) (io.ReadCloser, error) {
-	return io.NopCloser(io.NewSectionReader(g.spec.Body(g.i), offset, length)), nil
+	return io.NopCloser(io.NewSectionReader(g.of.spec.Body(g.i), offset, length)), nil
 }
 
 func (g *generatedBody) free() {}
 
 // mark adds the mark of a seed object to a version that is generated.
 func (g *generatedBody) mark(v *version) {
-	h := md5.New()
-	_, _ = io.Copy(h, g.spec.Body(g.i)) // neither fails
-	v.meta = marked(h.Sum(nil))
+	sum, _ := g.of.sum("MD5", g.i, v.size, func() (string, error) {
+		h := md5.New()
+		_, err := io.Copy(h, g.of.spec.Body(g.i))
+		return hex.EncodeToString(h.Sum(nil)), err
+	}) // it is made in memory: it cannot fail
+	v.meta = marked(sum)
 }
 
 // checksumOf gives the checksum of a body that has not been read before.
 func checksumOf(v *version) (string, error) {
+	if g, ok := v.body.(*generatedBody); ok {
+		return g.of.sum(v.algorithm.name, g.i, v.size, func() (string, error) { return readChecksum(v) })
+	}
+	return readChecksum(v)
+}
+
+// readChecksum reads the body for it.
+func readChecksum(v *version) (string, error) {
 	r, err := v.body.open(0, v.size)
 	if err != nil {
 		return "", err

@@ -25,6 +25,15 @@ func many() corpus.Spec {
 	return corpus.Spec{Count: 10_500, MinBytes: 20, MaxBytes: 60, Seed: 3, Needle: "needle", Prefix: "p/"}
 }
 
+func shaped(t *testing.T, sizes string) corpus.Shape {
+	t.Helper()
+	shape, err := corpus.ReadShape("sizes", strings.NewReader(sizes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shape
+}
+
 func bodyOf(t *testing.T, s corpus.Spec, i int) string {
 	t.Helper()
 	b, err := io.ReadAll(s.Body(i))
@@ -45,6 +54,9 @@ func TestGenerate(t *testing.T) {
 		{"the default's kind", corpus.Spec{Count: 60, MinBytes: 20, MaxBytes: 2000, Seed: 1, Needle: "needle", Prefix: "p/"}, true, false},
 		{"the same, in files", corpus.Spec{Count: 60, MinBytes: 20, MaxBytes: 2000, Seed: 1, Needle: "needle", Prefix: "p/"}, true, true},
 		{"many objects", many(), false, false},
+		{"few of a shape, some of them empty", corpus.Spec{Count: 60, Seed: 1, Needle: "needle", Prefix: "p/"}.
+			WithShape(shaped(t, "0 0 0 5 700 20000")), true, false},
+		{"many of a shape", corpus.Spec{Count: 10_500, Seed: 1, Needle: "needle", Prefix: "p/"}.WithShape(shaped(t, "0 5 700")), false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			cfg := objects.Config{}
@@ -88,12 +100,102 @@ func TestGenerate(t *testing.T) {
 			if row.spec.Count < 100 { // a corpus that is put finds nothing to do
 				mustPut(t, c, row.spec, corpus.PutReport{Kept: row.spec.Count})
 			}
+			for row.spec.Size(i) < 15 {
+				i--
+			}
+			if _, out, err = get(t.Context(), c, &s3.GetObjectInput{Key: aws.String(row.spec.Key(i))}); err != nil {
+				t.Fatal(err)
+			}
 			want := bodyOf(t, row.spec, i)[5:15]
 			in := &s3.GetObjectInput{Key: aws.String(row.spec.Key(i)), Range: aws.String("bytes=5-14"), IfMatch: out.ETag}
 			if part, _, err := get(t.Context(), c, in); err != nil || part != want {
 				t.Errorf("a range: %q, want %q, %v", part, want, err)
 			}
 		})
+	}
+}
+
+// Ten million objects are listed page by page, from wherever, as are those that
+// are put beside them: the parts of a job, written again by a second try.
+func TestTenMillion(t *testing.T) {
+	srv, c := start(t, objects.Config{})
+	s := corpus.Default()
+	s.Count = corpus.MaxCount
+	if err := srv.Generate(t.Context(), testBucket, s, nil); err != nil {
+		t.Fatal(err)
+	}
+	const parts = 2300
+	for try := range 2 {
+		for i := range parts / (1 + 9*try) {
+			put(t, c, fmt.Sprintf("jobs/j/parts/%06d.json", i), strings.Repeat("p", try+1))
+		}
+	}
+	for _, row := range []struct {
+		name, prefix, after string
+		pages, n            int // to list, and keys on them
+		first               string
+	}{
+		{"the start", "objects/", "", 1, 1000, s.Key(0)},
+		{"the middle", "objects/", s.Key(4_999_999), 2, 2000, s.Key(5_000_000)},
+		{"the end", "objects/", s.Key(s.Count - 1501), 9, 1500, s.Key(s.Count - 1500)},
+		{"parts", "jobs/j/parts/", "", 9, parts, "jobs/j/parts/000000.json"},
+		{"other parts", "jobs/k/parts/", "", 9, 0, ""},
+		{"all, from the last part on", "", "jobs/j/parts/002298.json", 1, 1000, "jobs/j/parts/002299.json"},
+		{"a million of them by their prefix", "objects/object-9", "", 1, 1000, s.Key(9_000_000)},
+	} {
+		in := &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), Prefix: &row.prefix}
+		if row.after != "" {
+			in.StartAfter = &row.after
+		}
+		var keys []string
+		pages := s3.NewListObjectsV2Paginator(c, in)
+		for n := 0; n < row.pages && pages.HasMorePages(); n++ {
+			page, err := pages.NextPage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range page.Contents {
+				keys = append(keys, *o.Key)
+				if strings.HasPrefix(*o.Key, "jobs/") && *o.Size != map[bool]int64{true: 2, false: 1}[*o.Key < "jobs/j/parts/000230.json"] {
+					t.Errorf("%s has %d bytes", *o.Key, *o.Size)
+				}
+			}
+		}
+		if len(keys) != row.n || row.n > 0 && keys[0] != row.first {
+			t.Errorf("%s: %d keys from %q, want %d from %q", row.name, len(keys), keys[:min(1, len(keys))], row.n, row.first)
+		}
+	}
+	for _, i := range []int{0, 5_000_000, s.Count - 1, s.NeedleObject()} {
+		if body, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String(s.Key(i))}); err != nil || body != bodyOf(t, s, i) {
+			t.Errorf("object %d: %d bytes, %v", i, len(body), err)
+		}
+	}
+	if _, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String("objects/object-000000")}); code(err) != "NoSuchKey" {
+		t.Errorf("a key of six digits: %v", err)
+	}
+}
+
+// An object of 5 GB among small ones is made as it is read: its end comes as
+// fast as its beginning.
+func TestOneLargeAmongSmall(t *testing.T) {
+	srv, c := start(t, objects.Config{})
+	large := corpus.Spec{Count: 1, MinBytes: 5 << 30, MaxBytes: 5 << 30, Seed: 7, Needle: "at the end?", Prefix: "p/large/"}
+	for _, s := range []corpus.Spec{many(), large} {
+		if err := srv.Generate(t.Context(), testBucket, s, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(testBucket), Prefix: aws.String("p/l")})
+	if err != nil || len(out.Contents) != 1 || *out.Contents[0].Key != large.Key(0) || *out.Contents[0].Size != 5<<30 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	want := make([]byte, 100)
+	if _, err := large.Body(0).ReadAt(want, 5<<30-100); err != nil {
+		t.Fatal(err)
+	}
+	part, _, err := get(t.Context(), c, &s3.GetObjectInput{Key: aws.String(large.Key(0)), Range: aws.String("bytes=-100")})
+	if err != nil || part != string(want) {
+		t.Errorf("the end: %q, want %q, %v", part, want, err)
 	}
 }
 

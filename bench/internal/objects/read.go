@@ -26,6 +26,11 @@ func (s *Server) read(c *call) *apiError {
 		s.counts.heads.Add(1)
 		delay = s.latencies.draw()
 	}
+	if f == noFault {
+		if f = s.faults.asked(c); f != noFault {
+			s.counts.faults.Add(1)
+		}
+	}
 	limited := false
 	if l := s.limit(c.bucket, c.key); l != nil && !l.AllowN(c.arrived, 1) {
 		s.counts.slowDowns.Add(1)
@@ -37,7 +42,12 @@ func (s *Server) read(c *call) *apiError {
 	if limited || f == slowDownFault {
 		return errSlowDown
 	}
-	if f == resetFault {
+	switch f {
+	case deniedFault:
+		return errDenied
+	case missingFault:
+		return errNoKey.with("Key", c.key)
+	case resetFault:
 		reset(c.w)
 		return nil
 	}

@@ -63,10 +63,13 @@ func (p *Progress) Write(text []byte) (int, error) {
 }
 
 // Begin starts a phase of so many objects, such as "seeding".
-func (p *Progress) Begin(what string, total int) {
-	p.begin(&phase{what: what, unit: "objects", total: total, started: p.now()})
+func (p *Progress) Begin(what string, total int) { p.BeginOf(what, total, "objects") }
+
+// BeginOf starts a phase of so many things of another kind.
+func (p *Progress) BeginOf(what string, total int, unit string) {
+	p.begin(&phase{what: what, unit: unit, total: total, started: p.now()})
 	if p.screen == nil {
-		fmt.Fprintf(p.out, "%s %d objects\n", what, total)
+		fmt.Fprintf(p.out, "%s %d %s\n", what, total, unit)
 	}
 }
 

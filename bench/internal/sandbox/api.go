@@ -212,7 +212,7 @@ func (s *Sandbox) apiInvoke(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	s.describe(w.Header(), out)
+	s.describe(w.Header(), f, out)
 	if logType == "Tail" {
 		w.Header().Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(out.tail))
 	}
@@ -265,7 +265,7 @@ func (s *Sandbox) invokeLater(f *function, inv *invocation) error {
 }
 
 // describe sets the headers that say how an invocation went.
-func (s *Sandbox) describe(h http.Header, out outcome) {
+func (s *Sandbox) describe(h http.Header, f *function, out outcome) {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Amz-Executed-Version", "$LATEST")
 	h.Set("X-Fanout-Cpu-Ms", strconv.FormatFloat(lambda.Milliseconds(out.cpu), 'f', 2, 64))
@@ -275,6 +275,10 @@ func (s *Sandbox) describe(h http.Header, out outcome) {
 	}
 	h.Set("X-Fanout-Cpu-Limit", limit)
 	h.Set("X-Fanout-Limits", s.limitsOf(out.report.MemoryMB).String())
+	if f.program.ranBy != "" {
+		h.Set("X-Fanout-Runtime", f.program.runtime)
+		h.Set("X-Fanout-Ran-By", f.program.ranBy)
+	}
 	if out.failed {
 		h.Set("X-Amz-Function-Error", "Unhandled")
 	}
@@ -310,9 +314,9 @@ type environment struct{ Variables map[string]string }
 
 func (s *Sandbox) configuration(f *function, conf *settings) configuration {
 	c := configuration{
-		FunctionName: conf.Name, FunctionArn: f.arn, Runtime: "provided.al2023", Handler: "bootstrap",
+		FunctionName: conf.Name, FunctionArn: f.arn, Runtime: conf.Runtime, Handler: cmp.Or(conf.Handler, "bootstrap"),
 		Role:     "arn:aws:iam::" + s.cfg.AccountID + ":role/fanout-sandbox",
-		CodeSize: f.code.size, CodeSha256: f.code.sha256,
+		CodeSize: f.pack.size, CodeSha256: f.pack.sha256,
 		Description: conf.Description, Timeout: int64(conf.Timeout / time.Second), MemorySize: conf.MemoryMB,
 		LastModified: conf.modified.UTC().Format("2006-01-02T15:04:05.000+0000"),
 		Version:      "$LATEST", RevisionId: conf.revision,
@@ -338,7 +342,7 @@ func (s *Sandbox) apiGet(w http.ResponseWriter, c *call) error {
 	}
 	s.reply(w, http.StatusOK, map[string]any{
 		"Configuration": s.configuration(f, conf),
-		"Code":          map[string]string{"RepositoryType": "S3", "Location": "file://" + f.code.path},
+		"Code":          map[string]string{"RepositoryType": "S3", "Location": "file://" + f.pack.path},
 	})
 	return nil
 }

@@ -187,7 +187,7 @@ func TestScripts(t *testing.T) {
 				t.Fatalf("%q, %v; want %q", command, err, want)
 			}
 			f := startTest(t, func(c *Config) {
-				c.Functions[0].Bootstrap, c.Functions[0].Arch = script, lambda.HostArchitecture()
+				c.Functions[0].Code, c.Functions[0].Arch = script, lambda.HostArchitecture()
 			})
 			r := f.invoke(`{"mode":"env"}`)
 			if got := r.Env["LAMBDA_TASK_ROOT"]; got != filepath.Dir(script) {

@@ -217,7 +217,7 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, mode := range []LimitMode{LimitsAuto, LimitsNone} {
-		f := startTest(t, func(c *Config) { c.Functions[0].Bootstrap, c.Limits = script, mode })
+		f := startTest(t, func(c *Config) { c.Functions[0].Code, c.Limits = script, mode })
 		r := f.invoke(`{"mode":"files"}`)
 		if want := "1024 of 1024, opened true"; r.Text != want {
 			t.Errorf("files %q: want %q", r.Text, want)
@@ -408,16 +408,16 @@ func TestStartErrors(t *testing.T) {
 		// Requests could not be told from anybody's.
 		{"credentials", func(c *Config) { c.Credentials.SecretAccessKey = "" }, "credentials", ""},
 		{"account", func(c *Config) { c.AccountID = "1" }, "twelve digits", ""},
-		{"missing", func(c *Config) { c.Functions[0].Bootstrap = filepath.Join(dir, "none") }, "no such file", ""},
-		{"not executable", func(c *Config) { c.Functions[0].Bootstrap = plain }, "not executable", "chmod +x"},
+		{"missing", func(c *Config) { c.Functions[0].Code = filepath.Join(dir, "none") }, "no such file", ""},
+		{"not executable", func(c *Config) { c.Functions[0].Code = plain }, "not executable", "chmod +x"},
 		{"architecture", func(c *Config) { c.Functions[0].Arch = "riscv" }, "must be x86_64 or arm64", ""},
 		// A binary for the other machine would only fail when invoked.
-		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Bootstrap = probe(t, lambda.ARM) }, "built for EM_AARCH64, not for x86_64", ""},
+		{"arm64 as x86_64", func(c *Config) { c.Functions[0].Code = probe(t, lambda.ARM) }, "built for EM_AARCH64, not for x86_64", ""},
 		{"x86_64 as arm64", func(c *Config) { c.Functions[0].Arch = "arm64" }, "built for EM_X86_64, not for arm64", ""},
 		// No emulator on an empty PATH.
 		{"emulator", func(c *Config) {
 			if runtime.GOARCH == "amd64" {
-				c.Functions[0].Arch, c.Functions[0].Bootstrap = lambda.ARM, probe(t, lambda.ARM)
+				c.Functions[0].Arch, c.Functions[0].Code = lambda.ARM, probe(t, lambda.ARM)
 			}
 		}, "needs qemu-", "apt-get install qemu-user-static"},
 		{"dir", func(c *Config) { c.Dir = filepath.Join(dir, "none") }, "make a folder", ""},
@@ -883,7 +883,7 @@ func help(kind string) error {
 func helperConfig() Config {
 	cfg := Config{
 		Functions: []Function{{
-			Name: "probe", Bootstrap: os.Getenv(probeEnv), Arch: lambda.HostArchitecture(), MemoryMB: 512, Timeout: time.Minute,
+			Name: "probe", Code: os.Getenv(probeEnv), Arch: lambda.HostArchitecture(), MemoryMB: 512, Timeout: time.Minute,
 		}},
 		Credentials: testCredentials, Region: testRegion, AccountID: testAccount,
 	}

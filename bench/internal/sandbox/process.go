@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,20 +31,28 @@ var reservedEnv = []string{
 	"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
 }
 
+// defaultPath is where a function's programs are found, beside a managed
+// runtime's own.
+const defaultPath = "/usr/local/bin:/usr/bin:/bin:/opt/bin"
+
 // environ is the whole environment of a process: nothing of this process's own
 // is in it.
-func (s *Sandbox) environ(conf *settings, runtimeAPI, home string, extra map[string]string) []string {
+func (s *Sandbox) environ(p program, conf *settings, runtimeAPI, home string, extra map[string]string) []string {
 	env := map[string]string{
-		"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"PATH": defaultPath,
 		"LANG": "en_US.UTF-8",
 		"TZ":   ":UTC",
 		"HOME": home,
 	}
+	if p.ranBy != "" { // a managed runtime
+		env["TMPDIR"] = home // /tmp is this machine's, and not emptied afterwards
+	}
+	maps.Copy(env, p.env)
 	maps.Copy(env, conf.Env)
 	maps.Copy(env, map[string]string{
-		"_HANDLER":                        "bootstrap",
-		"LAMBDA_TASK_ROOT":                filepath.Dir(conf.Bootstrap),
-		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
+		"_HANDLER":                        cmp.Or(conf.Handler, "bootstrap"),
+		"LAMBDA_TASK_ROOT":                p.root,
+		"LAMBDA_RUNTIME_DIR":              cmp.Or(p.env["LAMBDA_RUNTIME_DIR"], "/var/runtime"),
 		"AWS_REGION":                      s.cfg.Region,
 		"AWS_DEFAULT_REGION":              s.cfg.Region,
 		"AWS_LAMBDA_FUNCTION_NAME":        conf.Name,
@@ -139,7 +147,7 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		for _, u := range slices.Backward(undo) {
 			err = errors.Join(err, u())
 		}
-		err = fmt.Errorf("start %s of function %s: %w", conf.Bootstrap, conf.Name, err)
+		err = fmt.Errorf("start %s of function %s: %w", conf.Code, conf.Name, err)
 		s.wg.Done()
 	}()
 
@@ -164,7 +172,7 @@ func (s *Sandbox) spawn(f *function, conf *settings) (_ *process, err error) {
 		}
 	}
 	undo = append(undo, func() error { p.release(); return nil })
-	if err := p.start(s.environ(conf, address, p.home, extra)); err != nil {
+	if err := p.start(s.environ(f.program, conf, address, p.home, extra)); err != nil {
 		return nil, err
 	}
 	s.log.Debug("process started", "function", conf.Name, "pid", p.cmd.Process.Pid)
@@ -225,8 +233,9 @@ func (p *process) start(env []string) (err error) {
 // startIn starts the bootstrap with attr, and gives it its limit of files:
 // before it runs, if it is stopped at its exec.
 func (p *process) startIn(env []string, attr *syscall.SysProcAttr, stopped bool) error {
+	command := p.fn.program.command(p.conf, p.home)
 	p.cmd = &exec.Cmd{
-		Path: p.fn.command[0], Args: p.fn.command, Dir: filepath.Dir(p.fn.code.path), Env: env,
+		Path: command[0], Args: command, Dir: p.fn.program.root, Env: env,
 		Stdout: p.log.write, Stderr: p.log.write, SysProcAttr: attr,
 	}
 	start := func() error { return p.sb.forker.do(p.cmd.Start) }

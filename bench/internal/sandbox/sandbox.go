@@ -1,6 +1,7 @@
 // Package sandbox is AWS Lambda on one machine: it serves the Lambda API on
 // loopback over real bootstrap processes that speak the Runtime API, under the
-// CPU and memory limits Lambda would give them. [Start] it, point a Lambda
+// CPU and memory limits Lambda would give them. What a managed runtime would run
+// is run by this machine's interpreter. [Start] it, point a Lambda
 // client at [Sandbox.URL] with the credentials of the [Config], and [Sandbox.Close]
 // it. Where cgroups need a delegated systemd scope, main calls
 // [cgroup.ReexecInScope] before anything else.
@@ -17,6 +18,8 @@
 //	X-Fanout-Limits     what held the process, as [lambda.Limits] has it: "cgroup-v1",
 //	                    "cgroup-v2; clamped to 2 vCPU" where the machine, or the container
 //	                    that this runs in, has less than the function's memory buys, or "none"
+//	X-Fanout-Runtime    the managed runtime that was asked for, such as python3.13
+//	X-Fanout-Ran-By     what ran it: "Python 3.11.7, awslambdaric 4.2.2"
 package sandbox
 
 import (
@@ -61,8 +64,10 @@ const (
 // Function is one function to serve.
 type Function struct {
 	Name        string
-	Bootstrap   string            // path of a Linux executable that speaks the Runtime API
-	Arch        string            // x86_64 or arm64; must be what Bootstrap was built for
+	Code        string            // path of a bootstrap, or of a folder, zip or jar with one or with the handler
+	Runtime     string            // one of lambda.Runtimes; empty: provided.al2023, of a bootstrap
+	Handler     string            // of a managed runtime; else what the bootstrap gets as _HANDLER
+	Arch        string            // x86_64 or arm64; must be what a bootstrap was built for
 	MemoryMB    int               // 128 to 10240
 	Timeout     time.Duration     // 1 s to 900 s, whole seconds
 	Env         map[string]string // as in the function's configuration: any caller of the API can read it
@@ -101,6 +106,10 @@ type Config struct {
 	// run at once. What is more is answered with TooManyRequestsException. 0:
 	// any number.
 	Concurrency int
+
+	// JavaOptions are passed to java by the managed runtimes, such as a trust
+	// store.
+	JavaOptions []string
 
 	Limits LimitMode
 	Log    *slog.Logger // nil: none
@@ -144,12 +153,23 @@ func (f Function) validate() error {
 		return errors.New("a name has 1 to 64 letters, digits, - and _")
 	case lambda.CheckMemory(f.MemoryMB) != nil:
 		return lambda.CheckMemory(f.MemoryMB)
+	case f.checkRuntime() != nil:
+		return f.checkRuntime()
 	case f.Timeout < minTimeout || f.Timeout > maxTimeout || f.Timeout%time.Second != 0:
 		return fmt.Errorf("timeout %v: must be 1 to 900 whole seconds", f.Timeout)
 	case len(f.Description) > 256:
 		return fmt.Errorf("description of %d bytes: must be 256 at most", len(f.Description))
 	}
 	return validateEnv(f.Env)
+}
+
+// checkRuntime says what is wrong with a function's runtime and handler.
+func (f Function) checkRuntime() error {
+	rt, err := lambda.ParseRuntime(f.Runtime)
+	if err != nil {
+		return err
+	}
+	return rt.CheckHandler(f.Handler)
 }
 
 var envName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
@@ -206,8 +226,8 @@ type Sandbox struct {
 // Sandbox.mu.
 type function struct {
 	arn     string
-	command []string // the bootstrap, behind an emulator where needed
-	code    codeFacts
+	pack    pack
+	program program
 
 	conf *settings
 	idle []*process // most recently used last
@@ -230,6 +250,10 @@ func Start(cfg Config) (*Sandbox, error) {
 }
 
 func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
+	cfg.Functions = slices.Clone(cfg.Functions)
+	for i, f := range cfg.Functions {
+		cfg.Functions[i].Runtime = cmp.Or(f.Runtime, lambda.ProvidedAL2023)
+	}
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
@@ -244,8 +268,9 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	interpreters := map[string]interpreter{}
 	for _, f := range cfg.Functions {
-		if err := s.addFunction(f); err != nil {
+		if err := s.addFunction(f, interpreters); err != nil {
 			return nil, fmt.Errorf("function %s: %w", f.Name, err)
 		}
 	}
@@ -260,6 +285,9 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 	if err := s.makeDir(); err != nil {
 		return nil, err
 	}
+	if err := s.load(interpreters); err != nil {
+		return nil, err
+	}
 	s.forker = newForker()
 	s.findLimits()
 	if err := s.serveAPI(); err != nil {
@@ -268,19 +296,107 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 	return s, nil
 }
 
-// addFunction takes a function to serve, if its bootstrap can run here.
-func (s *Sandbox) addFunction(f Function) error {
-	command, code, err := inspect(f.Bootstrap, f.Arch)
+// addFunction takes a function to serve, if there is its code and, for a
+// managed runtime, an interpreter.
+func (s *Sandbox) addFunction(f Function, interpreters map[string]interpreter) error {
+	rt, err := lambda.ParseRuntime(f.Runtime)
 	if err != nil {
 		return err
 	}
-	f.Bootstrap, f.Env = code.path, maps.Clone(f.Env)
-	s.functions[f.Name] = &function{
-		arn:     fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", s.cfg.Region, s.cfg.AccountID, f.Name),
-		command: command, code: code,
-		conf: &settings{Function: f, revision: newUUID(), modified: time.Now()},
+	if rt.Managed() && f.Arch != lambda.HostArchitecture() {
+		return hint.Failed("run it as the architecture of this machine",
+			"runtime %s: there is one for this machine's %s only, not for %s", rt.Name, lambda.HostArchitecture(), f.Arch)
 	}
+	if _, found := interpreters[rt.Name]; rt.Managed() && !found {
+		if interpreters[rt.Name], err = findInterpreter(rt); err != nil {
+			return err
+		}
+	}
+	code, err := openPack(f.Code, rt)
+	if err != nil {
+		return err
+	}
+	f.Code, f.Env = code.path, maps.Clone(f.Env)
+	fn := &function{
+		arn:  fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", s.cfg.Region, s.cfg.AccountID, f.Name),
+		pack: code, conf: &settings{Function: f, revision: newUUID(), modified: time.Now()},
+	}
+	s.functions[f.Name] = fn
 	s.names = append(s.names, f.Name)
+	if rt.Managed() || code.kind == archive { // to be loaded when there is a folder for it
+		return nil
+	}
+	root, err := code.open("")
+	if err != nil {
+		return err
+	}
+	return fn.loadBootstrap(root)
+}
+
+// load unpacks what is packed, and finds out how to start what is not known
+// yet.
+func (s *Sandbox) load(interpreters map[string]interpreter) error {
+	l := loader{s, interpreters, map[string]string{}, map[[2]string]program{}}
+	for _, name := range s.names {
+		fn := s.functions[name]
+		if fn.program.command != nil {
+			continue
+		}
+		if err := l.load(fn); err != nil {
+			return fmt.Errorf("function %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// loader loads each package once, however many functions have it.
+type loader struct {
+	s            *Sandbox
+	interpreters map[string]interpreter
+	roots        map[string]string     // by path
+	programs     map[[2]string]program // by path and runtime
+}
+
+func (l *loader) load(fn *function) (err error) {
+	rt, err := lambda.ParseRuntime(fn.conf.Runtime)
+	if err != nil {
+		return err
+	}
+	path := fn.pack.path
+	root, ok := l.roots[path]
+	if !ok {
+		if root, err = fn.pack.open(filepath.Join(l.s.dir, fmt.Sprintf("task-%d", len(l.roots)))); err != nil {
+			return err
+		}
+		l.roots[path] = root
+	}
+	if !rt.Managed() {
+		return fn.loadBootstrap(root)
+	}
+	key := [2]string{path, rt.Name}
+	if fn.program, ok = l.programs[key]; !ok {
+		fn.program, err = l.s.managedProgram(rt, root, l.interpreters[rt.Name])
+		l.programs[key] = fn.program
+	}
+	return err
+}
+
+// loadBootstrap finds out how to start the bootstrap in root.
+func (fn *function) loadBootstrap(root string) error {
+	path, err := fn.pack.bootstrapIn(root)
+	if err != nil {
+		return err
+	}
+	command, code, err := inspect(path, fn.conf.Arch)
+	if err != nil {
+		return err
+	}
+	if fn.pack.kind == single {
+		fn.pack.codeFacts = code
+	}
+	fn.program = program{
+		root: filepath.Dir(path), command: func(*settings, string) []string { return command }, runtime: lambda.ProvidedAL2023,
+	}
 	return nil
 }
 

@@ -99,7 +99,7 @@ type fixture struct {
 func testConfig(t testing.TB) Config {
 	return Config{
 		Functions: []Function{{
-			Name: "probe", Bootstrap: probe(t, lambda.X86), Arch: lambda.X86, MemoryMB: 512, Timeout: 30 * time.Second,
+			Name: "probe", Code: probe(t, lambda.X86), Arch: lambda.X86, MemoryMB: 512, Timeout: 30 * time.Second,
 			Env: map[string]string{"AWS_EC2_METADATA_DISABLED": "true"},
 		}},
 		Credentials: testCredentials, Region: testRegion, AccountID: testAccount,

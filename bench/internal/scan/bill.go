@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/scan/forecast"
 	fn "fanout/functions/scan"
 )
 
@@ -16,23 +17,16 @@ type Pricing struct {
 	Inventory bool   // read instead of a listing
 }
 
-// fetchTransitions are a Standard child's billed state transitions: one state,
-// and the start.
-const fetchTransitions = 2
-
-// parentTransitions are those of the execution itself, whatever its size; a
-// merge in two levels has some twenty more.
-const parentTransitions = 8
-
 // Sample gives the bill of a job that runs, as far as it is known.
 func (p Pricing) Sample(s Sample) (cost.Bill, error) {
 	return p.bill(s.Items.Succeeded, s.Batches.Done(), s.Bytes, s.BusyMS, 0)
 }
 
 // Summary gives the bill of a job that has ended. Time that batches took which
-// left no part is not in it, nor what retries of invocations took.
+// left no part is not in it, nor what retries of invocations took. Each key is
+// one GET: S3 does not bill its own 503, which is what is retried.
 func (p Pricing) Summary(s Summary) (cost.Bill, error) {
-	return p.bill(s.Keys+s.Retries, int64(s.Parts), s.Bytes, s.BusyMS, int64(s.Parts))
+	return p.bill(s.Keys, int64(s.Parts), s.Bytes, s.BusyMS, int64(s.Parts))
 }
 
 // bill prices objects that were read in batches.
@@ -41,7 +35,7 @@ func (p Pricing) bill(gets, batches, bytes int64, busyMS float64, merged int64) 
 	u := cost.Scan{
 		Arch: p.Function.Arch, MemoryMB: p.Function.MemoryMB, Class: p.Class,
 		GETs: gets, Bytes: bytes, Invocations: batches, ComputeS: busyMS / 1000,
-		Transitions: parentTransitions, PUTs: batches, MergeGETs: merged, MergeLISTs: (merged + page - 1) / page,
+		Transitions: forecast.ParentTransitions, PUTs: batches, MergeGETs: merged, MergeLISTs: (merged + page - 1) / page,
 	}
 	if p.Inventory {
 		u.Inventoried = gets
@@ -49,7 +43,7 @@ func (p Pricing) bill(gets, batches, bytes int64, busyMS float64, merged int64) 
 		u.LISTs = (gets + page - 1) / page
 	}
 	if p.Children == fn.Standard {
-		u.Transitions += fetchTransitions * batches
+		u.Transitions += forecast.ChildTransitions * batches
 	} else {
 		u.ExpressRequests, u.ExpressS = batches, busyMS/1000
 	}

@@ -1,16 +1,22 @@
 package scan
 
 import (
+	"context"
+
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 )
 
 // Expect compares what was found with what the seed objects hold. Which objects
 // match is known where the needle itself was looked for, or nothing at all.
-// It generates every object once, at about 1 GB a second.
-func Expect(spec corpus.Spec, event fetch.Event, found Summary) *Expected {
-	bytes, digest := spec.Expect()
-	e := &Expected{Objects: int64(spec.Count), Bytes: bytes, Digest: digest.String()}
+// It generates every object once, at about 1 GB a second and core; progress hears
+// how many are done. The error is ctx's.
+func Expect(ctx context.Context, spec corpus.Spec, event fetch.Event, found Summary, progress func(done, total int)) (*Expected, error) {
+	all, err := spec.ExpectOf(ctx, 0, spec.Count, progress)
+	if err != nil {
+		return nil, err
+	}
+	e := &Expected{Objects: int64(all.Objects), Bytes: all.Bytes, Digest: all.Digest.String()}
 	e.Right = found.Objects == e.Objects && found.Bytes == e.Bytes && found.Digest == e.Digest
 	switch {
 	case event.Find == nil:
@@ -19,5 +25,5 @@ func Expect(spec corpus.Spec, event fetch.Event, found Summary) *Expected {
 		e.Match = spec.Key(spec.NeedleObject())
 		e.Right = e.Right && found.Matches == 1 && found.First == e.Match
 	}
-	return e
+	return e, nil
 }

@@ -42,6 +42,7 @@ type Header struct {
 	Region    string        `json:"region,omitempty"`
 	Network   string        `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
 	Limits    lambda.Limits `json:"limits,omitzero"`   // sandbox: how CPU and memory were limited, or why not
+	Lab       *Lab          `json:"lab,omitempty"`     // sandbox: what else it takes to go on with the job
 	Input     fn.Input      `json:"input"`             // of the execution
 	Function  Function      `json:"function"`          // which reads the batches
 	Children  string        `json:"children"`          // type of the child executions: EXPRESS or STANDARD
@@ -59,6 +60,13 @@ type Function struct {
 	Name     string `json:"name,omitempty"`
 	MemoryMB int    `json:"memory_mb,omitempty"`
 	Arch     string `json:"arch,omitempty"`
+}
+
+// Lab is what of a sandbox stands nowhere else in the header.
+type Lab struct {
+	TimeoutS int    `json:"timeout_s"` // of the function
+	Seed     uint64 `json:"seed"`      // of the network's latencies
+	NoLimits bool   `json:"no_limits,omitempty"`
 }
 
 // Estimate is what was said before the start.

@@ -26,8 +26,10 @@ type Follower struct {
 	Warn   func(error)        // hears of a call that failed and is tried again
 }
 
-// ErrBudget says that the job was stopped since it passed a bound.
-var ErrBudget = errors.New("the budget is used up")
+// BudgetError says that the job was stopped since it passed a bound.
+type BudgetError struct{ Why string }
+
+func (e *BudgetError) Error() string { return "stopped: " + e.Why }
 
 // patience is how long calls may fail, one after the other, before a follower
 // gives up: long enough for a network that comes back, or a laptop that wakes.
@@ -50,7 +52,7 @@ func PollAWS(elapsed time.Duration) time.Duration {
 func PollHere(time.Duration) time.Duration { return 500 * time.Millisecond }
 
 // Run follows the job until it ends, ctx ends, or a bound is passed, which is
-// ErrBudget: the job is then stopped. The status is the last one known.
+// a [BudgetError]: the job is then stopped. The status is the last one known.
 func (f *Follower) Run(ctx context.Context) (Status, error) {
 	began, answered := time.Now(), time.Now()
 	var last Status
@@ -75,7 +77,7 @@ func (f *Follower) Run(ctx context.Context) (Status, error) {
 				if err := f.Job.Stop(ctx, "fanout scan --budget: "+why); err != nil {
 					return status, err
 				}
-				return status, fmt.Errorf("%w: %s", ErrBudget, why)
+				return status, &BudgetError{why}
 			}
 		}
 		wait := time.NewTimer(f.Every(time.Since(began)))

@@ -255,7 +255,7 @@ func (j *Job) Look(ctx context.Context, status Status) (Sample, error) {
 	switch {
 	case !status.Running():
 		s.Phase = Ended
-	case out.Status != types.MapRunStatusRunning:
+	case out.Status == types.MapRunStatusSucceeded:
 		s.Phase = Merging
 	case s.Items.Total != j.total:
 		j.total = s.Items.Total

@@ -244,7 +244,8 @@ func TestFollowBudget(t *testing.T) {
 		Sample: func(Sample) error { return nil }, Warn: func(err error) { t.Error(err) },
 	}
 	_, err := follower.Run(t.Context())
-	if !errors.Is(err, ErrBudget) || !strings.Contains(err.Error(), "$0.60 so far, of $0.5") || !strings.Contains(f.stopped, "budget") {
+	var passed *BudgetError
+	if !errors.As(err, &passed) || !strings.Contains(err.Error(), "$0.60 so far, of $0.5") || !strings.Contains(f.stopped, "budget") {
 		t.Errorf("%v, stopped %q", err, f.stopped)
 	}
 }

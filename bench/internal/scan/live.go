@@ -15,6 +15,7 @@ import (
 type Live struct {
 	Expected int64 // objects, if known before; 0: what the Map Run has counted
 	Began    time.Time
+	Local    bool // the job costs nothing here
 
 	mu      sync.Mutex
 	samples []Sample // the last ones, over rateWindow
@@ -44,6 +45,7 @@ type progressed struct {
 	perSecond     float64 // objects, over the window; 0: not known
 	bytesASecond  float64
 	left, elapsed time.Duration
+	local         bool
 }
 
 // at gives what is known at a time; ok is false before the first sample.
@@ -54,7 +56,7 @@ func (l *Live) at(now time.Time) (p progressed, ok bool) {
 		return p, false
 	}
 	first, last := l.samples[0], l.samples[len(l.samples)-1]
-	p = progressed{Sample: last, total: max(last.Items.Total, l.Expected), elapsed: now.Sub(l.Began)}
+	p = progressed{Sample: last, total: max(last.Items.Total, l.Expected), elapsed: now.Sub(l.Began), local: l.Local}
 	if seconds := last.At.Sub(first.At).Seconds(); seconds > 0 {
 		p.perSecond = float64(last.Items.Succeeded-first.Items.Succeeded) / seconds
 	}
@@ -110,7 +112,10 @@ func (p progressed) figures() []string {
 	if p.bytesASecond > 0 {
 		all = append(all, Rate(p.bytesASecond))
 	}
-	if p.USD > 0 {
+	switch {
+	case p.USD > 0 && p.local:
+		all = append(all, "on AWS "+table.Dollars(p.USD)+" so far")
+	case p.USD > 0:
 		all = append(all, table.Dollars(p.USD)+" so far")
 	}
 	if n := p.Batches.Running; n > 0 {

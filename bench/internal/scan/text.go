@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"fanout/bench/internal/progress"
+	"fanout/bench/internal/cost"
+	"fanout/bench/internal/scan/forecast"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
@@ -43,14 +44,22 @@ func WriteText(w io.Writer, f File) error {
 		line("%s", plural(s.Matches, "match", "matches"))
 	}
 	for _, kind := range s.Failures {
-		line("not read: %s of %s, such as %s: %s", table.Grouped(float64(kind.Count)), kind.Error, TextKey(kind.Keys[0]), kind.Message)
+		text := fmt.Sprintf("not read: %s: %s", objectCount(kind.Count), kind.Error)
+		if len(kind.Keys) > 0 {
+			text += fmt.Sprintf(", such as %s: %s", TextKey(kind.Keys[0]), kind.Message)
+		}
+		line("%s", text)
 	}
 	if n := s.Missing(); n > 0 {
-		line("not read: %s in batches that failed", table.Grouped(float64(n)))
+		line("not read: %s in batches that failed or were stopped", objectCount(n))
 	}
-	line("digest %s%s", s.Digest, s.Expected.says())
-	if usd := s.Bill.Total(); usd > 0 {
-		line("%s", s.cost(usd))
+	line("digest %s%s", s.Digest, s.expectation())
+	if s.Bill.Total() > 0 {
+		on := ""
+		if h.Backend == trial.Sandbox {
+			on = "on AWS at these times: "
+		}
+		line("%s%s", on, Dollars(s.Bill, s.Objects))
 	}
 	if h.Backend == trial.Sandbox {
 		line("These are sandbox times, not AWS times.")
@@ -61,16 +70,14 @@ func WriteText(w io.Writer, f File) error {
 
 // read says how much was read of how much.
 func (s Summary) read() string {
-	of := ""
-	if unread := max(s.Total, s.Keys) - s.Objects; unread > 0 {
-		of = " of " + table.Grouped(float64(max(s.Total, s.Keys)))
+	what := objectCount(s.Objects) + " read"
+	if listed := max(s.Total, s.Keys); listed > s.Objects {
+		what = fmt.Sprintf("%s of the %s listed were read", table.Grouped(float64(s.Objects)), objectCount(listed))
 	}
-	return fmt.Sprintf("%s%s read, %s, in %s", objects(s.Objects), of, Size(float64(s.Bytes)), progress.Short(s.time()))
+	return fmt.Sprintf("%s, %s, in %s", what, Size(float64(s.Bytes)), forecast.Duration(s.time()))
 }
 
-func (s Summary) time() time.Duration {
-	return time.Duration(s.Seconds() * float64(time.Second)).Round(100 * time.Millisecond)
-}
+func (s Summary) time() time.Duration { return time.Duration(s.Seconds() * float64(time.Second)) }
 
 // rates are how fast that was; empty: nothing was read.
 func (s Summary) rates() string {
@@ -87,33 +94,43 @@ func (s Summary) rates() string {
 	return text
 }
 
-// says is how a digest compares with what is expected.
-func (e *Expected) says() string {
+// expectation is how what was found compares with what is expected.
+func (s Summary) expectation() string {
+	e := s.Expected
 	switch {
 	case e == nil:
 		return ""
+	case e.Right && e.Match != "":
+		return ", as the objects' seed has it, and so is the match"
 	case e.Right:
-		return ", matches and digest as the objects' seed has them"
+		return ", as the objects' seed has it"
+	case s.Digest != e.Digest || s.Objects != e.Objects:
+		return fmt.Sprintf(": wrong, the objects' seed has %s, %s", e.Digest, objectCount(e.Objects))
+	case e.Match != "":
+		return ", as the objects' seed has it; but only " + e.Match + " has the needle"
 	}
-	return fmt.Sprintf(": wrong, the objects' seed has %s, %s", e.Digest, objects(e.Objects))
+	return ", as the objects' seed has it; but the rest is wrong"
 }
 
-// cost says what it costs, and for what most.
-func (s Summary) cost(usd float64) string {
+// leastShare is what a part of a bill is shown from on.
+const leastShare = 0.0005
+
+// Dollars says what reading so many objects costs, and for what.
+func Dollars(b cost.Bill, objects int64) string {
 	var parts []string
-	for _, g := range groups(s.Bill) {
-		if part := s.Bill.Of(g); part > 0 {
-			parts = append(parts, g.Title+" "+table.Share(part/usd))
+	for _, g := range groups(b) {
+		if part := b.Of(g); part >= leastShare*b.Total() {
+			parts = append(parts, g.Title+" "+table.Share(part/b.Total()))
 		}
 	}
-	text := table.Dollars(usd)
-	if s.Objects > 0 {
-		text += fmt.Sprintf(", %s per million objects", table.Dollars(usd/float64(s.Objects)*1e6))
+	text := table.Dollars(b.Total())
+	if objects > 0 {
+		text += fmt.Sprintf(", %s per million objects", table.Dollars(b.Total()/float64(objects)*1e6))
 	}
 	return text + ": " + strings.Join(parts, ", ")
 }
 
-func objects(n int64) string { return plural(n, "object", "objects") }
+func objectCount(n int64) string { return plural(n, "object", "objects") }
 
 func plural(n int64, one, many string) string {
 	if n == 1 {

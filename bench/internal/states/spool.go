@@ -167,6 +167,13 @@ func (q *spool) read() (child, error) {
 		q.reader = bufio.NewReaderSize(&tail{q.source, q.offset}, 64<<10)
 	}
 	line, err := q.reader.ReadBytes('\n')
+	if errors.Is(err, io.EOF) {
+		// subtle: it is the end that the reader came to when it filled its buffer;
+		// the rest of the line was added since.
+		var rest []byte
+		rest, err = q.reader.ReadBytes('\n')
+		line = append(line, rest...)
+	}
 	if err != nil {
 		return child{}, fmt.Errorf("read a batch: %w", err)
 	}

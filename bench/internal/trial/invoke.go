@@ -45,6 +45,8 @@ type Invocation struct {
 
 	ProcessMS *float64      // sandbox: CPU time of the process during the invocation
 	Limits    lambda.Limits // sandbox: what the process was held to
+
+	Runtime, RanBy string // sandbox: see Result
 }
 
 // Answer is what any contender answers; this repository's own add stats.
@@ -183,6 +185,7 @@ func (i *Invocation) take(out *awslambda.InvokeOutput) {
 // fromSandbox takes what only the sandbox can tell.
 func (i *Invocation) fromSandbox(h http.Header) {
 	i.Limits = lambda.ParseLimits(h.Get("X-Fanout-Limits"))
+	i.Runtime, i.RanBy = h.Get("X-Fanout-Runtime"), h.Get("X-Fanout-Ran-By")
 	if ms, err := strconv.ParseFloat(h.Get("X-Fanout-Cpu-Ms"), 64); err == nil && ms >= 0 && ms <= maxFigure {
 		i.ProcessMS = &ms
 	}

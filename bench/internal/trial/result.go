@@ -44,6 +44,8 @@ type Result struct {
 	APIRetries  int           `json:"api_retries,omitempty"`    // Invoke calls before it that Lambda throttled, or that failed in passing
 	ProcessMS   *float64      `json:"process_cpu_ms,omitempty"` // sandbox: CPU of the whole process during the invocation
 	Limits      lambda.Limits `json:"limits,omitzero"`          // sandbox: how this process was limited
+	Runtime     string        `json:"runtime,omitempty"`        // sandbox: the managed runtime that was asked for, such as python3.13
+	RanBy       string        `json:"ran_by,omitempty"`         // sandbox: what ran it, such as "Python 3.11.7, awslambdaric 4.2.2"
 	Note        string        `json:"note,omitempty"`           // what is unusual about the figures
 	Stats       *fetch.Stats  `json:"stats,omitempty"`
 	At          time.Time     `json:"at"` // when it was sent
@@ -114,6 +116,7 @@ func cutFront(text string, limit int) string {
 // bound cuts a line's texts to what a line may hold.
 func (r *Result) bound() {
 	r.ErrorType, r.Client = cut(r.ErrorType, maxNameBytes), cut(r.Client, maxNameBytes)
+	r.Runtime, r.RanBy = cut(r.Runtime, maxNameBytes), cut(r.RanBy, maxNameBytes)
 	r.Error, r.Note, r.Log = cut(r.Error, maxTextBytes), cut(r.Note, maxTextBytes), cutFront(r.Log, maxTextBytes)
 }
 

@@ -528,7 +528,8 @@ func (r *Runner) line(s step, got Invocation, answer Answer) Result {
 		OK: got.Failure == nil, InitMS: got.Report.InitMS + got.Report.RestoreMS, DurationMS: got.Report.DurationMS,
 		BilledMS: got.Report.BilledMS, MaxMemoryMB: int(got.Report.MaxMemoryMB),
 		RoundtripMS: lambda.Milliseconds(got.Roundtrip), APIRetries: got.Retries,
-		ProcessMS: got.ProcessMS, Limits: got.Limits, Note: got.Note, Stats: answer.Stats, At: got.At.UTC(),
+		ProcessMS: got.ProcessMS, Limits: got.Limits, Runtime: got.Runtime, RanBy: got.RanBy,
+		Note: got.Note, Stats: answer.Stats, At: got.At.UTC(),
 	}
 	if f := got.Failure; f != nil {
 		line.ErrorType, line.Error, line.Log = f.Type, f.Message, got.Log

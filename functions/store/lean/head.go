@@ -22,6 +22,7 @@ type head struct {
 	location     []byte
 	region       []byte // x-amz-bucket-region
 	requestID    []byte
+	encoding     []byte // Content-Encoding
 }
 
 var (
@@ -105,8 +106,11 @@ func (h *head) field(name, value []byte) error {
 			h.length = n
 		}
 	case len("x-amz-request-id"):
-		if is(name, "x-amz-request-id") {
+		switch { // content-encoding is as long
+		case is(name, "x-amz-request-id"):
 			h.requestID = value
+		case is(name, "content-encoding"):
+			h.encoding = value
 		}
 	case len("transfer-encoding"):
 		if is(name, "transfer-encoding") {

@@ -382,6 +382,11 @@ func (b *bucketClient) get(ctx context.Context, key string, sink fetch.Sink, rea
 		return err
 	}
 	read.FirstByte = firstByte
+	if len(c.head.encoding) > 0 {
+		if s, ok := sink.(fetch.EncodedSink); ok {
+			s.ContentEncoding(string(c.head.encoding))
+		}
+	}
 	if c.head.length > b.client.ahead.size && len(c.head.etag) > 0 {
 		return b.getLarge(ctx, c, r, sink, read)
 	}

@@ -248,6 +248,9 @@ func (s *sdkStore) get(ctx context.Context, client *s3.Client, bucket, key strin
 	if err != nil {
 		return 0, s3Error(err, "get s3://%s/%s", bucket, key)
 	}
+	if encoded, ok := sink.(fetch.EncodedSink); ok && out.ContentEncoding != nil {
+		encoded.ContentEncoding(*out.ContentEncoding)
+	}
 	chunk := s.chunks.Get().(*[chunkBytes]byte)
 	defer s.chunks.Put(chunk)
 	n, err := io.CopyBuffer(onlyWriter{sink}, onlyReader{out.Body}, chunk[:])

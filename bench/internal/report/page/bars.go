@@ -9,7 +9,8 @@ import (
 
 // bar is one row of a figure: parts that add up, and a mark.
 type bar struct {
-	row    report.Row
+	name   string                // in a part's title
+	label  func(most int) string // beside it, in lines of no more than most characters
 	parts  []part
 	warmMS float64 // where the mark stands; 0: none
 	end    string  // said at its end
@@ -32,10 +33,15 @@ func partRole(i int) role { return part0 + role(i%parts) }
 // warmMark is a warm invocation beside a cold start's bar.
 var warmMark = style{ink, shapes[3], 5}
 
-// bars draws them below each other, wide and narrow.
-func (c *charts) bars(f figure, title string, bars []bar) []picture {
+// bar begins one of a setting.
+func (c *charts) bar(row report.Row) bar {
+	return bar{name: c.name(row), label: func(most int) string { return c.label(row, most) }}
+}
+
+// drawBars draws them below each other, wide and narrow.
+func drawBars(f figure, title string, bars []bar) []picture {
 	drawn := func(class string, width, perBar float64, letters int) template.HTML {
-		rows := names(len(bars), func(i int) string { return c.label(bars[i].row, letters) })
+		rows := names(len(bars), func(i int) string { return bars[i].label(letters) })
 		length := width - rightRoom - rows.room()
 		most := 0.0
 		for _, b := range bars { // with room for what is said at the end
@@ -43,7 +49,7 @@ func (c *charts) bars(f figure, title string, bars []bar) []picture {
 		}
 		p := newPlot(width, perBar*float64(len(bars))+50, linear(title, 0, most), rows, attributes(f, class, f.Title)...)
 		for i, b := range bars {
-			c.drawBar(p, b, float64(len(bars)-1-i), min(perBar*0.55, 16))
+			b.draw(p, float64(len(bars)-1-i), min(perBar*0.55, 16))
 		}
 		return p.markup()
 	}
@@ -62,19 +68,19 @@ func (b bar) length() float64 {
 	return max(sum, b.warmMS)
 }
 
-func (c *charts) drawBar(p *plot, b bar, y, thick float64) {
+func (b bar) draw(p *plot, y, thick float64) {
 	sum := 0.0
 	for i, part := range b.parts {
 		if part.value > 0 {
 			from, to := p.at(sum, y), p.at(sum+part.value, y)
-			p.titled(fmt.Sprintf("%s: %s", c.name(b.row), part.title), func() {
+			p.titled(fmt.Sprintf("%s: %s", b.name, part.title), func() {
 				p.box(partRole(i), from.x, from.y-thick/2, to.x-from.x, thick)
 			})
 		}
 		sum += part.value
 	}
 	if b.warmMS > 0 {
-		p.titled(c.name(b.row)+": warm "+ms(b.warmMS), func() { p.mark(warmMark, p.at(b.warmMS, y)) })
+		p.titled(b.name+": warm "+ms(b.warmMS), func() { p.mark(warmMark, p.at(b.warmMS, y)) })
 	}
 	end := p.at(b.length(), y)
 	p.text(soft, begins, point{end.x + endGap, end.y}, b.end)

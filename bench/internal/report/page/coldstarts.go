@@ -34,11 +34,14 @@ func (c *charts) coldStarts() figure {
 	var bars []bar
 	for _, i := range f.few(rows) {
 		row := c.Rows[i]
-		bars = append(bars, bar{row: row, warmMS: orZero(row.Warm.Median), end: ms(row.Cold.Median), parts: []part{
+		b := c.bar(row)
+		b.warmMS, b.end = orZero(row.Warm.Median), ms(row.Cold.Median)
+		b.parts = []part{
 			{orZero(row.Init.Median), "init " + ms(row.Init.Median)}, {row.First.Median, "first " + ms(row.First.Median)},
-		}})
+		}
+		bars = append(bars, b)
 	}
-	f.Pictures = c.bars(f, "ms", bars)
+	f.Pictures = drawBars(f, "ms", bars)
 	return f
 }
 

@@ -41,13 +41,14 @@ func (c *charts) cost() figure {
 	var bars []bar
 	for _, i := range f.few(rows) {
 		bill := c.Rows[i].Cost.Million()
-		b := bar{row: c.Rows[i], end: table.Dollars(bill.Total())}
+		b := c.bar(c.Rows[i])
+		b.end = table.Dollars(bill.Total())
 		for _, g := range cost.Groups {
 			b.parts = append(b.parts, part{orZero(bill.Of(g)), g.Title + " " + table.Dollars(bill.Of(g))})
 		}
 		bars = append(bars, b)
 	}
-	f.Pictures = c.bars(f, "dollars per million invocations", bars)
+	f.Pictures = drawBars(f, "dollars per million invocations", bars)
 	return f
 }
 

@@ -20,13 +20,20 @@ import (
 var (
 	//go:embed page.html
 	pageTemplate string
+	//go:embed figure.html
+	figureTemplate string
 	//go:embed page.css
 	pageStyle string
 	//go:embed page.js
 	pageScript string
 )
 
-var pageLayout = template.Must(template.New("page").Parse(pageTemplate))
+var pageLayout = layout("page", pageTemplate)
+
+// layout is that of a page with figures.
+func layout(name, text string) *template.Template {
+	return template.Must(template.Must(template.New(name).Parse(text)).Parse(figureTemplate))
+}
 
 // page is what the template shows.
 type page struct {

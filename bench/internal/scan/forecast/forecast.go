@@ -8,6 +8,7 @@
 package forecast
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -89,11 +90,11 @@ func mapRuns(objects int64) int { return int(max((objects+MapRunItems-1)/MapRunI
 type Forecast struct {
 	Plan      Plan          `json:"plan"`      // with what was left to the forecast: batch, concurrency, Map Runs
 	Batches   int64         `json:"batches"`   // child executions, and invocations
-	BatchTime time.Duration `json:"batch_ns"`  // that one invocation takes
+	BatchTime time.Duration `json:"-"`         // that one invocation takes
 	Functions int           `json:"functions"` // that read at once, once all are there
-	Reading   time.Duration `json:"reading_ns"`
-	Ramp      time.Duration `json:"ramp_ns"` // of the reading: until all functions are there
-	Merging   time.Duration `json:"merging_ns"`
+	Reading   time.Duration `json:"-"`
+	Ramp      time.Duration `json:"-"` // of the reading: until all functions are there
+	Merging   time.Duration `json:"-"`
 
 	ObjectsPerS float64 `json:"objects_per_s"` // over the reading
 	BytesPerS   float64 `json:"bytes_per_s"`
@@ -107,6 +108,33 @@ type Forecast struct {
 
 // Time is all of it, but for the seconds that an execution takes to begin.
 func (f Forecast) Time() time.Duration { return f.Reading + f.Merging }
+
+// USDPerMillion is what a million objects cost.
+func (f Forecast) USDPerMillion() float64 {
+	if f.Plan.Objects == 0 {
+		return 0
+	}
+	return f.Bill.Total() / float64(f.Plan.Objects) * 1e6
+}
+
+// MarshalJSON writes times in seconds.
+func (f Forecast) MarshalJSON() ([]byte, error) {
+	type plain Forecast // without this method
+	return json.Marshal(struct {
+		Calculated bool    `json:"calculated"` // always: it is no measurement
+		TimeS      float64 `json:"time_s"`
+		ReadingS   float64 `json:"reading_s"`
+		RampS      float64 `json:"ramp_s"`
+		MergingS   float64 `json:"merging_s"`
+		BatchS     float64 `json:"batch_s"`
+		USD        float64 `json:"usd"`
+		Million    float64 `json:"usd_per_million_objects"`
+		plain
+	}{
+		true, f.Time().Seconds(), f.Reading.Seconds(), f.Ramp.Seconds(), f.Merging.Seconds(), f.BatchTime.Seconds(),
+		f.Bill.Total(), f.USDPerMillion(), plain(f),
+	})
+}
 
 // New makes the forecast of a plan at these prices. The error says what is
 // wrong with the plan, or which price is missing.
@@ -279,7 +307,7 @@ func (f *Forecast) bill(prices cost.Prices) error {
 	p, batches := f.Plan, f.Batches
 	used := cost.Scan{
 		Arch: p.Arch, MemoryMB: p.MemoryMB, Class: p.Class, GETs: p.Objects, Bytes: int64(float64(p.Objects) * p.Bytes),
-		Invocations: batches, PUTs: batches + int64(writerFiles*p.MapRuns), Transitions: int64(parentTransitions * p.MapRuns),
+		Invocations: batches, PUTs: batches + int64(writerFiles*p.MapRuns), Transitions: int64(ParentTransitions * p.MapRuns),
 		MergeGETs: batches, MergeLISTs: max((batches+PageKeys-1)/PageKeys, int64(p.MapRuns)), MergeS: float64(batches) / MergeParts,
 	}
 	if p.Inventory {
@@ -298,11 +326,11 @@ func (f *Forecast) bill(prices cost.Prices) error {
 		const half = 0.05 // seconds: durations are rounded up to 100 ms
 		used.ExpressRequests, used.ExpressS = batches, used.ComputeS+half*float64(batches)
 	} else {
-		used.Transitions += childTransitions * batches
+		used.Transitions += ChildTransitions * batches
 	}
 	if f.grouped() {
 		used.PUTs += int64(groups * p.MapRuns)
-		used.Transitions += int64(childTransitions * groups * p.MapRuns)
+		used.Transitions += int64(GroupTransitions * p.MapRuns)
 	}
 	var err error
 	f.Bill, err = prices.Scan(used)

@@ -2,13 +2,18 @@ package forecast
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"math"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/table"
 	"fanout/functions/lambda"
 	fn "fanout/functions/scan"
 )
@@ -112,7 +117,7 @@ func TestBill(t *testing.T) {
 		"Lambda requests":   0.0002,          // 1,000 × 0.20 / 10^6
 		"Express requests":  0.001,           // 1,000 × 1 / 10^6
 		"Express duration":  0.0017569,       // (1,636.36 s + 50 s) × 0.0625 GB × 0.00001667
-		"state transitions": 0.000175,        // 7 of the parent
+		"state transitions": 0.00015,         // 6 of the parent
 		"results PUT":       0.00502,         // (1,000 parts + 4 files of ResultWriter) × 0.005 / 1,000
 		"merge GET":         0.0004,          // 1,000 × 0.0004 / 1,000
 		"merge LIST":        0.000005,        // 1 × 0.005 / 1,000
@@ -260,6 +265,42 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// What the state machine's text says is what the forecast goes by.
+func TestDefinition(t *testing.T) {
+	var machine struct {
+		States map[string]struct {
+			Type           string
+			Choices        []struct{ NumericGreaterThan float64 }
+			Next, Default  string
+			End            bool
+			Result         []string
+			TimeoutSeconds int
+		}
+	}
+	if err := json.Unmarshal([]byte(fn.Definition()), &machine); err != nil {
+		t.Fatal(err)
+	}
+	if got := machine.States["Parts"].Choices[0].NumericGreaterThan; got != GroupedItems {
+		t.Errorf("merged in groups above %v items, not %v", got, GroupedItems)
+	}
+	if got := len(machine.States["Groups"].Result); got != groups {
+		t.Errorf("%d groups, not %d", got, groups)
+	}
+	entered, name := 1, "Source" // and the start
+	for ; ; entered++ {
+		s := machine.States[name]
+		if s.End {
+			break
+		}
+		if name = s.Next; name == "" {
+			name = s.Default
+		}
+	}
+	if entered+1 != ParentTransitions {
+		t.Errorf("%d states are entered, with the start %d transitions, not %d", entered, entered+1, ParentTransitions)
+	}
+}
+
 // Whatever the plan, the figures are figures, and can be written as JSON.
 func FuzzNew(f *testing.F) {
 	f.Add(int64(1e9), 25_000.0, 16, 0, 512, 1000.0, int64(100), 0, false, false)
@@ -292,4 +333,51 @@ func FuzzNew(f *testing.F) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+var update = flag.Bool("update", false, "write the table of docs/scale.md")
+
+// The table of docs/scale.md is what the model gives.
+func TestScaleTable(t *testing.T) {
+	const path = "../../../../docs/scale.md"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows strings.Builder
+	for _, objects := range []int64{1e6, 1e8, 1e9} {
+		for _, from := range []struct {
+			name   string
+			change func(*Plan)
+		}{
+			{"1 prefix", func(*Plan) {}},
+			{"16 prefixes", func(p *Plan) { p.Prefixes = 16 }},
+			{"16 prefixes, 16 Map Runs", func(p *Plan) { p.Prefixes, p.MapRuns = 16, 16 }},
+			{"100 prefixes, 16 Map Runs", func(p *Plan) { p.Prefixes, p.MapRuns = 100, 16 }},
+			{"100 prefixes, 16 Map Runs, inventory", func(p *Plan) { p.Prefixes, p.MapRuns, p.Inventory = 100, 16, true }},
+			{"S3 Express One Zone, 16 Map Runs", func(p *Plan) { p.Class, p.MapRuns = cost.Express, 16 }},
+			{"1 prefix, STANDARD children", func(p *Plan) { p.Children = fn.Standard }},
+		} {
+			f, err := New(plan(func(p *Plan) { p.Objects, p.Batch, p.Speed = objects, 0, Measured }, from.change), prices(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := from.name
+			if strings.HasPrefix(name, "1") && f.Plan.MapRuns > 1 && !strings.Contains(name, "Map Run") {
+				name += fmt.Sprintf(", %d Map Runs", f.Plan.MapRuns)
+			}
+			fmt.Fprintf(&rows, "| 1e%.0f | %s | %s | %s | %s | %d | %s | %s |\n", math.Log10(float64(objects)), name, Duration(f.Time()),
+				table.Grouped(f.ObjectsPerS), f.Binding.Name, f.Functions, table.Dollars(f.Bill.Total()), table.Dollars(f.USDPerMillion()))
+		}
+	}
+	lines := regexp.MustCompile(`(?m)^(ROWS|\| 1e\d .*)\n(\| 1e\d .*\n)*`)
+	if *update {
+		text = lines.ReplaceAll(text, []byte(strings.ReplaceAll(rows.String(), "$", "$$")))
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := string(lines.Find(text)); got != rows.String() {
+		t.Errorf("docs/scale.md has\n%swant (go test -update)\n%s", got, rows.String())
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/table"
@@ -15,12 +14,12 @@ import (
 
 // Help is a change of the plan, and what the forecast is with it.
 type Help struct {
-	Change  string        `json:"change"` // such as "16 prefixes"
-	Faster  float64       `json:"faster"` // how many times as fast
-	Cheaper float64       `json:"cheaper"`
-	Time    time.Duration `json:"time_ns"`
-	USD     float64       `json:"usd"`
-	Binding string        `json:"binding"` // the limit that binds then
+	Change  string  `json:"change"` // such as "16 prefixes"
+	Faster  float64 `json:"faster"` // how many times as fast
+	Cheaper float64 `json:"cheaper"`
+	TimeS   float64 `json:"time_s"`
+	USD     float64 `json:"usd"`
+	Binding string  `json:"binding"` // the limit that binds then
 }
 
 // String reads "16 prefixes: 2.7× as fast", or "1769 MB of memory: 2.0× as fast, for
@@ -169,7 +168,7 @@ func helps(p Plan, f Forecast, prices cost.Prices) []Help {
 		}
 		h := Help{
 			Change: name, Faster: f.Time().Seconds() / with.Time().Seconds(), Cheaper: f.Bill.Total() / with.Bill.Total(),
-			Time: with.Time(), USD: with.Bill.Total(), Binding: with.Binding.Name,
+			TimeS: with.Time().Seconds(), USD: with.Bill.Total(), Binding: with.Binding.Name,
 		}
 		better := h.Faster >= worthIt || h.Cheaper >= worthIt
 		worth := h.Faster*h.Cheaper >= worthIt

@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"encoding/json"
 	"time"
 
 	"fanout/bench/internal/cost"
@@ -86,12 +87,14 @@ const (
 	// step-functions/latest/dg/input-output-resultwriter.html, read in November
 	// 2026). More than 5 GB of one kind gives more.
 	writerFiles = 4
-	// parentTransitions is how many states the parent enters beside the merge's
-	// groups, and childTransitions a Standard child: one for its start and one for
-	// its state, as AWS counts in its examples
+	// ParentTransitions is how many state transitions the execution itself is
+	// billed for, GroupTransitions how many more of a merge in two levels, and
+	// ChildTransitions those of a Standard child: one for each state that is
+	// entered, as scan.asl.json has them, and one for the start
 	// (aws.amazon.com/step-functions/pricing, read in November 2026).
-	parentTransitions = 7
-	childTransitions  = 2
+	ParentTransitions = 6
+	GroupTransitions  = 2 + groups
+	ChildTransitions  = 2
 )
 
 // BatchTimeout is how long one try at a batch may take, with EXPRESS children
@@ -101,11 +104,20 @@ const BatchTimeout = fn.BatchTimeout
 
 // Speed is how fast one invocation reads, where it was measured.
 type Speed struct {
-	MemoryMB     int
-	Bytes        float64 // of an object, mean
-	ObjectsPerS  float64 // that one invocation reads
-	CPUPerObject time.Duration
-	Source       string // where the figures are from, for readers
+	MemoryMB     int           `json:"memory_mb"`
+	Bytes        float64       `json:"bytes_per_object"` // mean
+	ObjectsPerS  float64       `json:"objects_per_s"`    // that one invocation reads
+	CPUPerObject time.Duration `json:"-"`                // 0: not known
+	Source       string        `json:"source"`           // where the figures are from, for readers
+}
+
+// MarshalJSON writes the CPU time in microseconds.
+func (s Speed) MarshalJSON() ([]byte, error) {
+	type plain Speed // without this method
+	return json.Marshal(struct {
+		plain
+		CPU float64 `json:"cpu_us_per_object"`
+	}{plain(s), float64(s.CPUPerObject) / float64(time.Microsecond)})
 }
 
 // Measured is the speed of this repository's client lean: 1,000 objects of 1 kB
@@ -113,7 +125,7 @@ type Speed struct {
 // sandbox of one machine, with its network s3-standard. It is no AWS figure.
 var Measured = Speed{
 	MemoryMB: 512, Bytes: 25_500, ObjectsPerS: 1873, CPUPerObject: 82 * time.Microsecond,
-	Source: "lean at 512 MB in the sandbox, network s3-standard: docs/performance.md",
+	Source: "in the sandbox of one machine, no AWS figure (docs/performance.md)",
 }
 
 // cpuPerByte is what a byte more of an object costs in CPU seconds: 50 µs an

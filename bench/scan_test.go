@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fanout/bench/internal/hint"
+	"fanout/bench/internal/lab"
+	"fanout/bench/internal/scan"
+	"fanout/bench/internal/trial"
+	"fanout/functions/corpus"
+	"fanout/functions/lambda"
+)
+
+// scanMachine is the ARN of the sandbox's state machine.
+var scanMachine = fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:fanout-scan-%s-512", lab.Region, lab.Account, lambda.HostArchitecture())
+
+// startScanCloud is a cloud whose stack was deployed with -c scan=true.
+func startScanCloud(t *testing.T, objects int) *cloud {
+	t.Helper()
+	spec := corpus.Default()
+	spec.Count, spec.MaxBytes = objects, 2000
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startCloud(t, map[string]string{
+		"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Region": lab.Region, "Objects": string(text),
+		"ScanStateMachineArn": scanMachine, "ScanResultsBucket": lab.Results,
+	}, "--objects", fmt.Sprint(objects), "--max-bytes", "2000")
+}
+
+// says runs the command and gives its exit status and what it wrote.
+func says(t *testing.T, cmd *exec.Cmd) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// like fails the test if a text is not like a pattern.
+func like(t *testing.T, what, text, pattern string) {
+	t.Helper()
+	if !regexp.MustCompile("(?m)" + pattern).MatchString(text) {
+		t.Errorf("%s: no line like %s in:\n%s", what, pattern, text)
+	}
+}
+
+// fanout scan --stack: a job of the stack's state machine, which can be looked at
+// afterwards by its name and by its ARN.
+func TestScanStack(t *testing.T) {
+	c := startScanCloud(t, 300)
+	cmd := c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "50", "--job", "one", "--out", "r")
+	status, stdout, stderr := says(t, cmd)
+	if status != 0 || strings.Count(stdout, "\n") != 1 || !strings.HasPrefix(stdout, "objects/object-") {
+		t.Fatalf("status %d, matches %q, said:\n%s", status, stdout, stderr)
+	}
+	like(t, "scan", stderr, `^about .* for 300 objects, `)
+	like(t, "scan", stderr, `^limit: `)
+	like(t, "scan", stderr, `^job one: complete$`)
+	like(t, "scan", stderr, `as the objects' seed has it, and so is the match$`)
+	f, err := scan.ReadPath(filepath.Join(cmd.Dir, "r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := f.Header; h.Backend != trial.Endpoint || h.Stack != "Fanout" || h.Function.MemoryMB != 512 || h.Children != "EXPRESS" ||
+		h.Estimate == nil || h.Estimate.Objects != 300 || h.Input.Prefix != corpus.DefaultPrefix {
+		t.Errorf("header %+v", h)
+	}
+	if f.End.Reason != scan.Complete || f.Summary == nil || f.Summary.Objects != 300 || f.Summary.Bill.Total() <= 0 || len(f.Samples) == 0 {
+		t.Errorf("end %+v, %d samples, sum %+v", f.End, len(f.Samples), f.Summary)
+	}
+
+	arn := strings.Replace(scanMachine, "stateMachine", "execution", 1) + ":one"
+	for _, job := range [][]string{{"--stack", "Fanout", "one"}, {arn}, {"--stack", "Fanout", arn}} {
+		cmd := c.fanout(t, append([]string{"scan", "result", "--format", "csv"}, job...)...)
+		status, again, stderr := says(t, cmd)
+		if status != 0 || again != "key\n"+stdout {
+			t.Errorf("%v: status %d, matches %q, said:\n%s", job, status, again, stderr)
+		}
+		if f, err := scan.ReadPath(filepath.Join(cmd.Dir, "results", "one")); err != nil || f.End.Reason != scan.Complete {
+			t.Errorf("%v: %+v, %v", job, f.End, err)
+		}
+		if status, out, stderr := says(t, c.fanout(t, append([]string{"scan", "status"}, job...)...)); status != 0 ||
+			!strings.HasPrefix(out, "job one succeeded: ended: 300 of 300 objects") {
+			t.Errorf("%v: status %d, %q, said:\n%s", job, status, out, stderr)
+		}
+	}
+
+	other := strings.Replace(arn, "fanout-scan", "other", 1)
+	for _, tc := range []struct {
+		name   string
+		args   []string
+		status int
+		want   string
+	}{
+		{"the same name once more", []string{"--stack", "Fanout", "--find", "x", "--job", "one"}, hint.StatusUsage,
+			`^error: job one: there is one of that name already$`},
+		{"an unknown job", []string{"status", "--stack", "Fanout", "two"}, hint.StatusUsage, `^error: there is no job two \(arn:`},
+		{"a job of another stack", []string{"result", "--stack", "Fanout", other}, hint.StatusUsage,
+			`^error: job one is one of state machine arn:.*other-.*, not of arn:`},
+		{"an unknown stack", []string{"status", "--stack", "Nobody", "one"}, hint.StatusFailed, `^error: describe stack Nobody: `},
+		{"a job that read everything", []string{"redrive", "--stack", "Fanout", "one"}, hint.StatusUsage, `^error: job one read everything`},
+		{"a job that has ended", []string{"stop", "--stack", "Fanout", "one"}, hint.StatusUsage, `^error: job one has ended already: SUCCEEDED$`},
+		{"an inventory that is not there", []string{"--stack", "Fanout", "--find", "x", "--inventory", "s3://" + lab.Bucket + "/a/manifest.json"},
+			hint.StatusFailed, `^error: read inventory s3://.*/a/manifest.json: .*NoSuchKey`},
+	} {
+		status, stdout, stderr := says(t, c.fanout(t, append([]string{"scan"}, tc.args...)...))
+		if status != tc.status || stdout != "" {
+			t.Errorf("%s: status %d, %q", tc.name, status, stdout)
+		}
+		like(t, tc.name, stderr, tc.want)
+	}
+}
+
+// A stack without a state machine, and one whose results are among what is
+// listed, are refused before anything is started.
+func TestScanRefusesStack(t *testing.T) {
+	outputs := map[string]string{"Bucket": lab.Bucket, "Prefix": ""}
+	c := startCloud(t, outputs)
+	status, _, stderr := says(t, c.fanout(t, "scan", "--stack", "Fanout", "--find", "x"))
+	if status != hint.StatusFailed {
+		t.Errorf("no state machine: status %d", status)
+	}
+	like(t, "no state machine", stderr, `^error: stack Fanout has no state machine for a scan\nhint: deploy it again with -c scan=true$`)
+	outputs["ScanStateMachineArn"], outputs["ScanResultsBucket"] = scanMachine, lab.Bucket
+	for _, prefix := range []string{"", "jobs/", "job", "jobs/mine/parts/"} {
+		status, _, stderr := says(t, c.fanout(t, "scan", "--stack", "Fanout", "--find", "x", "--job", "mine", "--prefix", prefix))
+		if status != hint.StatusUsage {
+			t.Errorf("prefix %q: status %d", prefix, status)
+		}
+		like(t, prefix, stderr, `^error: prefix "`+prefix+`" of bucket fanout-lab has the results of this job below it$`)
+	}
+	// Beside them is fine: nothing is there, and so it is complete.
+	status, stdout, stderr := says(t, c.fanout(t, "scan", "--stack", "Fanout", "--find", "x", "--prefix", "nothing/"))
+	if status != 0 || stdout != "" {
+		t.Errorf("an empty prefix: status %d, %q, said:\n%s", status, stdout, stderr)
+	}
+	like(t, "an empty prefix", stderr, `^How many objects there are is not known before they are listed`)
+	like(t, "an empty prefix", stderr, `^0 objects read, `)
+}
+
+// Ctrl-C leaves a job of a stack running, and says how to come back; there it is
+// followed to its end, into the same file. A second Ctrl-C stops a job, which is
+// redriven to the right answer.
+func TestScanLeaveAndStop(t *testing.T) {
+	c := startScanCloud(t, 1000)
+	start := func(name string) (cmd *exec.Cmd, stderr *bufio.Reader) {
+		t.Helper()
+		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "20", "--max-concurrency", "1", "--job", name)
+		pipe, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stderr = bufio.NewReader(pipe)
+		until(t, stderr, `^(listing|reading): `)
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		until(t, stderr, `^the job goes on; Ctrl-C within 3s stops it`)
+		return cmd, stderr
+	}
+	end := func(cmd *exec.Cmd, stderr io.Reader) (said string) {
+		t.Helper()
+		text, err := io.ReadAll(stderr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var exit *exec.ExitError
+		if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != hint.StatusFailed {
+			t.Errorf("ended with %v", err)
+		}
+		return string(text)
+	}
+	in := func(cmd *exec.Cmd, args ...string) *exec.Cmd {
+		next := c.fanout(t, args...)
+		next.Dir = cmd.Dir
+		return next
+	}
+
+	left, stderr := start("left")
+	like(t, "left", end(left, stderr), `^error: interrupted: job left goes on\nhint: fanout scan status --follow --stack Fanout left comes back to it$`)
+	if f, err := scan.ReadPath(filepath.Join(left.Dir, "results", "left")); err != nil || f.End.Reason != scan.Left {
+		t.Errorf("left: %+v, %v", f.End, err)
+	}
+	status, stdout, said := says(t, in(left, "scan", "status", "--follow", "--stack", "Fanout", "left"))
+	if status != 0 || strings.Count(stdout, "\n") != 1 {
+		t.Errorf("come back: status %d, %q, said:\n%s", status, stdout, said)
+	}
+	f, err := scan.ReadPath(filepath.Join(left.Dir, "results", "left"))
+	if err != nil || f.End.Reason != scan.Complete || f.Summary == nil || f.Summary.Expected == nil || !f.Summary.Expected.Right {
+		t.Errorf("come back: %+v, %+v, %v", f.End, f.Summary, err)
+	}
+
+	stopped, stderr := start("stopped")
+	if err := stopped.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	like(t, "stopped", end(stopped, stderr), `^error: stopped job stopped\nhint: fanout scan redrive --stack Fanout stopped goes on with it; `)
+	status, _, said = says(t, in(stopped, "scan", "result", "--stack", "Fanout", "stopped"))
+	if status != hint.StatusFailed {
+		t.Errorf("result of a stopped job: status %d", status)
+	}
+	like(t, "result of a stopped job", said, `^error: job stopped was stopped\nhint: fanout scan redrive --stack Fanout stopped reads what is missing$`)
+	status, stdout, said = says(t, in(stopped, "scan", "redrive", "--stack", "Fanout", "stopped"))
+	if status != 0 || strings.Count(stdout, "\n") != 1 {
+		t.Errorf("redriven: status %d, %q, said:\n%s", status, stdout, said)
+	}
+	like(t, "redriven", said, `as the objects' seed has it, and so is the match$`)
+}
+
+// A scan on this machine ends with the command at the first Ctrl-C, and when it
+// is killed; either way redrive goes on with it, and nothing is left behind.
+func TestScanRedriveHere(t *testing.T) {
+	for _, sig := range []os.Signal{os.Interrupt, os.Kill} {
+		t.Run(sig.String(), func(t *testing.T) {
+			cmd, stdout, stderr := command(t, "scan", "--find", corpus.DefaultNeedle, "--objects", "1000", "--max-bytes", "2000",
+				"--batch", "20", "--max-concurrency", "2", "--out", "r")
+			until(t, stderr, `^(listing|reading): `)
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			rest, err := io.ReadAll(stderr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := io.ReadAll(stdout)
+			if err != nil || len(out) > 0 {
+				t.Errorf("matches %q, %v", out, err)
+			}
+			var exit *exec.ExitError
+			if err := cmd.Wait(); !errors.As(err, &exit) {
+				t.Errorf("ended with %v", err)
+			}
+			f, err := scan.ReadPath(filepath.Join(cmd.Dir, "r"))
+			if err != nil || len(f.Samples) == 0 {
+				t.Errorf("%d samples, %v", len(f.Samples), err)
+			}
+			if sig == os.Interrupt {
+				if !bytes.Contains(rest, []byte("error: interrupted: a job on this machine ends with the command\nhint: fanout scan redrive r goes on with it; ")) ||
+					f.End.Reason != scan.Interrupted {
+					t.Errorf("said: %s, end %+v", rest, f.End)
+				}
+				if left := leftovers(t, cmd.Process.Pid, cgroupRoot, tempDir(cmd)); len(left) > 0 {
+					t.Errorf("left behind: %v", left)
+				}
+			}
+			again := exec.CommandContext(t.Context(), cmd.Path, "scan", "redrive", "r")
+			again.Dir, again.Env = cmd.Dir, cmd.Env
+			status, found, said := says(t, again)
+			if status != 0 || strings.Count(found, "\n") != 1 {
+				t.Errorf("redriven: status %d, %q, said:\n%s", status, found, said)
+			}
+			like(t, "redriven", said, `as the objects' seed has it, and so is the match$`)
+			for _, pid := range []int{cmd.Process.Pid, again.Process.Pid} {
+				if left := leftovers(t, pid, cgroupRoot, tempDir(cmd)); len(left) > 0 {
+					t.Errorf("left behind: %v", left)
+				}
+			}
+		})
+	}
+}
