@@ -119,7 +119,7 @@ func BenchmarkMapRun(b *testing.B) {
 
 // otherServices gives a server on S3 and Lambda of another process.
 func otherServices(b *testing.B, n int) *world {
-	cmd := exec.CommandContext(b.Context(), os.Args[0])
+	cmd := exec.CommandContext(context.Background(), os.Args[0]) // it ends with its input, and takes its files away
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", servicesEnv, n))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
