@@ -201,7 +201,7 @@ func reason(status scan.Status, sum scan.Summary, stopped *scan.BudgetError) sca
 	case status.Status == types.ExecutionStatusAborted:
 		return scan.End{Reason: scan.Stopped, Text: status.Cause, Error: status.Error}
 	case unread > 0:
-		return scan.End{Reason: scan.Incomplete, Text: fmt.Sprintf("%d objects were not read", unread), Error: status.Error}
+		return scan.End{Reason: scan.Incomplete, Text: scan.Unread(unread), Error: status.Error}
 	case status.Status != types.ExecutionStatusSucceeded:
 		return scan.End{Reason: scan.Failed, Text: status.Cause, Error: status.Error}
 	case sum.Expected != nil && !sum.Expected.Right:
