@@ -65,6 +65,7 @@ func (q *spool) close() error { return errors.Join(q.file.Close(), q.source.Clos
 // scan reads what an earlier server left, calls each with every child, without
 // its input, and takes off a line that was cut short.
 func (q *spool) scan(each func(c child)) error {
+	q.size, q.count, q.items, q.after, q.ended = 0, 0, 0, "", false
 	err := eachLine(q.file, func(line []byte, offset int64) error {
 		head, input, _ := bytes.Cut(line, []byte{'\t'})
 		var h spoolHead

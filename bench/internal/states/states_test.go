@@ -100,7 +100,9 @@ type world struct {
 	client *sfn.Client
 	lambda *functions
 	s3     *s3.Client
+	store  *objects.Server
 	cfg    Config
+	at     services
 }
 
 // newWorld starts one in which a second of a definition takes a millisecond.
@@ -117,7 +119,8 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 	}
-	w := &world{t: t, lambda: newFunctions(t), s3: store.Client(testKeys.AccessKeyID, testKeys.SecretAccessKey)}
+	w := &world{t: t, lambda: newFunctions(t), store: store, s3: store.Client(testKeys.AccessKeyID, testKeys.SecretAccessKey)}
+	w.at = services{store.URL(), store.CAFile(), w.lambda.URL}
 	w.cfg = Config{
 		Credentials: testKeys, Region: testRegion, AccountID: testAccount, Dir: t.TempDir(), S3: w.s3,
 		Lambda: awslambda.New(awslambda.Options{
@@ -146,7 +149,7 @@ func (w *world) start() {
 
 func newClient(url, id, secret string) *sfn.Client {
 	return sfn.New(sfn.Options{
-		BaseEndpoint: aws.String(url), Region: testRegion, Retryer: aws.NopRetryer{},
+		BaseEndpoint: aws.String(url), Region: testRegion,
 		Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
 	})
 }
@@ -419,4 +422,12 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("two servers on one folder: %v", err)
 	}
+}
+
+func redriveInput(arn *string) *sfn.RedriveExecutionInput {
+	return &sfn.RedriveExecutionInput{ExecutionArn: arn}
+}
+
+func bucketInput(name string) *s3.CreateBucketInput {
+	return &s3.CreateBucketInput{Bucket: aws.String(name)}
 }
