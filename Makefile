@@ -80,13 +80,9 @@ test-awscli: .venv/awscli/installed ## use the sandbox with the AWS CLI (needs P
 test-release: release ## run the release's command on a file system without anything else (needs qemu-user-static)
 	$(GOTEST) -count=1 -tags archive -run Archive ./bench
 
-.PHONY: test-python
-test-python: ## test the Python example against the contract (needs Python 3)
-	$(GOTEST) -count=1 -tags python -run ExamplePython ./bench
-
 .PHONY: test-runtimes
 test-runtimes: ## test handlers of managed runtimes in the sandbox (needs Python 3, Node.js and a JDK)
-	$(GOTEST) -count=1 -tags runtimes -run 'Python|Node|Java|Managed' ./bench/internal/sandbox
+	$(GOTEST) -count=1 -tags runtimes -run 'TestPython|TestNode|TestJava|TestManaged|TestRuntime' ./bench ./bench/internal/sandbox
 
 .PHONY: test-page
 test-page: ## test the report's page in Chromium (needs chromium)
@@ -138,8 +134,17 @@ ci: ci-deps ## run every check that a change must pass
 	$(MAKE) --jobs=2 --output-sync=target $(CI_TOGETHER)
 	$(MAKE) $(CI_ALONE)
 
+# Contenders in other languages, and the tools they are built with.
+.PHONY: contenders
+contenders: ## build the contenders whose tools this machine has (python, node, rust), and say what the others need
+	@for c in $(CONTENDERS); do command -v $${c#*:} >/dev/null && { $(MAKE) --no-print-directory $${c%:*} || exit 1; } || \
+		echo "no $${c%:*} contender: $${c#*:} not found"; done
+
+CONTENDERS = python:python3 node:npm rust:cargo
+HOST := $(if $(filter aarch64,$(shell uname -m)),arm64,x86_64)
+
 .PHONY: clean
 clean: ## remove all build output
 	rm -rf bin build cdk.out
 
-include infra/infra.mk functions/rust/rust.mk
+include infra/infra.mk functions/rust/rust.mk functions/python/python.mk

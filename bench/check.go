@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ import (
 // checkFlags is what fanout check was asked for.
 type checkFlags struct {
 	contenders []string
+	clients    []string // an empty one: the function's own setting
 	verbose    bool
 }
 
@@ -45,6 +47,8 @@ The exit status is 1 if a case fails.`,
 	c.Flags().SortFlags = false
 	c.Flags().StringArrayVar(&cf.contenders, "contender", nil,
 		"the function to check, as "+contenderGrammar+"; may be repeated (default this repository's Go)")
+	c.Flags().StringSliceVar(&cf.clients, "client", []string{""},
+		"S3 clients to check one by one, of functions that answer with stats (default the function's own)")
 	c.Flags().BoolVarP(&cf.verbose, "verbose", "v", false, "log what the sandbox does, on standard error")
 	return c
 }
@@ -75,28 +79,42 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 	}
 	var bad []string
 	for _, c := range cfg.Contenders {
-		counts := map[contract.Verdict]int{}
-		err := fixtures.Check(ctx, c.Name, func(o contract.Outcome) {
-			counts[o.Verdict]++
-			note := o.Note
-			if note != "" {
-				note = ": " + note
+		for _, client := range cf.clients {
+			n, err := checkOne(ctx, stdout, fixtures, c.Name, client)
+			if err != nil {
+				return err
 			}
-			fmt.Fprintf(stdout, "%s  %s: %s%s\n", o.Verdict, c.Name, o.Case, term.Clean(note))
-		})
-		if ctx.Err() != nil {
-			return hint.Failed("run it again: it keeps nothing", "interrupted")
-		}
-		if err != nil {
-			return hint.Failed("run it with --verbose", "check %s: %w", c.Name, err)
-		}
-		fmt.Fprintf(stdout, "%s: %d passed, %d failed, %d skipped\n", c.Name, counts[contract.Pass], counts[contract.Fail], counts[contract.Skip])
-		if n := counts[contract.Fail]; n > 0 {
-			bad = append(bad, fmt.Sprintf("%s fails %d", c.Name, n))
+			if n > 0 {
+				bad = append(bad, fmt.Sprintf("%s fails %d", called(c.Name, client), n))
+			}
 		}
 	}
 	if bad != nil {
 		return hint.Failed("the contract is in docs/architecture.md, under Event and answer", "contract: %s of the cases", bad)
 	}
 	return nil
+}
+
+// called names a contender, and the client it was asked to use, if it was.
+func called(contender, client string) string { return strings.TrimSpace(contender + " " + client) }
+
+// checkOne prints a line for each case, and their number, and gives how many fail.
+func checkOne(ctx context.Context, stdout io.Writer, fixtures *contract.Fixtures, contender, client string) (failed int, err error) {
+	who, counts := called(contender, client), map[contract.Verdict]int{}
+	err = fixtures.Check(ctx, contender, client, func(o contract.Outcome) {
+		counts[o.Verdict]++
+		note := o.Note
+		if note != "" {
+			note = ": " + note
+		}
+		fmt.Fprintf(stdout, "%s  %s: %s%s\n", o.Verdict, who, o.Case, term.Clean(note))
+	})
+	if ctx.Err() != nil {
+		return 0, hint.Failed("run it again: it keeps nothing", "interrupted")
+	}
+	if err != nil {
+		return 0, hint.Failed("run it with --verbose", "check %s: %w", who, err)
+	}
+	fmt.Fprintf(stdout, "%s: %d passed, %d failed, %d skipped\n", who, counts[contract.Pass], counts[contract.Fail], counts[contract.Skip])
+	return counts[contract.Fail], nil
 }

@@ -32,17 +32,15 @@ func (rf *runFlags) parseDeployed() error {
 		return hint.Usage(help, "--stack and --function are mutually exclusive")
 	case rf.stack != "" && rf.bucket != "":
 		return hint.Usage(help, "--bucket requires --function: a stack has its own bucket")
-	case len(rf.functions) > 0 && rf.bucket == "":
+	case len(rf.functions) > 0 && rf.bucket == "" && !rf.own():
 		return hint.Usage(help, "--function needs --bucket")
 	case len(rf.contenders) > 0:
 		return hint.Usage(help, "--contender runs in the sandbox: leave out --stack and --function")
 	case rf.given("network"):
 		return hint.Usage(help, "--network is the sandbox's: deployed functions have their own")
 	}
-	for _, f := range rf.functions {
-		if err := deployed.CheckARN(f); err != nil {
-			return hint.Usage(help, "%w", err)
-		}
+	if err := rf.checkARNs(); err != nil {
+		return err
 	}
 	rf.functions = unique(rf.functions)
 	return nil
@@ -60,7 +58,11 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, show *pro
 	}
 	found := deployed.Stack{Bucket: rf.bucket, Prefix: rf.Corpus.Prefix}
 	for _, arn := range rf.functions {
-		found.Functions = append(found.Functions, deployed.Function{ARN: arn, Contender: outputs.GoContender})
+		f := deployed.Function{ARN: arn, Contender: outputs.GoContender}
+		if rf.own() {
+			f.Contender = nameOf(arn)
+		}
+		found.Functions = append(found.Functions, f)
 	}
 	if rf.stack != "" {
 		if found, err = deployed.Find(ctx, cloudformation.NewFromConfig(cfg), rf.stack); err != nil {
@@ -84,7 +86,9 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, show *pro
 	h.Region = cfg.Region
 	h.Host = "AWS Lambda, " + cfg.Region
 	h.Corpus = corpus.Spec{Prefix: found.Prefix, Needle: rf.Corpus.Needle}
-	if found.Objects != nil {
+	if runner.Events = rf.list; rf.own() {
+		h.Corpus = corpus.Spec{}
+	} else if found.Objects != nil {
 		h.Corpus = *found.Objects
 		if runner.Expected, err = expect(ctx, h.Corpus, rf.plan.Count, show); err != nil {
 			return err
@@ -108,7 +112,10 @@ func (rf *runFlags) choose(functions []deployed.Function) ([]trial.Target, error
 		if rf.given("memory") && !slices.Contains(rf.MemoriesMB, f.MemoryMB) || rf.given("arch") && !slices.Contains(rf.Architectures, f.Arch) {
 			continue
 		}
-		targets = append(targets, trial.Target{Function: f.ARN, Contender: f.Contender, MemoryMB: f.MemoryMB, Arch: f.Arch})
+		targets = append(targets, trial.Target{
+			Function: f.ARN, Contender: f.Contender, MemoryMB: f.MemoryMB, Arch: f.Arch,
+			Published: rf.own(), Fixed: deployed.Qualified(f.ARN),
+		})
 		p.MemoriesMB = append(p.MemoriesMB, f.MemoryMB)
 		p.Architectures = append(p.Architectures, f.Arch)
 		p.Contenders = append(p.Contenders, f.Contender)
@@ -126,6 +133,9 @@ func (rf *runFlags) choose(functions []deployed.Function) ([]trial.Target, error
 func putRight(ctx context.Context, client deployed.Configurer, functions []deployed.Function, stderr io.Writer) {
 	control := deployed.NewControl(client, deployed.CallsPerSecond)
 	for _, f := range functions {
+		if deployed.Qualified(f.ARN) {
+			continue // nothing of it can be changed
+		}
 		switch found, err := control.PutRight(ctx, f.ARN); {
 		case errors.Is(err, deployed.ErrLost):
 			fmt.Fprintf(stderr, "warning: %s\n", term.CleanLines(err.Error()))

@@ -84,8 +84,9 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 	corpusFlags(f, &lf.Corpus)
 }
 
-// parse checks what the flags said, before anything is created.
-func (lf *labFlags) parse(command string) error {
+// parse checks what the flags said, before anything is created. Own are
+// functions of the caller's own: they need no objects, and no other beside them.
+func (lf *labFlags) parse(command string, own bool) error {
 	help := "see fanout help " + command
 	var err error
 	if lf.Network, err = network.Parse(lf.network); err != nil {
@@ -94,10 +95,13 @@ func (lf *labFlags) parse(command string) error {
 	if err := lf.Validate(); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
+	if err := lf.Corpus.Validate(); err != nil && !own {
+		return hint.Usage(help, "%w", err)
+	}
 	if lf.Contenders, err = parseContenders(lf.contenders); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
-	if !slices.Contains(lf.names(), outputs.GoContender) {
+	if !own && !slices.Contains(lf.names(), outputs.GoContender) {
 		lf.Contenders = slices.Insert(lf.Contenders, 0, ownContender())
 	}
 	lf.MemoriesMB, lf.Architectures = unique(lf.MemoriesMB), unique(lf.Architectures)
@@ -118,6 +122,9 @@ func startLab(ctx context.Context, cfg lab.Config, show *progress.Progress) (*la
 	l, err := lab.Start(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Corpus.Count == 0 { // a function of the caller's own needs none
+		return l, nil
 	}
 	show.Begin("seeding", cfg.Corpus.Count)
 	defer show.End()

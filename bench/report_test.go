@@ -57,6 +57,7 @@ func TestReportScan(t *testing.T) {
 		{"report --format benchfmt " + path, 2, "", "of a scan there is text, csv, markdown, html, json"},
 		{"report --region us-east-1 " + path, 2, "", "--region is for a run"},
 		{"report -o " + path + " " + dir, 2, "", "would overwrite the results"},
+		{"scan estimate --objects 1M --bytes 25kB --from " + dir, 0, "measured   980 objects/s of 1.5 kB at 512 MB", ""}, // in 1,020 s
 		{"compare " + path + " " + path, 1, "", "error: "},
 	} {
 		var stdout, stderr strings.Builder

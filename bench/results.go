@@ -75,6 +75,8 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		_, err = fmt.Fprintf(stdout, "results: %s\npage: %s\n", path, pagePath)
 	}
 	switch {
+	case errors.Is(runErr, trial.ErrWrongAnswer) && rf.own():
+		return hint.Failed(rf.ownHint(), "%w", runErr)
 	case errors.Is(runErr, trial.ErrWrongAnswer):
 		return hint.Failed("a fast wrong answer is a failure: see error_type in "+path, "%w", runErr)
 	case runErr != nil:
@@ -85,7 +87,11 @@ func (rf *runFlags) show(ctx context.Context, stdout, stderr io.Writer, path str
 		return hint.Failed("the report is in "+pagePath, "write the report to standard output: %w", err)
 	}
 	if bad := neverWell(file); len(bad) > 0 {
-		return hint.Failed("the report says how; fanout check puts a contender through its cases one by one",
+		next := "the report says how; fanout check puts a contender through its cases one by one"
+		if rf.own() {
+			next = "the report says how, with the end of what the function logged"
+		}
+		return hint.Failed(next,
 			"every invocation of contender %s failed", strings.Join(bad, " and of "))
 	}
 	return nil
@@ -103,6 +109,9 @@ func neverWell(f trial.File) []string {
 
 // wrongHint says what to do about a contender that answers wrong.
 func (rf *runFlags) wrongHint(contender string) string {
+	if rf.own() {
+		return rf.ownHint()
+	}
 	if rf.deployed() {
 		return "see that the bucket still has the objects that were deployed; --keep-going measures it all the same"
 	}

@@ -162,10 +162,14 @@ func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *pr
 		return nil, err
 	}
 	runner.Lambda, runner.Targets, runner.Bucket = l.Client(), l.Targets, lab.Bucket
-	if runner.Expected, err = expect(ctx, rf.Corpus, rf.plan.Count, show); err != nil {
+	h := &runner.Header
+	if runner.Events = rf.list; rf.own() {
+		for i := range runner.Targets {
+			runner.Targets[i].Published = true
+		}
+	} else if runner.Expected, err = expect(ctx, rf.Corpus, rf.plan.Count, show); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	h := &runner.Header
 	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.Network), l.Lambda.Limits()
 	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.Corpus, runner.Expected.Bytes
 	return l, nil

@@ -15,6 +15,7 @@ import (
 // runFlags is what fanout run was asked for.
 type runFlags struct {
 	labFlags
+	ownFlags
 	plan          trial.Plan
 	concurrencies []string
 	out           string
@@ -35,6 +36,7 @@ func (rf *runFlags) add(f *pflag.FlagSet) {
 	rf.given = f.Changed
 	f.SortFlags = false
 	rf.labFlags.add(f)
+	rf.ownFlags.add(f)
 	f.StringSliceVar(&rf.plan.Clients, "client", []string{store.Default}, "S3 clients: "+fmt.Sprint(store.Names))
 	f.StringSliceVar(&rf.concurrencies, "concurrency", []string{"1", "16", "64"}, "numbers of goroutines that read, 1 to 1024, or auto;"+
 		" 1 is the sequential baseline, measured with the first client only if there are others")
@@ -45,7 +47,7 @@ func (rf *runFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&rf.plan.Count, "count", false, "count the objects instead of finding the needle")
 	rf.bounds.add(f)
 	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack, which costs money")
-	f.StringArrayVar(&rf.functions, "function", nil, "measure the deployed function with this `ARN`, which costs money; may be repeated")
+	f.StringArrayVar(&rf.functions, "function", nil, "measure the deployed function with this `ARN`, which costs money; with an event, also ARN:ALIAS; may be repeated")
 	f.StringVar(&rf.bucket, "bucket", "", "bucket that the --function reads, under --prefix")
 	f.BoolVar(&rf.keepGoing, "keep-going", false, "measure a contender that answers wrong, too: its rows say so, and the status is 1")
 	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" and "+pageName+" (default results/DATE-TIME)")
@@ -57,7 +59,15 @@ func (rf *runFlags) add(f *pflag.FlagSet) {
 
 // parse checks the flags.
 func (rf *runFlags) parse() (err error) {
-	if err := rf.labFlags.parse("run"); err != nil {
+	if err := rf.ownFlags.parse(); err != nil {
+		return err
+	}
+	if rf.own() {
+		if err := rf.parseOwn(); err != nil {
+			return err
+		}
+	}
+	if err := rf.labFlags.parse("run", rf.own()); err != nil {
 		return err
 	}
 	const help = "see fanout help run"
@@ -67,8 +77,10 @@ func (rf *runFlags) parse() (err error) {
 	if rf.bounds.Precision > 0 && !rf.given("invocations") {
 		rf.plan.Invocations = precisionInvocations
 	}
-	if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
-		return hint.Usage(help, "%w", err)
+	if !rf.own() {
+		if rf.plan.Concurrencies, err = parseConcurrencies(rf.concurrencies); err != nil {
+			return hint.Usage(help, "%w", err)
+		}
 	}
 	if rf.deployed() {
 		if err := rf.parseDeployed(); err != nil {

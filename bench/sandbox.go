@@ -60,7 +60,7 @@ separate shell: they unset AWS profiles and the like.`,
 }
 
 func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	if err := sf.parse("sandbox"); err != nil {
+	if err := sf.parse("sandbox", false); err != nil {
 		return err
 	}
 	if sf.Concurrency < 0 {

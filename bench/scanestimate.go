@@ -16,7 +16,9 @@ import (
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
+	"fanout/bench/internal/scan"
 	"fanout/bench/internal/scan/forecast"
+	"fanout/bench/internal/table"
 	"fanout/functions/lambda"
 	fn "fanout/functions/scan"
 )
@@ -47,8 +49,8 @@ func scanEstimateCommand() *cobra.Command {
 the limit that binds, and what would help. Nothing is called, and nothing is
 measured: docs/scale.md has the model, and where each of its figures is from.
 
-How fast one function reads is taken from a run (--from), from --rate, or else
-from what this repository's own client did in the sandbox of one machine.`,
+How fast one function reads is taken from a run or a scan (--from), from --rate,
+or else from what this repository's client did in the sandbox of one machine.`,
 		Example: `  fanout scan estimate --objects 100M --bytes 25kB --prefixes 16
   fanout scan estimate --objects 1e9 --bytes 25kB --prefixes 100 --inventory
   fanout scan estimate --objects 5M --bytes 2MiB --from results/20261124-120000`,
@@ -70,7 +72,7 @@ func (ef *estimateFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&ef.class, "storage-class", string(cost.Standard), "the objects' storage class: standard or express")
 	f.StringVar(&ef.memory, "memory", "", "memory `size` of the function in MB (default 512, or as --from says)")
 	f.StringVar(&ef.arch, "arch", "", "architecture: x86_64 or arm64 (default x86_64, or as --from says)")
-	f.StringVar(&ef.from, "from", "", "results `file` or folder of a run, for how fast one function reads")
+	f.StringVar(&ef.from, "from", "", "results `file` or folder of a run or a scan, for how fast one function reads")
 	f.StringVar(&ef.rate, "rate", "", "objects per second that one function reads at this memory and size")
 	f.IntVar(&ef.account, "account-concurrency", forecast.AccountConcurrency, "invocations at once that the account may have")
 	f.StringVar(&ef.concurrency, "max-concurrency", "auto", "batches at once per Map Run, 1 to 10000, or auto")
@@ -192,6 +194,9 @@ func (ef *estimateFlags) function(p *forecast.Plan) error {
 // measured takes the speed from the results of a run: of the setting with the
 // memory size and architecture asked for, else of the balanced pick.
 func (ef *estimateFlags) measured(p *forecast.Plan) error {
+	if isScan(ef.from) {
+		return ef.scanned(p)
+	}
 	r, err := readReport(ef.from, report.Options{})
 	if err != nil {
 		return err
@@ -227,6 +232,29 @@ func (ef *estimateFlags) measured(p *forecast.Plan) error {
 		MemoryMB: row.MemoryMB, Bytes: float64(r.Bytes) / float64(r.Objects), ObjectsPerS: row.ObjectsPerS,
 		CPUPerObject: time.Duration(row.CPUPerObject.Median * float64(time.Microsecond)),
 		Source:       fmt.Sprintf("%s, measured by the backend %s: %s", r.Name(row), r.Header.Backend, ef.from),
+	}
+	return nil
+}
+
+// scanned takes the speed from the results of a scan: what one function read
+// while it was at work.
+func (ef *estimateFlags) scanned(p *forecast.Plan) error {
+	file, err := scan.ReadPath(ef.from)
+	if err != nil {
+		return hint.Failed("name a folder that fanout scan or run wrote", "%w", err)
+	}
+	s, function := file.Summary, file.Header.Function
+	if s == nil || s.Objects <= 0 || !(s.BusyMS > 0) || lambda.CheckMemory(function.MemoryMB) != nil {
+		return hint.Failed("take the results of a scan that ended, or give --rate", "%s does not say how fast its functions read", ef.from)
+	}
+	p.Arch = cmp.Or(p.Arch, function.Arch)
+	p.Speed = forecast.Speed{
+		MemoryMB: function.MemoryMB, Bytes: float64(s.Bytes) / float64(s.Objects), ObjectsPerS: float64(s.Objects) / s.BusyMS * 1000,
+		CPUPerObject: time.Duration(s.CPUMS / float64(s.Objects) * float64(time.Millisecond)),
+		Source:       fmt.Sprintf("one function of a scan by the backend %s: %s", file.Header.Backend, ef.from),
+	}
+	if share := float64(s.Retries) / float64(s.Objects); share >= 0.02 { // what the report calls limited by requests
+		p.Speed.Source += fmt.Sprintf("; %s of its GETs were retried, so it can be faster", table.Share(share))
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/report"
+	"fanout/bench/internal/report/page"
 	"fanout/bench/internal/scan"
 	"fanout/bench/internal/term"
 	fn "fanout/functions/scan"
@@ -146,7 +148,10 @@ func (s *scanning) summarise(sorted bool) error {
 	if !sorted {
 		fmt.Fprintln(to, "the matches are not sorted: there are too many to hold in memory")
 	}
-	fmt.Fprintf(to, "results: %s\n", s.results())
+	if err := writeFile(s.page(), func(w io.Writer) error { return page.WriteScan(w, report.NewScan(file)) }); err != nil {
+		return err
+	}
+	fmt.Fprintf(to, "results: %s\npage: %s\n", s.results(), s.page())
 	if s.header.Input.Event.Find != nil {
 		fmt.Fprintf(to, "matches: %s\n", s.matches())
 	}

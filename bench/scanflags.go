@@ -52,6 +52,7 @@ type scanWhat struct {
 	job             string
 	tolerated       float64
 	batchItems      int // 0: auto
+	prefixes        int // that S3 has partitioned
 	maxConcurrency  int // 0: auto
 	readConcurrency *int
 	inventoryObject *fn.Inventory
@@ -77,10 +78,11 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&w.count, "count", false, "look for nothing: read and count the objects")
 	f.BoolVar(&w.locate, "locate", false, "tell the offset of each first match, and the line around it")
 	f.BoolVar(&w.decompress, "decompress", false, "search inside objects that are compressed by gzip")
-	f.StringVar(&w.inventory, "inventory", "", "read the objects that the S3 Inventory with this `manifest` lists, as s3://BUCKET/…/manifest.json")
+	f.StringVar(&w.inventory, "inventory", "", "read what the S3 Inventory with this `manifest` lists: s3://BUCKET/…/manifest.json")
 	f.StringVar(&sf.stack, "stack", "", "scan on AWS, with the state machine of this CloudFormation stack, which costs money")
 	f.StringVar(&w.batch, "batch", "auto", "objects per batch, or auto: as many as are read in about a minute")
-	f.StringVar(&w.children, "max-concurrency", "auto", "batches at once, 1 to 10000, or auto")
+	f.StringVar(&w.children, "max-concurrency", "auto", "batches at once, 1 to 10000, or auto: as many as the binding limit feeds")
+	f.IntVar(&w.prefixes, "prefixes", 1, "prefixes that S3 has partitioned the objects into, for the forecast and auto")
 	f.StringVar(&w.tolerate, "tolerate", "0%", "how much of the objects may be in failed batches before the job gives up, 0% to 100%")
 	f.StringVar(&w.concurrency, "concurrency", "auto", "goroutines that read in each batch, 1 to 1024, or auto")
 	f.StringVar(&w.client, "client", store.Default, "S3 client: "+fmt.Sprint(store.Names))
@@ -100,7 +102,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 }
 
 func (o *scanOutput) add(f *pflag.FlagSet) {
-	f.StringVar(&o.out, "out", "", "`folder` for "+scan.FileName+" and the matches (default results/JOB)")
+	f.StringVar(&o.out, "out", "", "`folder` for "+scan.FileName+", "+pageName+" and the matches (default results/JOB)")
 	f.StringVar(&o.format, "format", scan.Formats[0], "of the matches: "+strings.Join(scan.Formats, ", "))
 	f.StringVar(&o.budget, "budget", "", "stop the job once it has cost so many dollars, or taken so long, such as 5,2h")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress and no summary on standard error")
@@ -125,6 +127,11 @@ func (o *scanOutput) folder(job string) string {
 	return filepath.Join("results", job)
 }
 
+// hereOnly are the flags of a scan on this machine.
+var hereOnly = []string{
+	"memory", "network", "timeout", "seed", "no-limits", "objects", "min-bytes", "max-bytes", "shape", "lognormal", "corpus-seed", "needle",
+}
+
 // parse checks the flags, before anything is created or called.
 func (sf *scanFlags) parse() error {
 	if err := sf.scanOutput.parse(); err != nil {
@@ -137,8 +144,7 @@ func (sf *scanFlags) parse() error {
 		return hint.Usage(scanHelp, "--prefix and --inventory are mutually exclusive: an inventory says itself what is read")
 	}
 	if sf.stack != "" {
-		for _, name := range []string{"memory", "network", "timeout", "seed", "no-limits", "objects", "min-bytes", "max-bytes", "shape", "lognormal", "corpus-seed",
-			"needle"} {
+		for _, name := range hereOnly {
 			if sf.given(name) {
 				return hint.Usage(scanHelp, "--%s is for a scan on this machine: leave out --stack", name)
 			}
@@ -169,7 +175,7 @@ func (sf *scanFlags) parseHere() (err error) {
 	if sf.Timeout > fn.BatchTimeout {
 		return hint.Usage(scanHelp, "timeout %v: must be at most %v, which the state machine waits for", sf.Timeout, fn.BatchTimeout)
 	}
-	if err := sf.Config.Validate(); err != nil {
+	if err := sf.Validate(); err != nil {
 		return hint.Usage(scanHelp, "%w", err)
 	}
 	return nil
@@ -199,6 +205,9 @@ func (w *scanWhat) parse() (err error) {
 	}
 	if w.tolerated, err = parsePercent(w.tolerate); err != nil {
 		return hint.Usage(scanHelp, "tolerate %w", err)
+	}
+	if w.prefixes < 1 || w.prefixes > maxPrefixes {
+		return hint.Usage(scanHelp, "prefixes %d: must be 1 to %d", w.prefixes, maxPrefixes)
 	}
 	if w.batchItems, err = autoOr("batch", w.batch, maxBatchItems); err != nil {
 		return err

@@ -51,9 +51,12 @@ func (s *scanning) matches() string {
 	return filepath.Join(s.dir, name)
 }
 
+// page is the path of the page that shows the results.
+func (s *scanning) page() string { return filepath.Join(s.dir, pageName) }
+
 // checkFolder refuses a folder that has somebody's files.
 func (s *scanning) checkFolder() error {
-	for _, there := range []string{s.results(), s.matches()} {
+	for _, there := range []string{s.results(), s.matches(), s.page()} {
 		if _, err := os.Lstat(there); err == nil {
 			return hint.Usage("give another --out, or remove it", "%s exists already", there)
 		}
@@ -198,7 +201,7 @@ func reason(status scan.Status, sum scan.Summary, stopped *scan.BudgetError) sca
 	case status.Status == types.ExecutionStatusAborted:
 		return scan.End{Reason: scan.Stopped, Text: status.Cause, Error: status.Error}
 	case unread > 0:
-		return scan.End{Reason: scan.Incomplete, Text: fmt.Sprintf("%d objects were not read", unread), Error: status.Error}
+		return scan.End{Reason: scan.Incomplete, Text: scan.Unread(unread), Error: status.Error}
 	case status.Status != types.ExecutionStatusSucceeded:
 		return scan.End{Reason: scan.Failed, Text: status.Cause, Error: status.Error}
 	case sum.Expected != nil && !sum.Expected.Right:

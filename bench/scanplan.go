@@ -12,6 +12,9 @@ import (
 	fn "fanout/functions/scan"
 )
 
+// maxPrefixes is how many a forecast takes.
+const maxPrefixes = 1_000_000
+
 // millionObjects stands for how many there are where nobody knows.
 const millionObjects = 1_000_000
 
@@ -22,8 +25,9 @@ func (s *scanning) forecastOf(w scanWhat) (f forecast.Forecast, known, ok bool) 
 		return f, false, false
 	}
 	p := forecast.Plan{
-		Objects: millionObjects, Bytes: forecast.Measured.Bytes, Prefixes: 1, Class: s.pricing.Class, MapRuns: 1, Inventory: w.inventoryObject != nil,
-		MemoryMB: s.pricing.Function.MemoryMB, Arch: s.pricing.Function.Arch, Children: s.pricing.Children,
+		Objects: millionObjects, Bytes: forecast.Measured.Bytes, Prefixes: w.prefixes, Class: s.pricing.Class, MapRuns: 1,
+		Inventory: w.inventoryObject != nil,
+		MemoryMB:  s.pricing.Function.MemoryMB, Arch: s.pricing.Function.Arch, Children: s.pricing.Children,
 		Batch: w.batchItems, MaxConcurrency: w.maxConcurrency, Speed: forecast.Measured,
 	}
 	if c := s.header.Corpus; c != nil {

@@ -238,7 +238,10 @@ func (s Spec) needleOffset() int64 {
 // Body gives object i's bytes as a reader that can seek, so that a PUT can be
 // signed and tried again without holding it.
 func (s Spec) Body(i int) *io.SectionReader {
-	b := &body{maker: s.maker(), object: i}
+	b := &body{maker: s.makerWithout(), object: i}
+	if i == b.needleIn {
+		b.needleAt = s.needleOffset()
+	}
 	return io.NewSectionReader(b, 0, s.Size(i))
 }
 
@@ -251,7 +254,14 @@ type maker struct {
 }
 
 func (s Spec) maker() maker {
-	return maker{spec: s, alphabet: alphabetWithout(s.Needle[0]), needleIn: s.NeedleObject(), needleAt: s.needleOffset()}
+	m := s.makerWithout()
+	m.needleAt = s.needleOffset()
+	return m
+}
+
+// makerWithout leaves out where the needle is, which matters in one object only.
+func (s Spec) makerWithout() maker {
+	return maker{spec: s, alphabet: alphabetWithout(s.Needle[0]), needleIn: s.NeedleObject()}
 }
 
 // blockBytes is how much one ChaCha8 stream fills: a read at any offset costs

@@ -134,6 +134,33 @@ func (s Shape) Quantile(share float64) int64 {
 	return t.bins[t.n-1].high
 }
 
+// ShapePoint says which share of the objects, and of their bytes, 0 to 1, are
+// those of at most Size bytes.
+type ShapePoint struct {
+	Size           int64
+	Objects, Bytes float64
+}
+
+// Cumulative gives the points of a shape in rising order, from the smallest size
+// on, which no object is below; to draw it.
+func (s Shape) Cumulative() []ShapePoint {
+	t := s.table.Value()
+	var all float64
+	for _, b := range t.bins[:t.n] {
+		all += float64(b.weight) * float64(b.mean)
+	}
+	points := []ShapePoint{{Size: t.bins[0].low}}
+	var objects, bytes float64
+	for _, b := range t.bins[:t.n] {
+		objects += float64(b.weight) / shapeWeight
+		if all > 0 {
+			bytes += float64(b.weight) * float64(b.mean) / all
+		}
+		points = append(points, ShapePoint{b.high, objects, bytes})
+	}
+	return points
+}
+
 // String says in words what the shape is.
 func (s Shape) String() string {
 	if s.IsZero() {

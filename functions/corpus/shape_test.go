@@ -204,6 +204,15 @@ func TestShapeIsLikeItsSource(t *testing.T) {
 			t.Errorf("%s: drawn %d to %d, of %d to %d, source %d to %d", row.name, drawn[0], drawn[len(drawn)-1],
 				least, most, row.sizes[0], row.sizes[len(row.sizes)-1])
 		}
+		points := shape.Cumulative()
+		for i, p := range points[1:] {
+			if p.Size < points[i].Size || p.Objects <= points[i].Objects || p.Bytes < points[i].Bytes {
+				t.Errorf("%s: %+v after %+v", row.name, p, points[i])
+			}
+		}
+		if last := points[len(points)-1]; math.Abs(last.Objects-1) > 1e-9 || math.Abs(last.Bytes-1) > 1e-9 {
+			t.Errorf("%s: the last point is %+v", row.name, last)
+		}
 		again := shapeJSONOf(t, shape)
 		var same Shape
 		if err := json.Unmarshal(again, &same); err != nil || same != shape || len(again) > 2048 {

@@ -84,10 +84,11 @@ func (g *Guard) usd(s trial.Setting, billedMS float64) float64 {
 		return 0
 	}
 	expected := g.runner.Expected
-	split, err := g.prices.Invocation(cost.Invocation{
-		Arch: s.Target.Arch, MemoryMB: s.Target.MemoryMB, BilledMS: billedMS, Class: g.class,
-		GETs: expected.Objects, LISTs: cost.ListRequests(expected.Objects), Bytes: expected.Bytes,
-	})
+	i := cost.Invocation{Arch: s.Target.Arch, MemoryMB: s.Target.MemoryMB, BilledMS: billedMS, Class: g.class}
+	if !g.runner.Header.Plan.Own() {
+		i.GETs, i.LISTs, i.Bytes = expected.Objects, cost.ListRequests(expected.Objects), expected.Bytes
+	}
+	split, err := g.prices.Invocation(i)
 	if err != nil {
 		return 0 // an architecture that Lambda does not have
 	}
@@ -167,6 +168,8 @@ func (g *Guard) Estimate() string {
 		text = "at most " + text
 	}
 	switch known := g.prices != nil && g.runner.Expected.Objects > 0; {
+	case g.runner.Header.Plan.Own() && g.runner.Header.Backend == trial.AWS:
+		text += ", at Lambda's price for what they take, and that of whatever they call"
 	case g.runner.Header.Backend != trial.AWS && known:
 		text += fmt.Sprintf(", no money (on AWS about $%.2f)", math.Ceil(usd*100)/100)
 	case g.runner.Header.Backend != trial.AWS:

@@ -24,7 +24,8 @@ type checker struct {
 	function, small string // at memoryMB and smallMB
 	limited         bool
 	stats           bool   // it answers with them
-	client          string // as it calls its own
+	client          string // as it calls its own, or asked
+	asked           string // the client to name in events; empty: none
 }
 
 // event is the published one; an empty find counts.
@@ -43,11 +44,18 @@ type reply struct {
 }
 
 func (k *checker) invoke(ctx context.Context, function string, ev fetch.Event) (reply, error) {
+	if k.stats && ev.Client == "" {
+		ev.Client = k.asked
+	}
 	payload, err := json.Marshal(ev)
 	if err != nil {
 		return reply{}, err
 	}
-	return k.send(ctx, function, payload)
+	got, err := k.send(ctx, function, payload)
+	if s := got.answer.Stats; err == nil && s != nil && ev.Client != "" && s.Client != ev.Client {
+		return reply{}, violated("wanted stats.client %q, got %q", ev.Client, s.Client)
+	}
+	return got, err
 }
 
 func (k *checker) send(ctx context.Context, function string, payload []byte) (reply, error) {

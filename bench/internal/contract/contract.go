@@ -47,10 +47,11 @@ type Outcome struct {
 }
 
 // Check puts one contender through every case, in order, and gives each outcome
-// to report. The error is one that ends the check: ctx's, or the sandbox's own.
-func (f *Fixtures) Check(ctx context.Context, contender string, report func(Outcome)) error {
+// to report. If it answers with stats, events name the client, unless that is empty.
+// The error is one that ends the check: ctx's, or the sandbox's own.
+func (f *Fixtures) Check(ctx context.Context, contender, client string, report func(Outcome)) error {
 	l := f.lab
-	k := &checker{lab: l, lambda: l.Client(), fixtures: f, limited: !l.Lambda.Limits().None()}
+	k := &checker{lab: l, lambda: l.Client(), fixtures: f, limited: !l.Lambda.Limits().None(), asked: client}
 	for _, t := range l.Targets {
 		switch {
 		case t.Contender != contender:

@@ -3,6 +3,7 @@ package cost
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Group is what a report shows of a bill as one amount.
@@ -113,6 +114,12 @@ func bill[U any](p Prices, charges []charge[U], used U) (Bill, error) {
 	return b, nil
 }
 
+// Lambda is the part of a bill that is Lambda's: what else a function calls may
+// not be known.
+func (b Bill) Lambda() Bill {
+	return slices.DeleteFunc(slices.Clone(b), func(p Part) bool { return p.Group.S3() })
+}
+
 // Of is a group's amount.
 func (b Bill) Of(g Group) float64 { return b.sum(func(p Part) bool { return p.Group == g }) }
 
@@ -146,11 +153,14 @@ func (b Bill) Million() Bill {
 	return more
 }
 
-// MarshalJSON gives the amount of each group, as "compute_usd", and the parts.
+// MarshalJSON gives the amount of each group, as "compute_usd", and the parts; of
+// a group that is not on the bill nothing is known.
 func (b Bill) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"parts": append([]Part{}, b...)} // never null
 	for _, g := range Groups {
-		fields[g.Name+"_usd"] = b.Of(g)
+		if len(b) == 0 || slices.ContainsFunc(b, func(p Part) bool { return p.Group == g }) {
+			fields[g.Name+"_usd"] = b.Of(g)
+		}
 	}
 	for _, part := range b {
 		fields[part.Group.Name+"_usd"] = b.Of(part.Group)

@@ -22,6 +22,24 @@ import (
 
 var functionARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+$`)
 
+// Qualified says whether an ARN names an alias or a published version.
+func Qualified(arn string) bool {
+	qualifier := qualifiedARN.FindStringSubmatch(arn)
+	return qualifier != nil && qualifier[1] != "$LATEST"
+}
+
+var qualifiedARN = regexp.MustCompile(
+	`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+:([A-Za-z0-9_-]+|\$LATEST)$`)
+
+// CheckQualifiedARN refuses what is not a function's ARN, with or without an
+// alias or a version.
+func CheckQualifiedARN(arn string) error {
+	if !functionARN.MatchString(arn) && !Qualified(arn) {
+		return fmt.Errorf("function %q: must be a function's ARN, or that of an alias or a published version of it", arn)
+	}
+	return nil
+}
+
 // CheckARN refuses what is not a function's ARN, without a version.
 func CheckARN(arn string) error {
 	if !functionARN.MatchString(arn) {

@@ -61,11 +61,11 @@ type Config struct {
 	Timeout       time.Duration // of each function, 1 s to 15 min
 
 	Network    network.Name
-	Corpus     corpus.Spec
-	Seed       uint64 // of the network's latencies
-	NoLimits   bool   // leaves CPU and memory unlimited
-	PublicRead bool   // the bucket can be read unsigned
-	SpillAll   bool   // bodies are kept in files, all of them
+	Corpus     corpus.Spec // of no objects: there is nothing to seed
+	Seed       uint64      // of the network's latencies
+	NoLimits   bool        // leaves CPU and memory unlimited
+	PublicRead bool        // the bucket can be read unsigned
+	SpillAll   bool        // bodies are kept in files, all of them
 
 	// Concurrency is how many invocations Lambda runs at once, of all functions
 	// together; what is more is throttled (429). 0: any number.
@@ -95,6 +95,9 @@ func (c Config) Validate() error {
 	}
 	if c.Timeout < time.Second || c.Timeout > 15*time.Minute || c.Timeout%time.Second != 0 {
 		return fmt.Errorf("timeout %v: must be 1s to 15m, in whole seconds", c.Timeout)
+	}
+	if c.Corpus.Count == 0 {
+		return nil
 	}
 	return c.Corpus.Validate()
 }

@@ -47,9 +47,13 @@ func (r *Report) columns() []column {
 			Cell: whole(func(row Row) int { return row.MemoryMB })},
 		column{Name: "arch", In: inPrograms, Left: true, Cell: text(func(row Row) string { return row.Arch })},
 		column{Name: "client", In: inPrograms, Left: true, Cell: text(func(row Row) string { return row.Client })},
-		column{Label: label("client", ""), In: inPlain, Left: true, Keep: 9, Cell: text(r.Who)},
-		column{Label: label("workers", ""), In: inTables, Keep: 9,
-			Cell: func(row Row) table.Cell { return table.Figure(float64(row.InFlight()), row.Workers()) }},
+		column{Label: label(r.whoHead(), ""), In: inPlain, Left: true, Keep: 9, Cell: text(r.Who)},
+	)
+	if !r.Own() {
+		add(column{Label: label("workers", ""), In: inTables, Keep: 9,
+			Cell: func(row Row) table.Cell { return table.Figure(float64(row.InFlight()), row.Workers()) }})
+	}
+	add(
 		column{Name: "concurrency", In: inPrograms, Cell: whole(func(row Row) int { return row.Concurrency })},
 		column{Name: "chosen", In: inPrograms, Cell: whole(func(row Row) int { return row.Chosen })},
 		column{Name: "invocations", In: inPrograms, Cell: whole(func(row Row) int { return row.Invocations })},
@@ -73,6 +77,11 @@ func (r *Report) columns() []column {
 	add(summary("first_ms", func(row Row) stats.Summary { return row.First })...)
 	add(count("cold_ms", cold), median(column{Name: "cold_ms_median", Label: label("cold", "ms"), Keep: 5}, cold))
 	add(bounds("cold_ms", cold)...)
+	if r.Own() {
+		cpu := func(row Row) stats.Summary { return row.CPU }
+		add(count("cpu_ms", cpu), median(column{Name: "cpu_ms_median", Label: label("CPU", "ms"), Keep: 4}, cpu))
+		add(bounds("cpu_ms", cpu)...)
+	}
 	add(count("cpu_us_per_object", cpu),
 		median(column{Name: "cpu_us_per_object_median", Label: label("CPU per object", "µs"), Short: label("CPU/obj", "µs"), Keep: 1}, cpu))
 	add(bounds("cpu_us_per_object", cpu)...)
@@ -92,6 +101,9 @@ func (r *Report) columns() []column {
 	)
 	for _, g := range cost.Groups {
 		c := column{Name: g.Name + "_usd", In: inPrograms}
+		if r.Own() && g.S3() {
+			continue // nobody knows
+		}
 		if g == cost.Compute {
 			c.Label, c.Short, c.Keep, c.In = label("compute alone", "$/M"), label("compute", "$/M"), 3, table.Everywhere
 		}
@@ -111,6 +123,14 @@ func (r *Report) columns() []column {
 		column{Name: "run_end", In: inPrograms, Left: true, Cell: text(func(Row) string { return r.End.Reason })},
 	)
 	return all
+}
+
+// whoHead heads what [Report.Who] says.
+func (r *Report) whoHead() string {
+	if r.Own() {
+		return "function"
+	}
+	return "client"
 }
 
 // limitsMark is a column for readers, if any row's memory size was not what held

@@ -50,8 +50,53 @@ type Report struct {
 	Warnings []string          `json:"warnings"` // what makes the figures less sure
 	End      trial.End         `json:"end"`      // why the run ended; without a reason: the file does not say
 
+	// Runtimes says which interpreter ran each contender of a managed runtime.
+	Runtimes []Runtime `json:"runtimes,omitempty"`
+
 	missing []string // of the warnings: what the file holds, and no figure does
 }
+
+// Runtime is what a managed runtime was on the machine that ran it.
+type Runtime struct {
+	Contender string `json:"contender"`
+	Asked     string `json:"asked"`  // python3.13
+	RanBy     string `json:"ran_by"` // "Python 3.11.7, awslambdaric 4.2.2"
+}
+
+// String reads "mine: python3.13, run by Python 3.11.7, awslambdaric 4.2.2".
+func (r Runtime) String() string {
+	return fmt.Sprintf("%s: %s, run by %s", table.Clip(r.Contender, 40), table.Clip(r.Asked, 40), table.Clip(r.RanBy, 120))
+}
+
+// Other says whether another version than the runtime's ran.
+func (r Runtime) Other() bool {
+	asked, err := lambda.ParseRuntime(r.Asked)
+	_, version, _ := strings.Cut(r.RanBy, " ")
+	version, _, _ = strings.Cut(version, ",")
+	return err == nil && version != asked.Version && !strings.HasPrefix(version, asked.Version+".")
+}
+
+// runtimes notes what ran, and warns where it was another version.
+func (r *Report) runtimes(f trial.File) {
+	for _, res := range f.Results {
+		ran := Runtime{res.Contender, res.Runtime, res.RanBy}
+		if res.RanBy != "" && !slices.Contains(r.Runtimes, ran) {
+			r.Runtimes = append(r.Runtimes, ran)
+		}
+	}
+	slices.SortFunc(r.Runtimes, func(a, b Runtime) int {
+		return cmp.Or(cmp.Compare(a.Contender, b.Contender), cmp.Compare(a.RanBy, b.RanBy))
+	})
+	for _, ran := range r.Runtimes {
+		if ran.Other() {
+			r.Warnings = append(r.Warnings, "another version than Lambda's: "+ran.String())
+		}
+	}
+}
+
+// Own says whether the functions and events are the caller's own: then nothing
+// is known of what they read.
+func (r *Report) Own() bool { return r.Header.Plan.Own() }
 
 // Setting is what a row is about.
 type Setting struct {
@@ -81,11 +126,13 @@ type Row struct {
 	Init         stats.Summary `json:"init_ms"`           // of cold starts
 	First        stats.Summary `json:"first_ms"`          // duration_ms of cold starts, without INIT
 	Cold         stats.Summary `json:"cold_ms"`           // init_ms + duration_ms of cold starts
+	CPU          stats.Summary `json:"cpu_ms,omitzero"`   // of the whole process, warm; of functions of the caller's own only
 	CPUPerObject stats.Summary `json:"cpu_us_per_object"` // of the whole process, warm, in µs
 	MaxMemoryMB  int           `json:"max_memory_mb"`
-	ObjectsPerS  float64       `json:"objects_per_s"` // objects over the warm median
-	SpeedUp      float64       `json:"speed_up"`      // the sequential median over this one; 0 where there is no baseline
+	ObjectsPerS  float64       `json:"objects_per_s,omitzero"` // objects over the warm median
+	SpeedUp      float64       `json:"speed_up"`               // the sequential median over this one; 0 where there is no baseline
 
+	// Of several events of the caller's own, costs are means: see [Report.Mixed].
 	Cost     cost.Bill     `json:"cost"`          // of the median warm invocation
 	WarmCost stats.Summary `json:"warm_cost_usd"` // total of each warm invocation
 	ColdCost stats.Summary `json:"cold_cost_usd"` // total of each cold one, INIT included
@@ -156,7 +203,9 @@ type usage struct {
 func New(f trial.File, o Options) *Report {
 	f, impossible := possible(f)
 	r := &Report{Header: f.Header, End: f.End, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
-	if i := slices.IndexFunc(f.Results, func(res trial.Result) bool { return res.OK && res.Stats != nil }); r.Objects == 0 && i >= 0 {
+	if r.Own() { // whatever there is to read, nobody knows what they read of it
+		r.Objects, r.Bytes = 0, 0
+	} else if i := slices.IndexFunc(f.Results, func(res trial.Result) bool { return res.OK && res.Stats != nil }); r.Objects == 0 && i >= 0 {
 		r.Objects, r.Bytes = f.Results[i].Stats.Objects, f.Results[i].Stats.Bytes
 	}
 	if impossible > 0 {
@@ -177,6 +226,9 @@ func New(f trial.File, o Options) *Report {
 	}
 	for k, results := range groups {
 		row := rowOf(k, results, r.Objects, r.Bytes)
+		if !r.Own() {
+			row.CPU = stats.Summary{}
+		}
 		if row.Limits.IsZero() {
 			row.Limits = f.Header.Limits
 		}
@@ -191,6 +243,7 @@ func New(f trial.File, o Options) *Report {
 	r.speedUps()
 	r.verdicts()
 	r.notes(f)
+	r.runtimes(f)
 	r.drift(f)
 	if o.Weight == 0 {
 		o.Weight = 0.5

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,9 @@ import (
 // Name says which setting a row is, as far as the report's settings differ,
 // and is safe for a terminal.
 func (r *Report) Name(row Row) string {
+	if r.Own() {
+		return fmt.Sprintf("%d MB %s", row.MemoryMB, r.Who(row))
+	}
 	word := "workers"
 	if row.Concurrency == 1 {
 		word = "worker"
@@ -63,6 +67,11 @@ func (r *Report) Environment() string {
 		return "AWS Lambda, " + table.Clip(h.Region, 100)
 	case trial.Endpoint:
 		return "a custom endpoint"
+	case trial.Sandbox:
+		if r.Own() {
+			return table.Clip(fmt.Sprintf("sandbox, limits %s", h.Limits), 200)
+		}
+		fallthrough
 	default:
 		return table.Clip(fmt.Sprintf("sandbox, network %s, limits %s", h.Network, h.Limits), 200)
 	}
@@ -71,7 +80,31 @@ func (r *Report) Environment() string {
 // Subject says what was read, and where: "1000 objects, 25.5 MB, AWS Lambda,
 // us-east-1".
 func (r *Report) Subject() string {
+	if r.Own() {
+		return r.Events() + ", " + r.Environment()
+	}
 	return fmt.Sprintf("%d objects, %.1f MB, %s", r.Objects, float64(r.Bytes)/1e6, r.Environment())
+}
+
+// Events says what the caller's own functions were invoked with: "event
+// order.json" or "3 events".
+func (r *Report) Events() string {
+	events := r.Header.Plan.Events
+	if len(events) == 1 {
+		return "event " + table.Clip(events[0].Name, 60)
+	}
+	return counted(len(events), "event")
+}
+
+// Answers says how the answers to these events were checked.
+func (r *Report) Answers() string {
+	switch r.Header.Plan.Expect {
+	case trial.ExpectNone:
+		return "Answers were not compared"
+	case trial.ExpectGiven:
+		return "Answers were compared with the given one"
+	}
+	return "Answers were compared with the first one"
 }
 
 // Caveats say what the times are not, and that the run was cut. They stand above
@@ -158,7 +191,11 @@ func (r *Report) Command() string {
 	for _, n := range h.Plan.Concurrencies {
 		concurrencies = append(concurrencies, trial.Key{Client: "any", Concurrency: n}.Workers())
 	}
-	if h.Backend != trial.Sandbox {
+	switch {
+	case h.Backend == trial.Sandbox:
+	case r.Own():
+		flag("function", "ARN")
+	default:
 		flag("stack", "STACK")
 	}
 	list("memory", memories)
@@ -167,7 +204,11 @@ func (r *Report) Command() string {
 	list("concurrency", concurrencies)
 	flag("invocations", h.Plan.Invocations)
 	flag("cold", h.Plan.Cold)
-	flag("sequential", h.Plan.Sequential)
+	if r.Own() {
+		r.ownFlags(flag)
+	} else {
+		flag("sequential", h.Plan.Sequential)
+	}
 	flag("seed", h.Plan.Seed)
 	if h.Plan.Count {
 		words = append(words, "--count")
@@ -176,8 +217,12 @@ func (r *Report) Command() string {
 		return strings.Join(words, " ")
 	}
 	for _, name := range h.Plan.Contenders {
-		if name != "go" { // which is always there
-			flag("contender", name+"=PATH")
+		spec := name + "=PATH"
+		if i := slices.IndexFunc(r.Runtimes, func(ran Runtime) bool { return ran.Contender == name }); i >= 0 {
+			spec += ",runtime=" + r.Runtimes[i].Asked + ",handler=HANDLER"
+		}
+		if name != "go" || spec != "go=PATH" { // which is always there
+			flag("contender", spec)
 		}
 	}
 	if h.Network != "" {
@@ -200,6 +245,22 @@ func (r *Report) Command() string {
 	return strings.Join(words, " ")
 }
 
+// ownFlags adds what a run with the caller's own events was given.
+func (r *Report) ownFlags(flag func(name string, value any)) {
+	p := r.Header.Plan
+	if len(p.Events) == 1 {
+		flag("event", p.Events[0].Name)
+	} else {
+		flag("events", "FILE")
+	}
+	switch p.Expect {
+	case trial.ExpectNone:
+		flag("expect", string(trial.ExpectNone))
+	case trial.ExpectGiven:
+		flag("expect", "JSON")
+	}
+}
+
 // plainWord is text that a shell takes as one word as it is.
 var plainWord = regexp.MustCompile(`^[a-zA-Z0-9_./,=:@%+-]+$`)
 
@@ -213,6 +274,9 @@ func quote(s string) string {
 
 // PricesUsed says whose prices the costs are at, and of when.
 func (r *Report) PricesUsed() string {
+	if r.Own() {
+		return fmt.Sprintf("%s, %s, no free tier", r.Region, r.Date)
+	}
 	class := "S3 Standard"
 	if r.Class == cost.Express {
 		class = "S3 Express One Zone"

@@ -7,7 +7,9 @@ import (
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"math"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -254,6 +256,15 @@ func TestUntoldAndSkipped(t *testing.T) {
 	}
 }
 
+func shape(t *testing.T, read func(string) (corpus.Shape, error), from string) corpus.Shape {
+	t.Helper()
+	s, err := read(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // The command that repeats a run is one, whatever its names are.
 func TestCommand(t *testing.T) {
 	f := trial.File{Header: reporttest.Header()}
@@ -265,6 +276,23 @@ func TestCommand(t *testing.T) {
 		" --network s3-standard --objects 1000 --min-bytes 1000 --max-bytes 50000 --corpus-seed 1 --needle MyMagicString --prefix objects/"
 	if got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	file := filepath.Join(t.TempDir(), "my sizes.txt")
+	if err := os.WriteFile(file, []byte("0 100 2000 50000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		shape corpus.Shape
+		want  string
+	}{
+		{shape(t, corpus.ParseLognormal, "12000,400000"), " --objects 1000 --lognormal 12000,400000 --corpus-seed 1 "},
+		{shape(t, corpus.ReadShapeFile, file), " --objects 1000 --shape 'my sizes.txt' --corpus-seed 1 "},
+	} {
+		shaped := f
+		shaped.Header.Corpus = shaped.Header.Corpus.WithShape(row.shape)
+		if got := New(shaped, Options{}).Command(); !strings.Contains(got, row.want) {
+			t.Errorf("%s\nwant in it\n%s", got, row.want)
+		}
 	}
 	f.Header.Backend, f.Header.Plan.Count = trial.AWS, true
 	if got := New(f, Options{}).Command(); !strings.Contains(got, "--stack STACK ") || !strings.Contains(got, "--count") ||

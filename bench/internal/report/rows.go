@@ -87,6 +87,7 @@ func rowOf(k trial.Key, results []trial.Result, objects int, size int64) Row {
 	}
 	row.Warm, row.Cold = stats.Summarise(s.warm), stats.Summarise(s.cold)
 	row.Init, row.First = stats.Summarise(s.initial), stats.Summarise(s.first)
+	row.CPU = stats.Summarise(s.cpuMS)
 	if objects > 0 {
 		var cpu []float64
 		for _, ms := range s.cpuMS {
@@ -134,7 +135,7 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 		if !res.OK || res.Start == trial.Unknown {
 			continue
 		}
-		bill, err := p.Invocation(r.used(res))
+		bill, err := r.bill(p, r.used(res))
 		if err != nil {
 			return // New has said so already
 		}
@@ -145,14 +146,43 @@ func (r *Report) price(row *Row, p cost.Prices, results []trial.Result) {
 		warm, billed, settable = append(warm, bill.Total()), append(billed, billedMS(res)), append(settable, bill.Settable())
 	}
 	row.WarmCost, row.ColdCost, row.SettableCost = stats.Summarise(warm), stats.Summarise(cold), stats.Summarise(settable)
+	typical := stats.Summarise(billed)
+	if r.Mixed() {
+		for _, s := range []*stats.Summary{&row.WarmCost, &row.ColdCost, &row.SettableCost, &typical} {
+			s.Median, s.HasInterval = mean(s.Values), false
+		}
+	}
 	if len(billed) > 0 {
 		// Of warm invocations of one setting only the billed time differs.
 		i := cost.Invocation{
-			Arch: row.Arch, MemoryMB: row.MemoryMB, BilledMS: stats.Summarise(billed).Median, Class: r.Class,
+			Arch: row.Arch, MemoryMB: row.MemoryMB, BilledMS: typical.Median, Class: r.Class,
 			GETs: int(row.seen.objects), LISTs: cost.ListRequests(r.Objects), Bytes: int64(row.seen.bytes),
 		}
-		row.Cost, _ = p.Invocation(i) // the same prices as above
+		row.Cost, _ = r.bill(p, i) // the same prices as above
 	}
+}
+
+// Mixed says whether invocations of one setting differ in what they do, as those
+// of several events: a million of them cost a million times the mean, and not
+// the median.
+func (r *Report) Mixed() bool { return len(r.Header.Plan.Events) > 1 }
+
+// mean of some values; 0 of none.
+func mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(max(len(values), 1))
+}
+
+// bill is what an invocation costs, as far as that is known.
+func (r *Report) bill(p cost.Prices, i cost.Invocation) (cost.Bill, error) {
+	b, err := p.Invocation(i)
+	if r.Own() {
+		b = b.Lambda()
+	}
+	return b, err
 }
 
 // used is what an invocation is billed for. A contender that reports no stats

@@ -283,11 +283,15 @@ func (r *Scan) Complete() bool { return r.End.Reason == scan.Complete }
 // Redrive is the command that reads what was not read; empty: there is nothing
 // to redrive, or no job that could be.
 func (r *Scan) Redrive() string {
-	if r.Header.Stack == "" || r.End.Reason != scan.Incomplete && r.End.Reason != scan.Failed && r.End.Reason != scan.Stopped &&
+	job := r.Header.Execution
+	if r.Header.Stack != "" {
+		job = "--stack " + r.Header.Stack + " " + r.Header.Job
+	}
+	if r.Header.Backend == trial.Sandbox || job == "" || r.End.Reason != scan.Incomplete && r.End.Reason != scan.Failed && r.End.Reason != scan.Stopped &&
 		r.End.Reason != scan.Budget {
 		return ""
 	}
-	return fmt.Sprintf("fanout scan redrive --stack %s %s", r.Header.Stack, r.Header.Job)
+	return "fanout scan redrive " + job
 }
 
 // Subject says what was scanned, where.

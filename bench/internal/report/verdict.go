@@ -20,6 +20,7 @@ const (
 	NetworkBound   Kind = "network-bound"
 	MemoryBound    Kind = "memory-bound"
 	RequestLimited Kind = "request-limited"
+	Waiting        Kind = "waiting" // of a function of the caller's own: for something that is not known
 	Mixed          Kind = "mixed"   // none of them decides
 	Unknown        Kind = "unknown" // no warm invocation, or one that tells nothing of itself
 )
@@ -81,6 +82,8 @@ func (v Verdict) Short() string {
 		name, share = "memory", v.Memory
 	case RequestLimited:
 		name, share = "retries", v.Retries
+	case Waiting:
+		name, share = "waits", Share{1 - v.CPU.Value, true}
 	case Mixed:
 		return string(Mixed)
 	default:
@@ -134,7 +137,7 @@ func (r *Report) judge(row Row, ttfb float64) Verdict {
 		if f.Name == oom {
 			v.Kind, v.Memory = MemoryBound, Share{1, true}
 			v.Figure = fmt.Sprintf("killed for memory in %d of %d invocations", f.Count, row.Invocations)
-			v.Helps = lessMemory
+			v.Helps = r.lessMemory()
 			return v
 		}
 	}
@@ -144,10 +147,12 @@ func (r *Report) judge(row Row, ttfb float64) Verdict {
 	decided := func(s Share, least float64) bool { return s.Known && s.Value >= least }
 	switch {
 	case decided(v.Memory, memoryDecides):
-		v.Kind, v.Figure, v.Helps = MemoryBound, fmt.Sprintf("peak %d of %d MB", row.MaxMemoryMB, row.MemoryMB), lessMemory
+		v.Kind, v.Figure, v.Helps = MemoryBound, fmt.Sprintf("peak %d of %d MB", row.MaxMemoryMB, row.MemoryMB), r.lessMemory()
 	case decided(v.Retries, retriesDecide):
 		v.Kind, v.Figure = RequestLimited, fmt.Sprintf("%.1f%% of the GETs were retried", v.Retries.Value*100)
 		v.Helps = "fewer workers, or objects spread over more prefixes"
+	case r.Own():
+		v.judgeOwn(row, d)
 	case decided(v.CPU, cpuDecides):
 		v.Kind, v.Figure, v.Helps = CPUBound, v.CPU.percent()+" of its CPU share", d.moreCPU(row)
 	case decided(v.Network, networkDecides):
@@ -162,7 +167,42 @@ func (r *Report) judge(row Row, ttfb float64) Verdict {
 	return v
 }
 
-const lessMemory = "more memory, or fewer workers"
+// waitingDecides is the share of its time from which a function of the caller's
+// own waits: the CPU share that it has is not what takes it.
+const waitingDecides = 0.5
+
+// judgeOwn judges a function that nothing is known of but its CPU time.
+func (v *Verdict) judgeOwn(row Row, d demand) {
+	switch {
+	case !v.CPU.Known:
+	case v.CPU.Value >= cpuDecides:
+		v.Kind, v.Figure = CPUBound, v.CPU.percent()+" of its CPU share"
+		if more, duration := min(row.MemoryMB*2, lambda.MaxMemoryMB), row.Warm.Median; row.Limits.VCPU == 0 && more > row.MemoryMB {
+			then := d.cpuMS / lambda.VCPU(more)
+			v.Helps = "if one thread does the work, no more than 1,769 MB helps; else " +
+				forecast(more, duration/then, then*float64(more)/(duration*float64(row.MemoryMB)))
+			if more <= lambda.VCPUMemoryMB {
+				v.Helps = forecast(more, duration/then, then*float64(more)/(duration*float64(row.MemoryMB)))
+			}
+		}
+	case 1-v.CPU.Value >= waitingDecides:
+		v.Kind, v.Figure = Waiting, fmt.Sprintf("%.0f%% of its time it does not use its CPU share", (1-v.CPU.Value)*100)
+		v.Helps = "faster answers of whatever it calls, or calling side by side"
+		if least := leastMemory(d.cpuMS, row.Warm.Median, row.MemoryMB); least < row.MemoryMB && least >= row.MaxMemoryMB {
+			v.Helps += fmt.Sprintf("; %d MB would be about as fast and cheaper", least)
+		}
+	default:
+		v.Kind, v.Figure = Mixed, "CPU "+v.CPU.percent()
+	}
+}
+
+// lessMemory says what helps a setting that has too little memory.
+func (r *Report) lessMemory() string {
+	if r.Own() {
+		return "more memory"
+	}
+	return "more memory, or fewer workers"
+}
 
 // demand is how long a setting's invocation takes of each resource, in ms, were
 // there enough of the others.
@@ -184,7 +224,7 @@ func (r *Report) shares(row Row, ttfb float64) (Verdict, demand) {
 		d.latencyMS = u.listMS + math.Ceil(u.objects/float64(workers))*ttfb
 		v.Latency = Share{min(d.latencyMS/duration, 1), true}
 	}
-	if r.Header.Network != string(network.None) {
+	if r.Header.Network != string(network.None) && !r.Own() {
 		d.networkMS = u.bytes / lambda.BandwidthBytesPerS * 1000
 		v.Network = Share{d.networkMS / duration, d.networkMS <= duration*ceilingHolds}
 	}

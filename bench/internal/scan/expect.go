@@ -9,9 +9,12 @@ import (
 
 // Expect compares what was found with what the seed objects hold. Which objects
 // match is known where the needle itself was looked for, or nothing at all.
-// It generates every object once, at about 1 GB a second and core; progress hears
-// how many are done. The error is ctx's.
-func Expect(ctx context.Context, spec corpus.Spec, event fetch.Event, found Summary, progress func(done, total int)) (*Expected, error) {
+// It generates every object once, at about 1 GB a second and core, and ends with
+// ctx's error soon after ctx does. progress, unless nil, hears how many are done,
+// from one goroutine at a time.
+func Expect(
+	ctx context.Context, spec corpus.Spec, event fetch.Event, found Summary, progress func(done, total int),
+) (*Expected, error) {
 	all, err := spec.ExpectOf(ctx, 0, spec.Count, progress)
 	if err != nil {
 		return nil, err

@@ -100,6 +100,7 @@ type world struct {
 	client *sfn.Client
 	lambda *functions
 	s3     *s3.Client
+	store  *objects.Server
 	cfg    Config
 	at     services
 }
@@ -118,7 +119,7 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 	}
-	w := &world{t: t, lambda: newFunctions(t), s3: store.Client(testKeys.AccessKeyID, testKeys.SecretAccessKey)}
+	w := &world{t: t, lambda: newFunctions(t), store: store, s3: store.Client(testKeys.AccessKeyID, testKeys.SecretAccessKey)}
 	w.at = services{store.URL(), store.CAFile(), w.lambda.URL}
 	w.cfg = Config{
 		Credentials: testKeys, Region: testRegion, AccountID: testAccount, Dir: t.TempDir(), S3: w.s3,

@@ -271,6 +271,7 @@ func (h *Header) join(o Header) error {
 		{"limits", h.Limits.String(), o.Limits.String()}, {"storage_class", h.Class, o.Class},
 		{"corpus", h.Corpus.String(), o.Corpus.String()}, {"corpus_bytes", fmt.Sprint(h.Bytes), fmt.Sprint(o.Bytes)},
 		{"count", fmt.Sprint(h.Plan.Count), fmt.Sprint(o.Plan.Count)},
+		{"events", fmt.Sprint(h.Plan.Events), fmt.Sprint(o.Plan.Events)},
 	} {
 		if f.first != f.other {
 			return fmt.Errorf("another run's header, which differs from the first: %s %s, not %s (report each separately)",

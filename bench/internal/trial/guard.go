@@ -55,5 +55,11 @@ func (r *Runner) Forecast() []Forecast {
 // Guess is a rough forecast of one invocation's time: what a run's progress is
 // weighed by, and its budget as long as a setting has not been measured.
 func (r *Runner) Guess(s Setting) time.Duration {
+	if r.Header.Plan.Own() {
+		return ownGuess
+	}
 	return guess(s, r.Header.Corpus.Count, r.Header.Bytes, r.Header.Network)
 }
+
+// ownGuess is what is taken for an invocation of which nothing is known.
+const ownGuess = 500 * time.Millisecond

@@ -39,7 +39,17 @@ type Plan struct {
 	Sequential    int      `json:"sequential"`  // warm ones a setting of concurrency 1: the slow baseline, see settings
 	Count         bool     `json:"count"`       // count the objects instead of finding the needle
 	Seed          uint64   `json:"seed"`        // of the order
+
+	// Of functions that are invoked with events of the caller's own, instead of
+	// the published one. Clients, Concurrencies, Sequential and Count then mean
+	// nothing.
+	Events []EventInfo `json:"events,omitempty"`
+	Expect Expectation `json:"expect,omitempty"`
 }
+
+// Own says whether the events are the caller's own: then nothing is known of
+// what the functions do.
+func (p Plan) Own() bool { return len(p.Events) > 0 }
 
 // MaxInvocations is the most of a kind that a plan asks for.
 const MaxInvocations = 10_000
@@ -49,11 +59,12 @@ func (p Plan) Validate() error {
 	for _, list := range []struct {
 		name string
 		n    int
+		own  bool // whether it means something for own events, too
 	}{
-		{"memory", len(p.MemoriesMB)}, {"arch", len(p.Architectures)}, {"client", len(p.Clients)},
-		{"concurrency", len(p.Concurrencies)}, {"contender", len(p.Contenders)},
+		{"memory", len(p.MemoriesMB), true}, {"arch", len(p.Architectures), true}, {"client", len(p.Clients), false},
+		{"concurrency", len(p.Concurrencies), false}, {"contender", len(p.Contenders), true},
 	} {
-		if list.n == 0 {
+		if list.n == 0 && (list.own || !p.Own()) {
 			return fmt.Errorf("%s: give at least one", list.name)
 		}
 	}
@@ -95,6 +106,10 @@ type Target struct {
 	// Published says that the function knows the published event and answer
 	// only: neither client nor concurrency can be set, and there are no stats.
 	Published bool
+
+	// Fixed says that it is an alias or a published version, whose cold starts
+	// cannot be forced: neither has a configuration that can be changed.
+	Fixed bool
 }
 
 // Setting is what a row of the result is about.
@@ -102,6 +117,8 @@ type Setting struct {
 	Target      Target
 	Client      string // empty for a Published target
 	Concurrency int    // Auto, too, for a Published target
+
+	event int // of the caller's own ones: which one an invocation sends
 }
 
 // sequential says whether s is the baseline that speed-up is measured
@@ -127,7 +144,7 @@ func (p Plan) settings(targets []Target) []Setting {
 				if c == 1 && client != clients[0] && len(p.Concurrencies) > 1 {
 					continue
 				}
-				all = append(all, Setting{t, client, c})
+				all = append(all, Setting{Target: t, Client: client, Concurrency: c})
 			}
 		}
 	}
@@ -154,6 +171,9 @@ func (p Plan) schedule(targets []Target) []step {
 			warm, cold := p.Invocations, p.Cold
 			if s.sequential() {
 				warm, cold = p.Sequential, 0
+			}
+			if s.Target.Fixed {
+				cold = 0
 			}
 			if round < cold {
 				steps = append(steps, step{s, Cold, round})

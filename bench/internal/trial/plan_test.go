@@ -120,8 +120,10 @@ func TestSchedulePublished(t *testing.T) {
 }
 
 func TestWarmup(t *testing.T) {
-	seq, many := Setting{Target{Function: "a"}, "tuned", 1}, Setting{Target{Function: "a"}, "tuned", 64}
-	stock := Setting{Target{Function: "a"}, "stock", 64}
+	setting := func(client string, workers int) Setting {
+		return Setting{Target: Target{Function: "a"}, Client: client, Concurrency: workers}
+	}
+	seq, many, stock := setting("tuned", 1), setting("tuned", 64), setting("stock", 64)
 	other := Setting{Target: Target{Function: "a", Published: true}}
 	for _, tc := range []struct {
 		name   string
@@ -134,7 +136,7 @@ func TestWarmup(t *testing.T) {
 		{"too few connections", map[string]int{"tuned": 8}, many, true},
 		{"warm", map[string]int{"tuned": 64}, many, false},
 		{"more than needed", map[string]int{"tuned": 64}, seq, false},
-		{"sequential is warmed up by many", nil, Setting{Target{Function: "a"}, "tuned", 1}, true},
+		{"sequential is warmed up by many", nil, setting("tuned", 1), true},
 		{"published, fresh", nil, other, true},
 		{"published, warm", map[string]int{"": 1}, other, false},
 	} {

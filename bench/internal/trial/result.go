@@ -32,6 +32,7 @@ type Result struct {
 	Concurrency int           `json:"concurrency"` // asked for; 0: the function's own choice
 	Start       string        `json:"start"`       // Cold, Warm or Unknown
 	Seq         int           `json:"seq"`
+	Event       string        `json:"event,omitempty"` // of several of the caller's own: the name of the one that was sent
 	OK          bool          `json:"ok"`
 	ErrorType   string        `json:"error_type,omitempty"`
 	Error       string        `json:"error,omitempty"`

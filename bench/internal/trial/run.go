@@ -74,6 +74,10 @@ type Runner struct {
 	Bucket  string
 	Out     io.Writer // takes the header and the result lines, one Write each
 
+	// Events are the caller's own, and then the functions are asked nothing else;
+	// the plan says the same of them.
+	Events []Event
+
 	// Expected may be zero: nobody knows the objects, and all answers must agree
 	// with the first.
 	Expected Expected
@@ -89,6 +93,7 @@ type Runner struct {
 	failing  map[string]int                             // by function: invocations in a row that the API failed
 	notCold  map[string]bool                            // functions whose cold starts cannot be forced
 	warnings []string                                   // for the closing line
+	first    map[int][]byte                             // the first answer to each of Events
 }
 
 // restoreWithin and, at the pace of AWS's control plane, restoreEach a function
@@ -171,7 +176,7 @@ func (r *Runner) Probe(ctx context.Context) error {
 			if got.FromAPI {
 				continue // another of its functions may be well
 			}
-			if got.Failure == nil && r.readNothing(answer) {
+			if got.Failure == nil && !r.Header.Plan.Own() && r.readNothing(answer) {
 				return fmt.Errorf("%w: bucket %s, prefix %q", ErrNothingRead, r.Bucket, r.Header.Corpus.Prefix)
 			}
 			wrong := got.Failure != nil && got.Failure.Type == WrongAnswer
@@ -181,10 +186,27 @@ func (r *Runner) Probe(ctx context.Context) error {
 			if got.Failure == nil || wrong {
 				r.mark(contender, answer.Stats)
 			}
+			if err := r.probeAgain(ctx, contender, t, got); err != nil {
+				return err
+			}
 			break
 		}
 	}
 	return nil
+}
+
+// probeAgain sends the first of the caller's own events once more, where the
+// first answer to an event is the right one: a function that answers differently
+// each time cannot be measured so.
+func (r *Runner) probeAgain(ctx context.Context, contender string, t Target, before Invocation) error {
+	if !r.Header.Plan.Own() || r.Header.Plan.Expect != ExpectFirst || before.Failure != nil || r.KeepGoing {
+		return nil
+	}
+	got, _, err := r.invoke(ctx, Setting{Target: t})
+	if err == nil && got.Failure != nil && got.Failure.Type == WrongAnswer {
+		return &WrongContender{contender, t.Function, got.Failure.Message}
+	}
+	return err
 }
 
 // readNothing says whether a right answer tells that there was no object to
@@ -245,6 +267,12 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) steps(ctx context.Context) error {
 	if err := r.Probe(ctx); err != nil {
 		return err
+	}
+	for _, t := range r.Targets {
+		if t.Fixed && r.Header.Plan.Cold > 0 {
+			r.warn("no cold starts of %s were forced: it is an alias or a published version, whose configuration cannot be changed; "+
+				"a cold start that Lambda makes by itself is a line of its own", t.Function)
+		}
 	}
 	steps := r.Header.Plan.schedule(r.Targets)
 	pace := newPace(steps, r.Guess)
@@ -366,6 +394,9 @@ const coldTries = 3
 // says why. Whoever calls it directly must call Restore in the end.
 func (r *Runner) Measure(ctx context.Context, setting Setting, start string, seq int) ([]Result, error) {
 	r.prepare()
+	if r.Header.Plan.Own() {
+		setting.event = eventOf(r.Events, seq)
+	}
 	s := step{setting, start, seq}
 	function := setting.Target.Function
 	if s.start == Cold {
@@ -445,14 +476,7 @@ func (r *Runner) noteWarm(s Setting) {
 
 // invoke invokes a setting's function with its event, and checks the answer.
 func (r *Runner) invoke(ctx context.Context, s Setting) (Invocation, Answer, error) {
-	event := fetch.Event{Bucket: r.Bucket, Folder: r.Header.Corpus.Prefix, Client: s.Client}
-	if !r.Header.Plan.Count {
-		event.Find = &r.Header.Corpus.Needle
-	}
-	if s.Concurrency != Auto {
-		event.Concurrency = &s.Concurrency
-	}
-	payload, err := json.Marshal(event)
+	payload, err := r.payload(s)
 	if err != nil {
 		return Invocation{}, Answer{}, err
 	}
@@ -467,14 +491,31 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (Invocation, Answer, err
 	if got.Failure != nil {
 		return got, Answer{}, nil
 	}
-	answer, err := ParseAnswer(got.Payload)
-	if err == nil {
+	var answer Answer
+	if r.Header.Plan.Own() {
+		err = r.checkOwn(s.event, got.Payload)
+	} else if answer, err = ParseAnswer(got.Payload); err == nil {
 		err = r.check(answer)
 	}
 	if err != nil {
 		got.Failure = &lambda.Error{Type: WrongAnswer, Message: err.Error()}
 	}
 	return got, answer, nil
+}
+
+// payload is the event that a setting's function gets.
+func (r *Runner) payload(s Setting) ([]byte, error) {
+	if r.Header.Plan.Own() {
+		return r.Events[s.event].Payload, nil
+	}
+	event := fetch.Event{Bucket: r.Bucket, Folder: r.Header.Corpus.Prefix, Client: s.Client}
+	if !r.Header.Plan.Count {
+		event.Find = &r.Header.Corpus.Needle
+	}
+	if s.Concurrency != Auto {
+		event.Concurrency = &s.Concurrency
+	}
+	return json.Marshal(event)
 }
 
 // noteFailing counts what the API fails in a row.
@@ -530,6 +571,9 @@ func (r *Runner) line(s step, got Invocation, answer Answer) Result {
 		RoundtripMS: lambda.Milliseconds(got.Roundtrip), APIRetries: got.Retries,
 		ProcessMS: got.ProcessMS, Limits: got.Limits, Runtime: got.Runtime, RanBy: got.RanBy,
 		Note: got.Note, Stats: answer.Stats, At: got.At.UTC(),
+	}
+	if len(r.Events) > 1 {
+		line.Event = r.Events[s.setting.event].Name
 	}
 	if f := got.Failure; f != nil {
 		line.ErrorType, line.Error, line.Log = f.Type, f.Message, got.Log

@@ -189,7 +189,8 @@ func TestProbeAsksAnother(t *testing.T) {
 func TestMeasureWarmsUp(t *testing.T) {
 	s := cloud(t, lambdatest.Function{})
 	r := runnerOf(s, new(bytes.Buffer), 0, 0)
-	many, few := Setting{r.Targets[0], "lean", 64}, Setting{r.Targets[0], "lean", 8}
+	many := Setting{Target: r.Targets[0], Client: "lean", Concurrency: 64}
+	few := Setting{Target: r.Targets[0], Client: "lean", Concurrency: 8}
 	for i, step := range []struct {
 		name    string
 		setting Setting

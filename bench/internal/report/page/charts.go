@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"strings"
 )
 
 // figure is one of the page's: pictures, what they say in words, and the
@@ -74,7 +75,14 @@ func newCharts(r *report.Report) *charts {
 
 // figures gives all of them, in the order of the page.
 func (c *charts) figures() []figure {
-	return []figure{c.frontier(), c.memory(), c.speedUp(), c.coldStarts(), c.runs(), c.cost()}
+	all := []figure{c.frontier(), c.memory(), c.speedUp(), c.coldStarts(), c.runs(), c.cost()}
+	if c.Own() { // which has no number of workers
+		all = []figure{c.frontier(), c.memory(), c.coldStarts(), c.runs(), c.cost()}
+	}
+	if !c.Header.Corpus.Shape.IsZero() {
+		all = append(all, c.sizes())
+	}
+	return all
 }
 
 // who names a row's series.
@@ -87,15 +95,29 @@ func (c *charts) label(row report.Row, most int) string {
 	if row.Concurrency == 0 {
 		workers = row.Workers()
 	}
-	if one := fmt.Sprintf("%s, %s %s", size, c.who(row), workers); len([]rune(one)) <= most {
+	if c.Own() {
+		workers = ""
+	}
+	if one := strings.TrimSpace(fmt.Sprintf("%s, %s %s", size, c.who(row), workers)); len([]rune(one)) <= most {
 		return one
 	}
-	return table.Clip(c.who(row), most) + "\n" + size + " " + workers
+	return strings.TrimSpace(table.Clip(c.who(row), most) + "\n" + size + " " + workers)
 }
 
 // name is Name, longer.
 func (c *charts) name(row report.Row) string {
+	if c.Own() {
+		return fmt.Sprintf("%d MB %s", row.MemoryMB, c.who(row))
+	}
 	return fmt.Sprintf("%d MB %s, %s", row.MemoryMB, c.who(row), workers(row))
+}
+
+// each names what a figure has one of, besides memory sizes.
+func (c *charts) each() string {
+	if c.Own() {
+		return "each function and memory"
+	}
+	return "each client and memory with its fastest number of workers"
 }
 
 // workers reads "1 worker" or "auto 64 workers".

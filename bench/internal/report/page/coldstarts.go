@@ -19,7 +19,7 @@ func (c *charts) coldStarts() figure {
 		return f
 	}
 	worst := slices.MaxFunc(rows, func(a, b int) int { return cmp.Compare(extra(c.Rows[a]), extra(c.Rows[b])) })
-	f.Summary = "Medians for each client and memory with its fastest number of workers: INIT, then the first invocation. The diamond " +
+	f.Summary = "Medians for " + c.each() + ": INIT, then the first invocation. The diamond " +
 		"is a warm invocation."
 	if row := c.Rows[worst]; extra(row) > 1 && row.Warm.N > 0 {
 		f.Summary += fmt.Sprintf(" Relative to a warm invocation, a cold start takes longest at %s: %s instead of %s.", c.name(row),

@@ -22,18 +22,19 @@ func (c *charts) cost() figure {
 		return f
 	}
 	f.Head = []string{"setting"}
-	for i, g := range cost.Groups {
+	groups := slices.DeleteFunc(slices.Clone(cost.Groups), func(g cost.Group) bool { return c.Own() && g.S3() })
+	for i, g := range groups {
 		f.Head = append(f.Head, g.Title+" $/M")
 		if slices.ContainsFunc(rows, func(i int) bool { return c.Rows[i].Cost.Of(g) > 0 }) {
 			f.Key = append(f.Key, partKey(i, g.Title))
 		}
 	}
 	f.Head = append(f.Head, "all $/M")
-	f.Summary = "Dollars per million warm invocations, for each client and memory with its fastest number of workers. " + c.s3Part(rows)
+	f.Summary = "Dollars per million warm invocations, for " + c.each() + ". " + c.s3Part(rows)
 	for _, i := range rows {
 		bill := c.Rows[i].Cost.Million()
 		line := []string{c.name(c.Rows[i])}
-		for _, g := range cost.Groups {
+		for _, g := range groups {
 			line = append(line, table.Grouped(bill.Of(g)))
 		}
 		f.Rows = append(f.Rows, append(line, table.Grouped(bill.Total())))
@@ -43,7 +44,7 @@ func (c *charts) cost() figure {
 		bill := c.Rows[i].Cost.Million()
 		b := c.bar(c.Rows[i])
 		b.end = table.Dollars(bill.Total())
-		for _, g := range cost.Groups {
+		for _, g := range groups {
 			b.parts = append(b.parts, part{orZero(bill.Of(g)), g.Title + " " + table.Dollars(bill.Of(g))})
 		}
 		bars = append(bars, b)
@@ -54,6 +55,9 @@ func (c *charts) cost() figure {
 
 // s3Part says how much of the cost no setting changes.
 func (c *charts) s3Part(rows []int) string {
+	if c.Own() {
+		return "They are Lambda's alone: what the function calls, such as S3, is not known here."
+	}
 	parts := noExtent
 	for _, i := range rows {
 		parts = parts.with(c.Rows[i].Cost.S3() / c.Rows[i].Cost.Total())

@@ -43,22 +43,34 @@ func details(r *report.Report) []fact {
 	add("backend", h.Backend)
 	add("host", h.Host)
 	add("region", h.Region)
-	add("network model", h.Network)
+	if !r.Own() {
+		add("network model", h.Network)
+	}
 	add("CPU and memory limits", h.Limits.String())
 	add("contenders", strings.Join(h.Plan.Contenders, ", "))
 	add("memories, MB", list(h.Plan.MemoriesMB))
 	add("architectures", strings.Join(h.Plan.Architectures, ", "))
 	add("clients", strings.Join(h.Plan.Clients, ", "))
 	add("workers", strings.Join(concurrencies, ", "))
-	add("invocations per setting", fmt.Sprintf("%d warm, %d cold; %d warm with one worker", h.Plan.Invocations, h.Plan.Cold,
-		h.Plan.Sequential))
-	question := "find the first object that contains the needle"
-	if h.Plan.Count {
-		question = "count the objects"
+	for _, ran := range r.Runtimes {
+		add("runtime", ran.String())
 	}
-	add("question", question)
-	add("seed of the order", strconv.FormatUint(h.Plan.Seed, 10))
-	add("objects", fmt.Sprintf("%d, %.1f MB in total", r.Objects, float64(r.Bytes)/1e6))
+	if r.Own() {
+		add("invocations per setting", fmt.Sprintf("%d warm, %d cold", h.Plan.Invocations, h.Plan.Cold))
+		add("events", eventList(h.Plan.Events))
+		add("answers", r.Answers())
+		add("seed of the order", strconv.FormatUint(h.Plan.Seed, 10))
+	} else {
+		add("invocations per setting", fmt.Sprintf("%d warm, %d cold; %d warm with one worker", h.Plan.Invocations, h.Plan.Cold,
+			h.Plan.Sequential))
+		question := "find the first object that contains the needle"
+		if h.Plan.Count {
+			question = "count the objects"
+		}
+		add("question", question)
+		add("seed of the order", strconv.FormatUint(h.Plan.Seed, 10))
+		add("objects", fmt.Sprintf("%d, %.1f MB in total", r.Objects, float64(r.Bytes)/1e6))
+	}
 	if s := h.Corpus; s.Count > 0 {
 		add("corpus", fmt.Sprintf("%d to %d bytes each, seed %d, prefix %s, needle %s", s.MinBytes, s.MaxBytes, s.Seed, s.Prefix, s.Needle))
 		if !s.Shape.IsZero() {
@@ -74,6 +86,22 @@ func details(r *report.Report) []fact {
 	return all
 }
 
+// eventList names events, and how often each was sent.
+func eventList(events []trial.EventInfo) string {
+	var sum float64
+	for _, e := range events {
+		sum += e.Weight
+	}
+	words := make([]string, len(events))
+	for i, e := range events {
+		words[i] = fmt.Sprintf("%s, %d bytes", table.Clip(e.Name, 40), e.Bytes)
+		if len(events) > 1 {
+			words[i] += ", " + table.Share(e.Weight/sum)
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
 // how says how the figures come about.
 func how(r *report.Report) []string {
 	said := []string{
@@ -85,12 +113,22 @@ func how(r *report.Report) []string {
 			"few invocations to tell. A setting with any failure is not advised.", stats.Alpha),
 		"The frontier contains the settings that no other beats in both time and cost. Among settings statistically tied with the " +
 			"best, the one with the lowest compute cost is picked; for the cheapest pick, it is the fastest of them.",
-		fmt.Sprintf("The balanced pick has the lowest product of time to the power of %.2g and compute cost to the power of %.2g. S3's "+
-			"part of the cost, which no setting changes, is left out.", r.Advice.Weight, 1-r.Advice.Weight),
+		fmt.Sprintf("The balanced pick has the lowest product of time to the power of %.2g and compute cost to the power of %.2g. %s",
+			r.Advice.Weight, 1-r.Advice.Weight, unsettable(r)),
 		"Why compares CPU time with the memory's CPU share (1,769 MB is one vCPU), rounds of first bytes with the time, bytes per second " +
 			"with 600 Mbit/s, and peak memory with the limit, and it counts retried GETs. The first limit that was reached is named.",
 	}
-	if r.Priced {
+	if r.Own() {
+		said[len(said)-1] = "Why compares CPU time with the memory's CPU share (1,769 MB is one vCPU) and peak memory with the limit. What " +
+			"is neither is waiting: for what, is not known. Below 100 ms the CPU share says nothing."
+	}
+	if r.Priced && r.Own() {
+		said = append(said, "Cost is billed seconds × GB × the architecture's price per GB-second, and the request fee, without free tier "+
+			"and volume discounts. What the function calls, such as S3, is not known and not included.")
+		if r.Mixed() {
+			said = append(said, "Times are medians of all events together, costs their means.")
+		}
+	} else if r.Priced {
 		class := ""
 		if r.Class == cost.Express {
 			class = ", and a fee per byte"
@@ -104,4 +142,12 @@ func how(r *report.Report) []string {
 			"modeled.")
 	}
 	return said
+}
+
+// unsettable says what of the cost no setting changes.
+func unsettable(r *report.Report) string {
+	if r.Own() {
+		return "The request fee, which no setting changes, is left out."
+	}
+	return "S3's part of the cost, which no setting changes, is left out."
 }

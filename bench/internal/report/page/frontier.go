@@ -15,7 +15,7 @@ func (c *charts) frontier() figure {
 	f := figure{ID: "frontier", Title: "Time against cost",
 		Head: []string{"setting on the frontier", "picked as", "$ per million", "warm ms", "95% interval"}}
 	all := c.rowsWith(func(row report.Row) bool {
-		return row.Warm.N > 0 && row.Failed == 0 && drawable(row.Warm.Median) && drawable(row.WarmCost.Median)
+		return row.Warm.N > 0 && row.Failed == 0 && drawable(row.Warm.Median) && drawable(row.WarmCost.Median*1e6)
 	})
 	switch {
 	case !c.Priced:
@@ -49,6 +49,14 @@ func (c *charts) frontier() figure {
 	}
 	f.Pictures = []picture{{Wide: drawn("wide", wideWidth, 380), Narrow: drawn("narrow", narrowWidth, 320)}}
 	return f
+}
+
+// costTitle says what an invocation's cost has in it.
+func (c *charts) costTitle() string {
+	if c.Own() {
+		return "dollars per million invocations, request fee included"
+	}
+	return "dollars per million invocations, S3 included"
 }
 
 // totalMillion is what a million warm invocations of a row cost.
@@ -101,7 +109,7 @@ func (c *charts) drawFrontier(edge, shown []int, width, height float64, attribut
 		costs, times = costs.with(c.totalMillion(i)), times.with(c.Rows[i].Warm.Median)
 	}
 	room := max((costs.hi-costs.lo)*0.08, costs.hi*0.002)
-	p := newPlot(width, height, linear("dollars per million invocations, S3 included", costs.lo-room, costs.hi+2*room),
+	p := newPlot(width, height, linear(c.costTitle(), costs.lo-room, costs.hi+2*room),
 		logarithmic("warm ms", times.lo*0.93, times.hi), attributes...)
 	at := func(i int) point { return p.at(c.totalMillion(i), c.Rows[i].Warm.Median) }
 	var steps []point
@@ -129,9 +137,17 @@ func (c *charts) drawFrontier(edge, shown []int, width, height float64, attribut
 			p.mark(style{ink, ring, 7.5}, at(i))
 		}
 		if goals := picked[i]; len(goals) > 0 {
-			labels = append(labels, label{at(i), fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.InFlight())})
+			labels = append(labels, label{at(i), c.pickLabel(goals, row)})
 		}
 	}
 	p.labels(labels, marks)
 	return p.markup()
+}
+
+// pickLabel names a pick on the frontier.
+func (c *charts) pickLabel(goals []string, row report.Row) string {
+	if c.Own() {
+		return fmt.Sprintf("%s: %d MB", strings.Join(goals, ", "), row.MemoryMB)
+	}
+	return fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.InFlight())
 }

@@ -17,6 +17,9 @@ import (
 func (c *charts) memory() figure {
 	f := figure{ID: "memory", Title: "Time and cost by memory",
 		Head: []string{"workers", "client", "memory MB", "warm ms", "95% interval", "compute $/M", "95% interval", "n"}}
+	if c.Own() {
+		f.Head = append([]string{"function"}, f.Head[2:]...)
+	}
 	rows := c.rowsWith(func(row report.Row) bool { return row.Warm.N > 0 && drawable(row.Warm.Median) && row.MemoryMB > 0 })
 	var sizes []int
 	for _, i := range rows {
@@ -31,11 +34,15 @@ func (c *charts) memory() figure {
 		f.Missing = fmt.Sprintf("Only one memory size has times: %d MB.", sizes[0])
 		return f
 	}
-	panels, left := c.panels(rows, func(row report.Row) int { return row.Concurrency }, workersCaption)
+	caption := workersCaption
+	if c.Own() {
+		caption = func(int) string { return c.Events() }
+	}
+	panels, left := c.panels(rows, func(row report.Row) int { return row.Concurrency }, caption)
 	f.Key = c.key(rows)
 	f.Summary = c.saysMemory(rows)
 	if c.Priced {
-		f.Summary += " The lower chart shows the compute cost: S3's part, the same for all, is left out."
+		f.Summary += " The lower chart shows the compute cost: " + c.leftOut()
 	}
 	f.Summary += " Vertical lines are the 95% intervals of the medians."
 	if left > 0 {
@@ -54,10 +61,26 @@ func (c *charts) memory() figure {
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
-		f.Rows = append(f.Rows, []string{row.Workers(), c.who(row), strconv.Itoa(row.MemoryMB), table.Grouped(row.Warm.Median),
-			interval(row.Warm), middle(million(row)), interval(million(row)), strconv.Itoa(row.Warm.N)})
+		f.Rows = append(f.Rows, append(c.workersCell(row), c.who(row), strconv.Itoa(row.MemoryMB), table.Grouped(row.Warm.Median),
+			interval(row.Warm), middle(million(row)), interval(million(row)), strconv.Itoa(row.Warm.N)))
 	}
 	return f
+}
+
+// leftOut says what of the cost no setting changes.
+func (c *charts) leftOut() string {
+	if c.Own() {
+		return "the request fee, the same for all, is left out."
+	}
+	return "S3's part, the same for all, is left out."
+}
+
+// workersCell is a row's number of workers, where there is one.
+func (c *charts) workersCell(row report.Row) []string {
+	if c.Own() {
+		return nil
+	}
+	return []string{row.Workers()}
 }
 
 // million is the settable cost of a million warm invocations.
@@ -143,10 +166,13 @@ func (c *charts) saysMemory(rows []int) string {
 		}
 	}
 	if len(said) == 0 {
-		return "No client was measured at more than one memory size."
+		return "Nothing was measured at more than one memory size."
 	}
 	if more := len(said) - 6; more > 0 {
 		said = append(said[:6], fmt.Sprintf("and %d more", more))
+	}
+	if c.Own() {
+		return capital(strings.Join(said, "; ")) + "."
 	}
 	return "With the fastest number of workers, " + strings.Join(said, "; ") + "."
 }

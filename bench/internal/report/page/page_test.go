@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"html/template"
@@ -523,5 +524,39 @@ func TestComparisonPage(t *testing.T) {
 	policy := attribute(all(root, "meta")[1], "content")
 	if !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, "script-src 'none'") {
 		t.Errorf("policy %q", policy)
+	}
+}
+
+// The distribution of the objects' sizes is drawn where there is one, whatever
+// it is, and named among the facts.
+func TestObjectSizes(t *testing.T) {
+	for _, tc := range []struct {
+		name, shape string
+		points      int
+	}{
+		{"formula", `{"name":"lognormal 100,2000","bins":[[500000,20,60,100],[490000,101,700,2000],[10000,2001,3000,9000]]}`, 4},
+		{"one size", `{"name":"sizes.txt","objects":7,"bins":[[1000000,5,5,5]]}`, 2},
+		{"nothing but folders", `{"name":"sizes.txt","objects":7,"bins":[[1000000,0,0,0]]}`, 2},
+		{"folders and large ones", `{"name":"<b>.txt","objects":7,"bins":[[500000,0,0,0],[500000,5368709120,5368709120,5368709120]]}`, 3},
+	} {
+		f := reporttest.AWS()
+		if err := json.Unmarshal([]byte(tc.shape), &f.Header.Corpus.Shape); err != nil {
+			t.Fatal(err)
+		}
+		figures := newCharts(report.New(f, report.Options{})).figures()
+		sizes := figures[len(figures)-1]
+		wide := string(sizes.Pictures[0].Wide)
+		if sizes.ID != "sizes" || strings.Count(wide, "<title>") != 2*tc.points || strings.Contains(wide, "NaN") ||
+			len(sizes.Rows) != tc.points-1 || sizes.Rows[tc.points-2][1] != "100%" {
+			t.Errorf("%s: %s, %d marks, %v", tc.name, sizes.ID, strings.Count(wide, "<title>"), sizes.Rows)
+		}
+		page := string(pageOf(t, f))
+		if !strings.Contains(page, "<dt>object sizes</dt><dd>"+html.EscapeString(f.Header.Corpus.Shape.String()+", ")) ||
+			strings.Contains(page, "<b>.txt") {
+			t.Errorf("%s: the facts lack %s", tc.name, f.Header.Corpus.Shape)
+		}
+	}
+	if strings.Contains(string(pageOf(t, reporttest.AWS())), "Object sizes") {
+		t.Error("sizes between bounds are drawn")
 	}
 }

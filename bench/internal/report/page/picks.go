@@ -42,7 +42,7 @@ func (c *charts) picks() []pageStep {
 		}
 		s := pageStep{
 			Goals: []string{string(p.Goal)}, Best: i == 0, Setting: fmt.Sprintf("%d MB", row.MemoryMB),
-			Workers: c.who(row) + ", " + workers(row), Time: table.Grouped(row.Warm.Median),
+			Workers: c.whoWorks(row), Time: table.Grouped(row.Warm.Median),
 			Certainty: []string{sentence(certainty)},
 		}
 		if row.Warm.HasInterval {
@@ -58,6 +58,14 @@ func (c *charts) picks() []pageStep {
 		steps = append(steps, s)
 	}
 	return steps
+}
+
+// whoWorks says which code ran, with how many workers where it has them.
+func (c *charts) whoWorks(row report.Row) string {
+	if c.Own() {
+		return c.who(row)
+	}
+	return c.who(row) + ", " + workers(row)
 }
 
 // sureness says in a word how sure a pick is, and of which kind that is.

@@ -76,6 +76,13 @@ func (c *charts) table() pageTable {
 		}
 	}
 	t.Filters = filters(t.Rows)
+	if c.Own() {
+		for i := range t.Filters {
+			if t.Filters[i].Key == "who" {
+				t.Filters[i].Name = "Function"
+			}
+		}
+	}
 	has := func(name string) bool {
 		return slices.ContainsFunc(t.Head, func(c pageColumn) bool { return c.Name == name })
 	}
@@ -85,9 +92,14 @@ func (c *charts) table() pageTable {
 	case !has("P99"):
 		t.Notes = append(t.Notes, "p99 is left out: it needs n of at least 100.")
 	}
+	last := "Speed-up is relative to one worker of the same contender at the same memory. Cost is per million warm invocations, " +
+		"including S3 and fees."
+	if c.Own() {
+		last = "CPU is the whole process's. Cost is per million warm invocations, including Lambda's request fee: what the function " +
+			"calls is not known."
+	}
 	t.Notes = append(t.Notes, fmt.Sprintf("Warm and cold are medians. Below the warm median is its 95%% interval, with ± for how far it "+
-		"reaches: both need n of at least %d. Cold is INIT plus the first invocation. Speed-up is relative to one worker of the same "+
-		"contender at the same memory. Cost is per million warm invocations, including S3 and fees.", stats.MinForInterval))
+		"reaches: both need n of at least %d. Cold is INIT plus the first invocation. %s", stats.MinForInterval, last))
 	return t
 }
 

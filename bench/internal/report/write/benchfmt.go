@@ -23,15 +23,24 @@ import (
 func Benchfmt(w io.Writer, r *report.Report) error {
 	out := benchfmt.NewWriter(w)
 	config := [][2]string{
-		{"backend", r.Header.Backend}, {"region", r.Header.Region}, {"host", r.Header.Host}, {"network", r.Header.Network},
-		{"run-end", r.End.Reason}, {"objects", strconv.Itoa(r.Objects)}, {"bytes", strconv.FormatInt(r.Bytes, 10)},
+		{"backend", r.Header.Backend}, {"region", r.Header.Region}, {"host", r.Header.Host}, {"run-end", r.End.Reason},
+	}
+	name := func(row report.Row, start string) string {
+		return fmt.Sprintf("Read/contender=%s/arch=%s/client=%s/workers=%s/start=%s/memory=%dMB", word(row.Contender), word(row.Arch),
+			word(row.Client), word(strings.ReplaceAll(row.Key.Workers(), " ", "")), start, row.MemoryMB)
+	}
+	if r.Own() {
+		config = append(config, [2]string{"events", r.Events()})
+		name = func(row report.Row, start string) string {
+			return fmt.Sprintf("Invoke/function=%s/arch=%s/start=%s/memory=%dMB", word(row.Contender), word(row.Arch), start, row.MemoryMB)
+		}
+	} else {
+		config = append(config, [2]string{"network", r.Header.Network}, [2]string{"objects", strconv.Itoa(r.Objects)}, [2]string{"bytes", strconv.FormatInt(r.Bytes, 10)})
 	}
 	write := func(row report.Row, start string, i int, ms, usd stats.Summary) error {
 		res := benchfmt.Result{
 			Iters: 1,
-			Name: benchfmt.Name(fmt.Sprintf("Read/contender=%s/arch=%s/client=%s/workers=%s/start=%s/memory=%dMB",
-				word(row.Contender), word(row.Arch), word(row.Client), word(strings.ReplaceAll(row.Key.Workers(), " ",
-					"")), start, row.MemoryMB)),
+			Name:  benchfmt.Name(name(row, start)),
 			Values: []benchfmt.Value{{Value: ms.Values[i] / 1000, Unit: "sec/op", OrigValue: math.Round(ms.Values[i] * 1e6),
 				OrigUnit: "ns/op"}},
 		}

@@ -48,8 +48,16 @@ func Markdown(w io.Writer, r *report.Report) error {
 		}
 	}
 	b.WriteByte('\n')
+	for _, ran := range r.Runtimes {
+		if !ran.Other() { // else there is a warning
+			fmt.Fprintf(&b, "\nruntime: %s.\n", escape(ran.String()))
+		}
+	}
 	if r.Priced {
 		fmt.Fprintf(&b, "\nprices: %s.\n", escape(r.PricesUsed()))
+	}
+	if r.Own() {
+		fmt.Fprintf(&b, "\nCosts are Lambda's alone: what the function calls is not known here.%s %s.\n", mixed(r), escape(r.Answers()))
 	}
 	_, err := w.Write(b.Bytes())
 	return err

@@ -87,18 +87,33 @@ func writeNotes(b *bytes.Buffer, r *report.Report) {
 	fmt.Fprintln(b)
 	wrap(b, "", fmt.Sprintf("n: number of warm invocations. warm, cold: medians; cold is init + first. ±: how far the %.0f%% interval "+
 		"of the warm median reaches, which needs n of %d. peak: the most memory used.", stats.Confidence*100, stats.MinForInterval))
-	wrap(b, "", "speed-up: relative to one worker of the same contender at the same memory. why: what limits the setting, with the "+
-		"share that is used: of the memory size's CPU, of the time (latency), of the bandwidth, of the memory, or of GETs that were "+
-		"retried; mixed: nothing alone does.")
-	if slices.ContainsFunc(r.Rows, func(row report.Row) bool { return row.Client == "" }) {
+	if r.Own() {
+		wrap(b, "", "CPU: of the whole process. why: what limits the setting, with the share that is used of the memory size's CPU, "+
+			"of the time (waits), or of the memory; mixed: nothing alone does; –: under 100 ms the CPU share says nothing. "+
+			r.Answers()+".")
+	} else {
+		wrap(b, "", "speed-up: relative to one worker of the same contender at the same memory. why: what limits the setting, with the "+
+			"share that is used: of the memory size's CPU, of the time (latency), of the bandwidth, of the memory, or of GETs that were "+
+			"retried; mixed: nothing alone does.")
+	}
+	if !r.Own() && slices.ContainsFunc(r.Rows, func(row report.Row) bool { return row.Client == "" }) {
 		wrap(b, "", "own: the contender's own number of workers.")
 	}
 	if slices.ContainsFunc(r.Rows, func(row report.Row) bool { return row.LimitsMark() != "" }) {
 		wrap(b, "", "limits: none: CPU and memory were not limited; vCPU: all that this machine has.")
 	}
-	if r.Priced {
+	switch {
+	case r.Priced && r.Own():
+		wrap(b, "", "cost, compute: dollars per million warm invocations, with Lambda's request fee, and for compute alone; what the "+
+			"function calls, such as S3, is not known here and not included."+mixed(r)+" prices: "+r.PricesUsed()+".")
+	case r.Priced:
 		wrap(b, "", fmt.Sprintf("cost, compute: dollars per million warm invocations, with S3 and fees, and for compute alone. %s.",
 			"prices: "+r.PricesUsed()))
+	}
+	for _, ran := range r.Runtimes {
+		if !ran.Other() { // else there is a warning
+			wrap(b, "runtime: ", ran.String()+".")
+		}
 	}
 	for _, row := range r.Rows {
 		for _, fail := range row.Failures {
@@ -108,6 +123,14 @@ func writeNotes(b *bytes.Buffer, r *report.Report) {
 			}
 		}
 	}
+}
+
+// mixed says what costs are of several events.
+func mixed(r *report.Report) string {
+	if r.Mixed() {
+		return " Times are medians of all events together, costs their means."
+	}
+	return ""
 }
 
 // wrap writes text in lines of 80 columns: the first begins with what first

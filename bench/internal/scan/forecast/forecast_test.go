@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/table"
@@ -379,5 +380,42 @@ func TestScaleTable(t *testing.T) {
 	}
 	if got := string(lines.Find(text)); got != rows.String() {
 		t.Errorf("docs/scale.md has\n%swant (go test -update)\n%s", got, rows.String())
+	}
+}
+
+// No line of the text is wider than asked for, of any limit that binds.
+func TestTextWidth(t *testing.T) {
+	for _, p := range []Plan{
+		plan(), plan(func(p *Plan) { p.Bytes, p.MemoryMB, p.Batch = 100e6, 10_240, 0 }), plan(func(p *Plan) { p.Objects = 0 }),
+		plan(func(p *Plan) { p.Objects, p.Bytes, p.Batch = 1, 1, 1 }), plan(func(p *Plan) { p.Bytes, p.Batch = 5e12, 0 }),
+		plan(func(p *Plan) { p.Objects, p.Children, p.Batch = 1e9, fn.Standard, 1 }),
+		plan(func(p *Plan) { p.Speed.Source = strings.Repeat("long\x1b[31m ", 60) }),
+	} {
+		f, err := New(p, prices(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := f.Text(&b, 80); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 || strings.ContainsRune(line, '\x1b') {
+				t.Errorf("%d columns: %q", n, line)
+			}
+		}
+		if !strings.Contains(b.String(), "calculated, not measured") || len(f.Lines()) == 0 {
+			t.Error(b.String())
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 1: "<1 ms", time.Millisecond: "0.001 s", 100 * time.Millisecond: "0.1 s", 9949 * time.Millisecond: "9.9 s",
+		9951 * time.Millisecond:   "10 s",
+		59_499 * time.Millisecond: "59 s", 59_500 * time.Millisecond: "1m 0s", time.Hour - time.Second: "59m 59s", time.Hour: "1h 0m",
+		24 * time.Hour: "1d 0h", 50*time.Hour + 31*time.Minute: "2d 3h", -time.Second: "0 s",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
 	}
 }

@@ -49,8 +49,8 @@ func (f *Forecast) limits() {
 	starts := p.starts()
 	f.Limits = append(f.Limits,
 		Limit{Dispatch, float64(starts*p.MapRuns) * float64(p.Batch),
-			fmt.Sprintf("%s, each starting %s %s children a second, of %s objects", count(p.MapRuns, "Map Run"),
-				table.Grouped(float64(starts)), p.Children, table.Grouped(float64(p.Batch)))},
+			fmt.Sprintf("%s, each starting %s %s children a second, of %s", count(p.MapRuns, "Map Run"),
+				table.Grouped(float64(starts)), p.Children, objectCount(int64(p.Batch)))},
 		functionLimit(p),
 		Limit{Batches, float64(f.Batches) * p.batched(p.Batch),
 			fmt.Sprintf("%s, each read by one function", count(int(f.Batches), "batch"))},

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/table"
@@ -47,7 +48,13 @@ func (f Forecast) Text(w io.Writer, width int) error {
 	fmt.Fprintf(&b, "%s of %s, %s in all\n", objectCount(p.Objects), size(p.Bytes), size(float64(p.Objects)*p.Bytes))
 	b.WriteString("calculated, not measured: docs/scale.md says how\n\n")
 	for _, fact := range f.facts() {
-		fmt.Fprintf(&b, "%-10s %s\n", fact.name, fact.value)
+		for i, line := range fold(fact.value, width-nameColumns) {
+			name := fact.name
+			if i > 0 {
+				name = ""
+			}
+			fmt.Fprintf(&b, "%-*s%s\n", nameColumns, name, line)
+		}
 	}
 	if len(f.Limits) > 0 {
 		b.WriteString("\n")
@@ -70,6 +77,23 @@ func (f Forecast) Text(w io.Writer, width int) error {
 }
 
 type fact struct{ name, value string }
+
+// nameColumns is how wide the names of facts are, with what is between.
+const nameColumns = 11
+
+// fold breaks a text at its spaces into lines of so many columns, where its
+// words allow it.
+func fold(text string, columns int) []string {
+	var lines []string
+	for _, word := range strings.Fields(text) {
+		if last := len(lines) - 1; last >= 0 && utf8.RuneCountInString(lines[last])+1+utf8.RuneCountInString(word) <= columns {
+			lines[last] += " " + word
+			continue
+		}
+		lines = append(lines, word)
+	}
+	return lines
+}
 
 // facts is what the text says first.
 func (f Forecast) facts() []fact {
@@ -94,9 +118,8 @@ func (f Forecast) facts() []fact {
 	add("functions", "%s of %d MB, %s", table.Grouped(float64(f.Functions)), p.MemoryMB, p.Arch)
 	add("", "each %s objects/s", table.Grouped(f.Plan.speed().rate))
 	add("measured", "%s objects/s of %s at %d MB", table.Grouped(p.Speed.ObjectsPerS), size(p.Speed.Bytes), p.Speed.MemoryMB)
-	add("", "%s", p.Speed.Source)
-	add("batches", "%s of up to %s objects, %s each", table.Grouped(float64(f.Batches)), table.Grouped(float64(p.Batch)),
-		Duration(f.BatchTime))
+	add("", "%s", table.Clip(p.Speed.Source, table.MaxNote))
+	add("batches", "%s of up to %s, %s each", table.Grouped(float64(f.Batches)), objectCount(int64(p.Batch)), Duration(f.BatchTime))
 	add("children", "%s, at most %s at once per Map Run", p.Children, table.Grouped(float64(p.MaxConcurrency)))
 	return all
 }
@@ -177,6 +200,9 @@ func size(n float64) string {
 			return fmt.Sprintf("%.3g %s", n/unit.size, unit.name)
 		}
 	}
+	if n == 1 {
+		return "1 byte"
+	}
 	return fmt.Sprintf("%.0f bytes", n)
 }
 
@@ -184,6 +210,8 @@ func size(n float64) string {
 // two digits of a second.
 func Duration(d time.Duration) string {
 	switch {
+	case d > 0 && d < time.Millisecond:
+		return "<1 ms"
 	case d < 9950*time.Millisecond:
 		return fmt.Sprintf("%.2g s", math.Max(d.Seconds(), 0))
 	case d < time.Minute-500*time.Millisecond:
