@@ -82,7 +82,7 @@ test-release: release ## run the release's command on a file system without anyt
 
 .PHONY: test-runtimes
 test-runtimes: ## test handlers of managed runtimes in the sandbox (needs Python 3, Node.js and a JDK)
-	$(GOTEST) -count=1 -tags runtimes -run 'Python|Node|Java|Managed' ./bench/internal/sandbox
+	$(GOTEST) -count=1 -tags runtimes -run 'TestPython|TestNode|TestJava|TestManaged|TestRuntime' ./bench ./bench/internal/sandbox
 
 .PHONY: test-page
 test-page: ## test the report's page in Chromium (needs chromium)

@@ -36,7 +36,10 @@ function fail(error, title, type = error?.name) {
     errorMessage: known ? error.message : String(error),
     trace: known ? String(error.stack).split("\n") : [],
   };
-  console.error(`${title}\t${JSON.stringify(object)}`);
+  // Lambda logs the object, in one line; here the stack has lines of its own, without this file's.
+  const says = `${object.errorType}: ${object.errorMessage}`;
+  const stack = object.trace.filter((line) => line !== says && !line.includes(import.meta.url));
+  console.error([`${title}\t${says}`, ...stack].join("\n"));
   const id = current?.awsRequestId;
   current = undefined;
   const headers = { "Lambda-Runtime-Function-Error-Type": object.errorType };

@@ -69,7 +69,7 @@ func TestLimits(t *testing.T) {
 			plan(func(p *Plan) { p.Bytes, p.Batch, p.AccountConcurrency = 10e6, 50, 500 }), Bandwidth, 260, 500},
 		{"6, with the bandwidth of 3,000 Mbit/s that 10,240 MB can have: 37.5 a second, 50 take 1.433 s, 34.88 a second: 57.3 s",
 			plan(func(p *Plan) {
-				p.Bytes, p.Batch, p.AccountConcurrency, p.MemoryMB, p.Quota, p.Prefixes = 10e6, 50, 500, 10_240, true, 16
+				p.Bytes, p.Batch, p.AccountConcurrency, p.MemoryMB, p.Quota, p.Prefixes, p.Inventory = 10e6, 50, 500, 10_240, true, 16, true
 			}), Bandwidth, 57.333, 500},
 		{"7: 10 ms of CPU an object are 28.9 a second at 0.289 vCPU, and 28 were measured; 100 take 3.671 s, 27.24 a second; × 100: 367.1 s",
 			plan(func(p *Plan) {
