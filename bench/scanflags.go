@@ -177,6 +177,9 @@ func (sf *scanFlags) parseHere() (err error) {
 	if err := sf.Validate(); err != nil {
 		return hint.Usage(scanHelp, "%w", err)
 	}
+	if err := sf.Corpus.Validate(); err != nil { // the lab would do without objects
+		return hint.Usage(scanHelp, "%w", err)
+	}
 	return nil
 }
 
