@@ -238,6 +238,13 @@ func TestScanRedriveHere(t *testing.T) {
 			cmd, stdout, stderr := command(t, "scan", "--find", corpus.DefaultNeedle, "--objects", "1000", "--max-bytes", "2000",
 				"--batch", "20", "--max-concurrency", "2", "--out", "r")
 			until(t, stderr, `^(listing|reading): `)
+			meanwhile := exec.CommandContext(t.Context(), cmd.Path, "scan", "status", "r")
+			meanwhile.Dir, meanwhile.Env = cmd.Dir, cmd.Env
+			if status, _, said := says(t, meanwhile); status != hint.StatusUsage {
+				t.Errorf("looked at meanwhile: status %d", status)
+			} else {
+				like(t, "meanwhile", said, `^error: the job in r is running in another process\nhint: the command that runs it shows how far it is`)
+			}
 			if err := cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
