@@ -14,7 +14,6 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/progress"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
