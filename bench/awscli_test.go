@@ -74,6 +74,16 @@ func TestAWSCLI(t *testing.T) {
 			t.Errorf("aws %s: %v\n%s\nwant %s", tc.args, err, out, tc.want)
 		}
 	}
+	awsStates(t, func(args string) string {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), aws, strings.Fields(args)...)
+		c.Env, c.Dir = env, dir
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Errorf("aws %s: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	})
 	for _, name := range []string{"large2", "synced/large", "synced/copy"} {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, large) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
@@ -93,4 +103,35 @@ func TestAWSCLI(t *testing.T) {
 		t.Errorf("answer %s, %v", answer, err)
 	}
 	interrupt(t, cmd, stderr)
+}
+
+// awsStates has the CLI start a scan, watch it, and redrive it.
+func awsStates(t *testing.T, aws func(args string) string) {
+	const prefix = "arn:aws:states:us-east-1:000000000000:"
+	machine := "fanout-scan-" + lambda.HostArchitecture() + "-512"
+	if got := aws("stepfunctions list-state-machines --query stateMachines[].name --output text"); !strings.Contains(got, machine) {
+		t.Errorf("state machines %s, want %s among them", got, machine)
+	}
+	const input = `{"event":{"s3_bucket_name":"fanout-lab","folder":"","find":"MyMagicString"},"prefix":"objects/",` +
+		`"results":{"bucket":"fanout-lab-results"},"batch":{"items":10,"bytes":200000},"max_concurrency":2,"tolerated_failure_percentage":0}`
+	started := aws("stepfunctions start-execution --name job-1 --query executionArn --output text --state-machine-arn " +
+		prefix + "stateMachine:" + machine + " --input " + input)
+	if want := prefix + "execution:" + machine + ":job-1"; started != want {
+		t.Fatalf("started %s, want %s", started, want)
+	}
+	status := "RUNNING"
+	for status == "RUNNING" {
+		status = aws("stepfunctions describe-execution --query status --output text --execution-arn " + started)
+	}
+	if status != "SUCCEEDED" {
+		t.Errorf("%s: %s", status, aws("stepfunctions describe-execution --execution-arn "+started))
+	}
+	run := aws("stepfunctions list-map-runs --query mapRuns[0].mapRunArn --output text --execution-arn " + started)
+	if got := aws("stepfunctions describe-map-run --query itemCounts.[total,succeeded] --output text --map-run-arn " + run); got != "30\t30" {
+		t.Errorf("item counts %q, want 30 of 30", got)
+	}
+	last := aws("stepfunctions get-execution-history --reverse-order --query events[0].type --output text --execution-arn " + started)
+	if !strings.HasPrefix(last, "ExecutionSucceeded") {
+		t.Errorf("the history ends with %s", last)
+	}
 }

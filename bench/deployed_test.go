@@ -53,6 +53,14 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 		c.functions = append(c.functions, arn)
 		outputs[fmt.Sprintf("Fetch%dArn", mb)] = arn
 	}
+	c.formation(t, outputs)
+	c.lambda = lambdaOf(c.env)
+	return c
+}
+
+// formation adds a CloudFormation that knows a stack with these outputs.
+func (c *cloud) formation(t *testing.T, outputs map[string]string) {
+	t.Helper()
 	formation := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("Action") != "DescribeStacks" || r.FormValue("StackName") != "Fanout" {
 			w.WriteHeader(http.StatusBadRequest)
@@ -73,8 +81,6 @@ func startCloud(t *testing.T, outputs map[string]string, sandboxArgs ...string) 
 	t.Cleanup(formation.Close)
 	c.env["AWS_ENDPOINT_URL_CLOUDFORMATION"] = formation.URL
 	c.env["AWS_CONFIG_FILE"], c.env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull
-	c.lambda = lambdaOf(c.env)
-	return c
 }
 
 // fanout prepares the command in the cloud's environment.

@@ -73,6 +73,9 @@ var binaries = map[string]*binary{
 	"hungry":    contenderBinary("hungry"),
 	"dropping":  contenderBinary("dropping"),
 	"foreign":   contenderBinary("foreign"),
+	"faulty": {args: func() []string {
+		return []string{"build", "-tags", "lambda.norpc", "-o", filepath.Join(bins, "faulty", "bootstrap"), "./testdata/faulty"}
+	}},
 }
 
 // contenderBinary is testdata/contender in one of its modes.

@@ -162,7 +162,8 @@ func TestScanLeaveAndStop(t *testing.T) {
 	c := startScanCloud(t, 1000)
 	start := func(name string) (cmd *exec.Cmd, stderr *bufio.Reader) {
 		t.Helper()
-		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "20", "--max-concurrency", "1", "--job", name)
+		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "20", "--max-concurrency", "1",
+			"--job", name)
 		pipe, err := cmd.StderrPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -197,7 +198,8 @@ func TestScanLeaveAndStop(t *testing.T) {
 	}
 
 	left, stderr := start("left")
-	like(t, "left", end(left, stderr), `^error: interrupted: job left goes on\nhint: fanout scan status --follow --stack Fanout left comes back to it$`)
+	like(t, "left", end(left, stderr),
+		`^error: interrupted: job left goes on\nhint: fanout scan status --follow --stack Fanout left comes back to it$`)
 	if f, err := scan.ReadPath(filepath.Join(left.Dir, "results", "left")); err != nil || f.End.Reason != scan.Left {
 		t.Errorf("left: %+v, %v", f.End, err)
 	}
@@ -219,7 +221,8 @@ func TestScanLeaveAndStop(t *testing.T) {
 	if status != hint.StatusFailed {
 		t.Errorf("result of a stopped job: status %d", status)
 	}
-	like(t, "result of a stopped job", said, `^error: job stopped was stopped\nhint: fanout scan redrive --stack Fanout stopped reads what is missing$`)
+	like(t, "result of a stopped job", said,
+		`^error: job stopped was stopped\nhint: fanout scan redrive --stack Fanout stopped reads what is missing$`)
 	status, stdout, said = says(t, in(stopped, "scan", "redrive", "--stack", "Fanout", "stopped"))
 	if status != 0 || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("redriven: status %d, %q, said:\n%s", status, stdout, said)
@@ -255,8 +258,8 @@ func TestScanRedriveHere(t *testing.T) {
 				t.Errorf("%d samples, %v", len(f.Samples), err)
 			}
 			if sig == os.Interrupt {
-				if !bytes.Contains(rest, []byte("error: interrupted: a job on this machine ends with the command\nhint: fanout scan redrive r goes on with it; ")) ||
-					f.End.Reason != scan.Interrupted {
+				const want = "error: interrupted: a job on this machine ends with the command\nhint: fanout scan redrive r goes on with it; "
+				if !bytes.Contains(rest, []byte(want)) || f.End.Reason != scan.Interrupted {
 					t.Errorf("said: %s, end %+v", rest, f.End)
 				}
 				if left := leftovers(t, cmd.Process.Pid, cgroupRoot, tempDir(cmd)); len(left) > 0 {

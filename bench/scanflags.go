@@ -13,7 +13,6 @@ import (
 	"fanout/bench/internal/budget"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/scan"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -28,7 +27,7 @@ type scanFlags struct {
 	lab.Config // of a scan on this machine
 
 	stack    string
-	network  string
+	net      networkFlags
 	verbose  bool
 	yes      bool
 	prices   priceFlags
@@ -78,7 +77,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&w.count, "count", false, "look for nothing: read and count the objects")
 	f.BoolVar(&w.locate, "locate", false, "tell the offset of each first match, and the line around it")
 	f.BoolVar(&w.decompress, "decompress", false, "search inside objects that are compressed by gzip")
-	f.StringVar(&w.inventory, "inventory", "", "read the objects that the S3 Inventory with this `manifest` lists, as s3://BUCKET/…/manifest.json")
+	f.StringVar(&w.inventory, "inventory", "", "read what the S3 Inventory with this `manifest` lists: s3://BUCKET/…/manifest.json")
 	f.StringVar(&sf.stack, "stack", "", "scan on AWS, with the state machine of this CloudFormation stack, which costs money")
 	f.StringVar(&w.batch, "batch", "auto", "objects per batch, or auto: as many as are read in about a minute")
 	f.StringVar(&w.children, "max-concurrency", "auto", "batches at once, 1 to 10000, or auto: as many as the binding limit feeds")
@@ -91,7 +90,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 	sf.scanOutput.add(f)
 	sf.prices.addTable(f)
 	memoryVar(f, &sf.memoryMB, []int{512}, "memory size of the function in MB; for a stack it is chosen at its deployment")
-	f.StringVar(&sf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
+	sf.net.add(f)
 	f.DurationVar(&sf.Timeout, "timeout", fn.BatchTimeout, fmt.Sprintf("time limit of a batch, 1s to %v", fn.BatchTimeout))
 	f.Uint64Var(&sf.Seed, "seed", 1, "seed of the network's latencies")
 	f.BoolVar(&sf.NoLimits, "no-limits", false, "leave the functions' CPU and memory unlimited")
@@ -127,6 +126,11 @@ func (o *scanOutput) folder(job string) string {
 	return filepath.Join("results", job)
 }
 
+// hereOnly are the flags of a scan on this machine.
+var hereOnly = []string{
+	"memory", "network", "timeout", "seed", "no-limits", "objects", "min-bytes", "max-bytes", "shape", "lognormal", "corpus-seed", "needle",
+}
+
 // parse checks the flags, before anything is created or called.
 func (sf *scanFlags) parse() error {
 	if err := sf.scanOutput.parse(); err != nil {
@@ -139,8 +143,7 @@ func (sf *scanFlags) parse() error {
 		return hint.Usage(scanHelp, "--prefix and --inventory are mutually exclusive: an inventory says itself what is read")
 	}
 	if sf.stack != "" {
-		for _, name := range []string{"memory", "network", "timeout", "seed", "no-limits", "objects", "min-bytes", "max-bytes", "shape", "lognormal", "corpus-seed",
-			"needle"} {
+		for _, name := range hereOnly {
 			if sf.given(name) {
 				return hint.Usage(scanHelp, "--%s is for a scan on this machine: leave out --stack", name)
 			}
@@ -155,8 +158,8 @@ func (sf *scanFlags) parseHere() (err error) {
 	if sf.inventory != "" {
 		return hint.Usage("give --stack, too", "--inventory is of a bucket on AWS: here the objects are listed")
 	}
-	if sf.Network, err = network.Parse(sf.network); err != nil {
-		return hint.Usage(scanHelp, "%w", err)
+	if sf.Network, err = sf.net.parse(scanHelp); err != nil {
+		return err
 	}
 	if len(sf.memoryMB) != 1 {
 		return hint.Usage(scanHelp, "memory: give one size, not %d", len(sf.memoryMB))
@@ -171,7 +174,10 @@ func (sf *scanFlags) parseHere() (err error) {
 	if sf.Timeout > fn.BatchTimeout {
 		return hint.Usage(scanHelp, "timeout %v: must be at most %v, which the state machine waits for", sf.Timeout, fn.BatchTimeout)
 	}
-	if err := sf.Config.Validate(); err != nil {
+	if err := sf.Validate(); err != nil {
+		return hint.Usage(scanHelp, "%w", err)
+	}
+	if err := sf.Corpus.Validate(); err != nil { // the lab would do without objects
 		return hint.Usage(scanHelp, "%w", err)
 	}
 	return nil

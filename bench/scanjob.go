@@ -26,8 +26,11 @@ type jobFlags struct {
 	prices priceFlags
 }
 
+// jobAction does something with a job that was found.
+type jobAction func(ctx context.Context, s *scanning) error
+
 // jobCommand makes a subcommand about a job that there is.
-func jobCommand(jf *jobFlags, c *cobra.Command, run func(ctx context.Context, s *scanning) error) *cobra.Command {
+func jobCommand(jf *jobFlags, c *cobra.Command, do jobAction) *cobra.Command {
 	c.Use += " JOB"
 	c.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
@@ -39,7 +42,7 @@ func jobCommand(jf *jobFlags, c *cobra.Command, run func(ctx context.Context, s 
 		if err := jf.parse(); err != nil {
 			return err
 		}
-		return jf.run(c.Context(), args[0], c.OutOrStdout(), c.ErrOrStderr(), run)
+		return jf.run(c.Context(), args[0], c.OutOrStdout(), c.ErrOrStderr(), do)
 	}
 	c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveFilterDirs
@@ -65,7 +68,7 @@ and then what it found, as fanout scan does.`,
 		return s.status(ctx)
 	})
 	c.Flags().BoolVarP(&jf.follow, "follow", "f", false, "show it until the job ends, and then the result")
-	jf.scanOutput.add(c.Flags())
+	jf.add(c.Flags())
 	jf.prices.addTable(c.Flags())
 	return c
 }
@@ -80,7 +83,7 @@ failed: matching keys go to standard output. The status is 1 if not every object
 was read.`,
 		Example: `  fanout scan result --stack Fanout scan-20261125-214500-3f9a >matches.txt`,
 	}, func(ctx context.Context, s *scanning) error { return s.result(ctx) })
-	jf.scanOutput.add(c.Flags())
+	jf.add(c.Flags())
 	jf.prices.addTable(c.Flags())
 	return c
 }
@@ -100,7 +103,7 @@ followed to its end, as by fanout scan.`,
 		}
 		return s.resume(ctx, scan.Redriven)
 	})
-	jf.scanOutput.add(c.Flags())
+	jf.add(c.Flags())
 	jf.prices.addTable(c.Flags())
 	return c
 }
@@ -137,7 +140,7 @@ func (jf *jobFlags) parse() error {
 }
 
 // run finds the job and does something with it.
-func (jf *jobFlags) run(ctx context.Context, job string, stdout, stderr io.Writer, do func(ctx context.Context, s *scanning) error) (err error) {
+func (jf *jobFlags) run(ctx context.Context, job string, stdout, stderr io.Writer, do jobAction) (err error) {
 	if jf.prices.weight == "" {
 		jf.prices.weight = "0.5" // the flag is another subcommand's
 	}

@@ -105,7 +105,8 @@ func (s *scanSite) checkInventory(ctx context.Context, in *fn.Inventory) error {
 		return hint.Failed("name the manifest.json of an S3 Inventory", "inventory s3://%s/%s: %w", in.Bucket, in.Key, err)
 	}
 	if m.Source != s.bucket {
-		return hint.Usage("name an inventory of that bucket", "inventory s3://%s/%s is of bucket %q; the stack reads %q", in.Bucket, in.Key, m.Source, s.bucket)
+		return hint.Usage("name an inventory of that bucket", "inventory s3://%s/%s is of bucket %q; the stack reads %q",
+			in.Bucket, in.Key, m.Source, s.bucket)
 	}
 	switch strings.ToUpper(m.Format) {
 	case "CSV":

@@ -1,9 +1,12 @@
 package fetch
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
+	"unicode/utf8"
 )
 
 const (
@@ -25,6 +28,7 @@ const (
 type pattern struct {
 	re     *regexp.Regexp
 	prefix string // that each match begins with
+	needed []byte // that each match has in it
 	whole  bool
 }
 
@@ -45,7 +49,38 @@ func compile(expression string) (*pattern, error) {
 		return nil, err
 	}
 	prefix, _ := re.LiteralPrefix()
-	return &pattern{re: re, prefix: prefix, whole: len(program.Inst) <= wholeInstructions}, nil
+	p := &pattern{re: re, prefix: prefix, whole: len(program.Inst) <= wholeInstructions}
+	if prefix == "" { // package regexp looks for that first itself
+		p.needed = []byte(needed(parsed))
+	}
+	return p, nil
+}
+
+// needed gives the longest string that is in every match, as far as the expression
+// says so plainly. To look for it first is a hundred times as fast as an expression.
+func needed(re *syntax.Regexp) string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		// U+FFFD also matches bytes that are no text.
+		if re.Flags&syntax.FoldCase == 0 && !slices.Contains(re.Rune, utf8.RuneError) {
+			return string(re.Rune)
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return needed(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return needed(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		longest := ""
+		for _, sub := range re.Sub {
+			if s := needed(sub); len(s) > len(longest) {
+				longest = s
+			}
+		}
+		return longest
+	}
+	return ""
 }
 
 // expressionFinder searches a stream for a regular expression, as if it were one
@@ -154,6 +189,9 @@ func (f *expressionFinder) end() {
 			f.feed.end()
 			f.settle()
 		}
+		return
+	}
+	if !bytes.Contains(f.short, f.pattern.needed) {
 		return
 	}
 	if !f.locates {

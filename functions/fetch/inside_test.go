@@ -287,8 +287,7 @@ func TestBomb(t *testing.T) {
 // search is unread.
 func TestInsideStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bomb := packed(strings.Repeat("\x00", 1<<20))
-		s := &fakeStore{bodies: map[string]string{"a.gz": bomb, "b": "needle"}, delay: 59 * time.Second, quick: "b"}
+		s := &lateStore{fakeStore{bodies: map[string]string{"a.gz": packed(strings.Repeat("needle", 1000)), "b": "needle"}}}
 		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 		defer cancel()
 		find := "needle"
@@ -318,6 +317,45 @@ func TestCompile(t *testing.T) {
 		_, err := compile(tc.find)
 		if tc.err == "" && err != nil || tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)) {
 			t.Errorf("%s: %v", tc.find, err)
+		}
+	}
+}
+
+// lateStore gives half of each .gz, and the rest after the time limit.
+type lateStore struct{ fakeStore }
+
+func (s *lateStore) Get(ctx context.Context, bucket, key string, sink Sink) (Read, error) {
+	if !strings.HasSuffix(key, ".gz") {
+		return s.fakeStore.Get(ctx, bucket, key, sink)
+	}
+	body := []byte(s.bodies[key])
+	_, err := sink.Write(body[:len(body)/2])
+	time.Sleep(2 * time.Minute) // the bubble's clock
+	if err == nil {
+		_, err = sink.Write(body[len(body)/2:])
+	}
+	return Read{Bytes: int64(len(body))}, err
+}
+
+// TestNeeded: what is looked for before an expression is in each of its matches.
+func TestNeeded(t *testing.T) {
+	for _, tc := range []struct{ find, want string }{
+		{`ERROR .* timeout`, ""}, // a prefix does
+		{`.*ERROR .* timeout`, " timeout"},
+		{`[0-9]+ms (slow query)+`, "slow query"},
+		{`a|b`, ""},             // one of two
+		{`(abc)*d`, "d"},        // perhaps not once
+		{`(abc)?`, ""},          // nor here
+		{`x?(abc){2,3}`, "abc"}, // at least twice
+		{`(abc){0,3}x`, "x"},    // perhaps not once
+		{`(?i)abc`, ""},         // in any case
+		{`\x{FFFD}abc`, ""},     // or a byte that is no text
+		{`.abc\x{FFFD}.de`, "de"},
+		{`^$`, ""},
+	} {
+		p, err := compile(tc.find)
+		if err != nil || string(p.needed) != tc.want {
+			t.Errorf("%s: %q, %v, want %q", tc.find, p.needed, err, tc.want)
 		}
 	}
 }

@@ -126,6 +126,7 @@ func TestBatchFails(t *testing.T) {
 		{name: "no results", payload: strings.Replace(good, `"r"`, `""`, 1), errorType: fetch.InvalidEvent, message: "results.bucket"},
 		{name: "not UTF-8", payload: strings.Replace(good, `"a"`, "\"\xff\"", 1), errorType: fetch.InvalidEvent, message: "UTF-8"},
 		{name: "two values", payload: good + good, errorType: fetch.InvalidEvent, message: "more than one"},
+		{name: "no items", payload: strings.Replace(good, `,"Items":[{"Key":"a"}]`, "", 1), errorType: fetch.InvalidEvent, message: "Items"},
 		{name: "only items", payload: `{"Items":[]}`, errorType: fetch.InvalidEvent, message: "job"},
 		{name: "names in another case are an event's", payload: `{"items":[]}`, errorType: fetch.InvalidEvent, message: `unknown field "items"`},
 		{name: "an event comes first", payload: `{"s3_bucket_name":"b","Items":[]}`, errorType: fetch.InvalidEvent,

@@ -115,6 +115,9 @@ func DecodeBatch(payload []byte) (Batch, error) {
 	if err := validJob("batch", in.Job, in.Results); err != nil {
 		return Batch{}, err
 	}
+	if b.Items == nil {
+		return Batch{}, errorf(fetch.InvalidEvent, "batch: Items is missing")
+	}
 	if err := completeEvent("batch", &b.Input.Event); err != nil {
 		return Batch{}, err
 	}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -233,6 +235,16 @@ func roots(authority []byte) *x509.CertPool {
 
 // benchGet measures the client that a function would get.
 func benchGet(b *testing.B, name string) {
+	c := benchClient(b, name)
+	spread(b, func(sink *checksum, key string) error {
+		_, err := c.Get(b.Context(), "bucket", key, sink)
+		return err
+	})
+}
+
+// benchClient gives the client that a function would get, of a server of its own.
+func benchClient(b *testing.B, name string) fetch.Store {
+	b.Helper()
 	address, authority := child(b)
 	bundle := filepath.Join(b.TempDir(), "ca.pem")
 	if err := os.WriteFile(bundle, authority, 0o600); err != nil {
@@ -258,10 +270,38 @@ func benchGet(b *testing.B, name string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	spread(b, func(sink *checksum, key string) error {
-		_, err := c.Get(b.Context(), "bucket", key, sink)
-		return err
-	})
+	return c
+}
+
+// BenchmarkLeanHandle measures the whole handler: what an event that searches 1,000
+// objects costs for each of them.
+func BenchmarkLeanHandle(b *testing.B) {
+	c := benchClient(b, store.Lean)
+	h := fetch.New(fetch.Config{Client: store.Lean, Concurrency: benchWorkers},
+		func(context.Context, string) (fetch.Store, error) { return c, nil })
+	keys := make([]string, 1000)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("objects/object-%06d", i)
+	}
+	round := func(n int) {
+		for left := n; left > 0; left -= len(keys) {
+			find, some := "MyMagicString", keys[:min(left, len(keys))]
+			event, err := json.Marshal(fetch.Event{Bucket: "bucket", Find: &find, Keys: &some})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := h.Invoke(b.Context(), event); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	round(2000)
+	b.ReportAllocs()
+	b.SetBytes(benchBytes)
+	b.ResetTimer()
+	before := cpu()
+	round(b.N)
+	b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "cpu-µs/op")
 }
 
 func BenchmarkLeanGet(b *testing.B)  { benchGet(b, store.Lean) }

@@ -146,8 +146,11 @@ func typeOf(err error) string {
 func TestFaults(t *testing.T) {
 	noNames(t)
 	const short = "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\nbo"
-	const listing = "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n<ListBucketResult><Contents>"
-	stuck := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	const page = "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n<ListBucketResult><Contents>"
+	stuck := func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // net/http sees that a client has gone only after its body
+		<-r.Context().Done()
+	}
 	ok := outcome{"ok", "ok"}
 	refused := func(kind string) [2]outcome { // of reading, and of listing
 		return [2]outcome{{kind, fetch.ObjectReadFailed}, {kind, fetch.ListFailed}}
@@ -221,7 +224,7 @@ func TestFaults(t *testing.T) {
 		{name: "short", handler: bytesThenClose(short), want: refused(fetch.ShortBody)},
 		// A reset may overtake the head, which then was never there.
 		{name: "reset in the body", handler: bytesThenClose(short + "reset"), want: refused("*")},
-		{name: "short listing", handler: bytesThenClose(listing), want: refused(fetch.ShortBody)},
+		{name: "short listing", handler: bytesThenClose(page), want: refused(fetch.ShortBody)},
 		{name: "silent", handler: stuck, want: [2]outcome{{"untyped", fetch.DeadlineNear}, {"untyped", fetch.DeadlineNear}}},
 		{name: "silent in the body", handler: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "4000")
@@ -253,8 +256,15 @@ func TestFaults(t *testing.T) {
 				t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 			}
 		}
+		bodies := strings.Contains(tt.name, "short") || strings.Contains(tt.name, "in the body") // nobody reads that of a PUT's answer
 		for _, client := range store.Names {
-			for listing := range 2 {
+			for kind := range 3 {
+				want := outcome{tt.want[0].store, "-"}
+				if kind < writing {
+					want = tt.want[kind]
+				} else if bodies {
+					continue
+				}
 				awsEnvironment(t, map[string]string{
 					"AWS_ENDPOINT_URL_S3": url, "AWS_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": attempts,
 					"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "secret",
@@ -263,7 +273,7 @@ func TestFaults(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				all = append(all, use{c, client, listing, limit, tt.name, tt.want[listing]})
+				all = append(all, use{c, client, kind, limit, tt.name, want})
 			}
 		}
 	}
@@ -278,7 +288,7 @@ func TestFaults(t *testing.T) {
 				u.want.store = got.store
 			}
 			if got != u.want {
-				t.Errorf("%s, %s, %s: %+v, want %+v", u.fault, u.client, [2]string{"reading", "listing"}[u.listing], got, u.want)
+				t.Errorf("%s, %s, %s: %+v, want %+v", u.fault, u.client, [3]string{"reading", "listing", "writing"}[u.kind], got, u.want)
 			}
 		})
 	}
@@ -311,35 +321,48 @@ func TestNoSecondChance(t *testing.T) {
 	}
 }
 
+// Kinds of use.
+const (
+	reading = iota
+	listing
+	writing
+)
+
 // use is one use of a client under a fault.
 type use struct {
 	fetch.Store
-	client  string
-	listing int // 0: an object is read
-	limit   time.Duration
-	fault   string
-	want    outcome
+	client string
+	kind   int
+	limit  time.Duration
+	fault  string
+	want   outcome
 }
 
-func (u use) bucket() string { return fmt.Sprint(u.client, u.listing) }
+func (u use) bucket() string { return fmt.Sprint(u.client, u.kind) }
 
 func (u use) request(t *testing.T) string {
 	ctx, cancel := context.WithTimeout(t.Context(), u.limit)
 	defer cancel()
 	var err error
-	if u.listing == 1 {
+	switch u.kind {
+	case listing:
 		err = u.List(ctx, u.bucket(), "", func([]fetch.Object) error { return nil })
-	} else {
+	case writing:
+		err = u.Store.(fetch.Putter).Put(ctx, u.bucket(), "key", []byte("body"))
+	default:
 		_, err = u.Get(ctx, u.bucket(), "key", &checksum{})
 	}
 	return typeOf(err)
 }
 
 func (u use) invoke(t *testing.T) string {
+	if u.kind == writing {
+		return "-" // no event of its own does
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), u.limit)
 	defer cancel()
 	event := `{"s3_bucket_name":"` + u.bucket() + `","keys":["key"]}`
-	if u.listing == 1 {
+	if u.kind == listing {
 		event = `{"s3_bucket_name":"` + u.bucket() + `"}`
 	}
 	h := fetch.New(fetch.Config{Client: u.client}, func(context.Context, string) (fetch.Store, error) { return u.Store, nil })

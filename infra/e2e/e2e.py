@@ -25,6 +25,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 
 import boto3
 import botocore.config
@@ -525,27 +526,48 @@ class Test:
         ec2.delete_vpc(VpcId=vpc)
 
     def bring_a_contender(self):
-        """Go and Rust in one stack, on this machine's architecture: the same contract, so the same answers."""
-        arch = tools.architecture()
-        package = ROOT / f"build/rust-{arch}.zip"
+        """Go, Python in a managed runtime and Rust in one stack, on this machine's architecture: the same contract, so the
+        same answers. The local AWS runs Python with its own interpreter, whatever the version's name."""
+        arch, python = tools.architecture(), self.folder / "python.zip"
+        with zipfile.ZipFile(python, "w") as package:
+            package.write(pathlib.Path(__file__).with_name("contender.py"), "app/contender.py")
+        contenders = {"go": "", "python": "Python"}
+        more = f"-c contenderZip.python={python} -c contenderRuntime.python=python3.13 -c contenderHandler.python=app/contender.handler"
         if "rust" in self.without:
             print("  --  no Rust contender: --without rust")
-            return
-        if not package.exists():
-            raise Failure(f"{package} is not there: make rust, or e2e.py --without rust")
-        self.deploy(
+        else:
+            package = ROOT / f"build/rust-{arch}.zip"
+            if not package.exists():
+                raise Failure(f"{package} is not there: make rust, or e2e.py --without rust")
+            contenders["rust"] = "Rust"
+            more += f" -c contenderZip.rust={package}"
+        only = (
             f"-c stackName=Contenders -c functionsOnly=true -c bucketName={self.bucket} -c prefix=objects/ -c memories=512 "
-            f"-c architectures={arch} -c contenders=go,rust -c contenderZip.rust={package}", stack="Contenders",
+            f"-c architectures={arch} -c contenders={','.join(contenders)} {more}"
         )
-        outputs = self.outputs_of("Contenders")
-        place = {"arm64": "Arm", "x86_64": "X86"}[arch]
+        # Refused before anything is deployed: Lambda would say so at the first invocation.
+        output = self.run(f"npx cdk synth -q --build true -o {self.out} {only} -c contenderHandler.python=app.contender", fails=True)
+        check("handler app.contender: no app.py" in output, "a handler that is not in its package is refused")
+        self.deploy(only, stack="Contenders")
+        outputs, place = self.outputs_of("Contenders"), {"arm64": "Arm", "x86_64": "X86"}[arch]
         answers = {}
-        for lang, name in ("go", f"Fetch512{place}Arn"), ("rust", f"Fetch512{place}RustArn"):
-            answer, error, log = self.client.invoke(outputs[name], self.bucket, find=NEEDLE)
-            if error or answer["lang"] != lang:
-                raise Failure(f"{name}: {error} {answer}\n{log}")
-            answers[lang] = [answer["result"], answer["stats"]["objects"], answer["stats"]["digest"]]
-        check(answers["go"] == answers["rust"], f"the Rust contender gives the answer of Go's: {answers['rust']}")
+        for lang, name in contenders.items():
+            function = outputs[f"Fetch512{place}{name}Arn"]
+            answers[lang] = []
+            for find in None, NEEDLE:
+                answer, error, log = self.client.invoke(function, self.bucket, find=find)
+                if error or answer["lang"] != lang:
+                    raise Failure(f"{lang}: {error} {answer}\n{log}")
+                answers[lang].append(answer["result"])
+                if lang != "python":  # whose client counts nothing
+                    answers[lang].append([answer["stats"]["objects"], answer["stats"]["digest"]])
+        config = self.client.functions.get_function_configuration(FunctionName=outputs[f"Fetch512{place}PythonArn"])
+        runs = config["Runtime"], config["Handler"]
+        check(runs == ("python3.13", "app/contender.handler"), f"the contender in Python is deployed to {' with '.join(runs)}")
+        counts, first = answers["go"][0], answers["go"][2]
+        check(answers["python"] == [counts, first] == [str(OBJECTS), first], f"... and gives the answers of Go's: {answers['python']}")
+        if "rust" in contenders:
+            check(answers["go"] == answers["rust"], f"the Rust contender gives the answers of Go's: {answers['rust']}")
         self.cdk("destroy Contenders --force")
 
     def rights(self, role: str) -> dict[str, set[str]]:
@@ -603,16 +625,41 @@ class Test:
         may = self.rights(config["Role"].rsplit("/", 1)[1])
         check(may["s3:PutObject"] == jobs, "the function may write results, and nothing else")
 
-        for key in "jobs/one/parts/0.json", "jobs/one/acks/1/manifest.json", "mine.txt":
+        self.scan_by_hand(function, results)
+        for key in "jobs/one/acks/1/manifest.json", "mine.txt":
             s3.put_object(Bucket=results, Key=key, Body=b"{}")
+        written = self.client.keys(results)
         self.cdk(f"destroy {name} --force", fails=True)
         reason = self.failure_of("Results", name)
         check("mine.txt" in reason and "Nothing was deleted" in reason, f"destroy is refused for what is not a result: {reason[:200]}...")
-        check(len(self.client.keys(results)) == 3, "... and the results are where they were")
+        check(self.client.keys(results) == written, f"... and all {len(written)} objects are where they were")
         s3.delete_object(Bucket=results, Key="mine.txt")
         self.cdk(f"destroy {name} --force")
         after = self.client.inventory()
         check(after == before, "a second destroy takes the results away, and leaves nothing")
+
+    def scan_by_hand(self, function: str, results: str):
+        """Asks the function what the state machine would, with the function's own rights: batches, and to merge them."""
+
+        def invoke(payload):
+            answer = self.client.functions.invoke(FunctionName=function, Payload=json.dumps(payload))
+            return json.loads(answer["Payload"].read()), answer.get("FunctionError")
+
+        keys = self.client.keys(self.bucket, "objects/")
+        event = {"s3_bucket_name": self.bucket, "find": NEEDLE, "on_error": "continue"}
+        job = {"job": "one", "results": {"bucket": results}, "event": event}
+        for batch in keys[:400], keys[400:]:
+            ack, error = invoke({"BatchInput": job, "Items": [{"Key": key} for key in batch]})
+            if error or ack["objects"] != len(batch) or ack["errors"]:
+                raise Failure(f"read a batch of {len(batch)} keys: {error} {ack}")
+        parts = self.client.keys(results, "jobs/one/parts/")
+        check(len(parts) == 2, f"the function wrote two parts: {', '.join(parts)}")
+        merged, error = invoke({"merge": {**job, "total": len(keys)}})
+        first, _, _ = self.client.invoke(function, self.bucket, find=NEEDLE)
+        right = not error and merged["objects"] == len(keys) and first["result"] in json.dumps(merged)
+        check(right, f"... and merged them: {json.dumps(merged)[:200]}...")
+        answer, error = invoke({"BatchInput": {**job, "results": {"bucket": self.bucket}}, "Items": [{"Key": keys[0]}]})
+        check(error and "AccessDenied" in json.dumps(answer), f"it is refused to write into the bucket that it reads: {answer}")
 
     def destroy(self, line: str, before):
         try:
@@ -631,7 +678,7 @@ class Test:
 def sabotage(folder: pathlib.Path, work: pathlib.Path) -> str:
     """Gives GOFLAGS that build a seeder whose delete answers without deleting anything."""
     source = work / "functions/cmd/seed/seed.go"
-    right, wrong = "s.store.remove(ctx, bucket, specs, at.deleted)", "error(nil)"
+    right, wrong = "s.store.remove(ctx, bucket, specsOf(properties), at.deleted)", "error(nil)"
     text = source.read_text()
     if text.count(right) != 1:
         raise Failure(f"{source}: no longer has {right!r} once; teach the sabotage what to break")

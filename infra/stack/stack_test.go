@@ -677,7 +677,7 @@ func allFlags(t *testing.T) []map[string]any {
 			{"contenders": "go,other", "contenderZip.other": packed(t, "bootstrap", []byte("#!/bin/sh"))},
 			{
 				"contenders": "go,python", "contenderZip.python": packed(t, "app.py", []byte("def handler(event, context): ...")),
-				"contenderRuntime.python": "python3.13", "contenderHandler.python": "app.handler",
+				"contenderRuntime.python": "python3.14", "contenderHandler.python": "app.handler", // the newest, as cdk-nag wants it
 			},
 			{"scan": "true"},
 			{"scan": "true", "express": "true", "zone": "use1-az4"},

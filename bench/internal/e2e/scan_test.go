@@ -6,9 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"fanout/bench/internal/objects"
 	"fanout/functions/fetch"
@@ -105,4 +109,33 @@ func packed(text string) string {
 		panic(err)
 	}
 	return b.String()
+}
+
+// TestContentEncoding: each client tells the handler how a body is encoded, one that is
+// read in ranges too, and gives it as it is stored.
+func TestContentEncoding(t *testing.T) {
+	srv, c := startS3(t, objects.Config{})
+	if err := srv.CreateBucket("data"); err != nil {
+		t.Fatal(err)
+	}
+	noise := make([]byte, 9<<20)                    // over lean's ranges of 8 MB, and gzip makes it no smaller
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise) // never fails
+	var size int64
+	for key, text := range map[string]string{"small": "the needle", "large": string(noise) + "\nneedle"} {
+		body := packed(text)
+		size += int64(len(body))
+		_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("data"), Key: &key, Body: strings.NewReader(body),
+			ContentEncoding: aws.String("gzip")})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, client := range store.Names {
+		event := fmt.Sprintf(`{"s3_bucket_name":"data","find":"needle","decompress":true,"matches":"all","locate":true,"client":%q}`, client)
+		r := answer[fetch.Response](t, scanHandler(client), event)
+		want := fmt.Sprintf("[large %d needle small 4 the needle]", len(noise)+1)
+		if got := fmt.Sprint(lines(r.Matches)); got != want || r.Stats.Bytes != size {
+			t.Errorf("%s: %s, %d bytes; want %s, %d", client, got, r.Stats.Bytes, want, size)
+		}
+	}
 }

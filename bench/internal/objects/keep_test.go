@@ -29,7 +29,8 @@ func TestKeepBucket(t *testing.T) {
 	}
 	put := func(c *s3.Client, key, body string) {
 		t.Helper()
-		if _, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("results"), Key: &key, Body: strings.NewReader(body)}); err != nil {
+		in := &s3.PutObjectInput{Bucket: aws.String("results"), Key: &key, Body: strings.NewReader(body)}
+		if _, err := c.PutObject(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,7 +61,8 @@ func TestKeepBucket(t *testing.T) {
 	put(c, "jobs/a/parts/gone", "x")
 	put(c, "../é\n", "\x00\xff") // keys and bodies of any bytes
 	put(c, "empty", "")
-	if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String("results"), Key: aws.String("jobs/a/parts/gone")}); err != nil {
+	gone := &s3.DeleteObjectInput{Bucket: aws.String("results"), Key: aws.String("jobs/a/parts/gone")}
+	if _, err := c.DeleteObject(t.Context(), gone); err != nil {
 		t.Fatal(err)
 	}
 	want := contents(c)

@@ -95,7 +95,8 @@ func TestReadRefuses(t *testing.T) {
 		}
 	}
 	// A line that is none costs that line; line ends of Windows cost nothing.
-	f, err := Read(strings.NewReader("\uFEFF{\"fanout_scan\":1,\"job\":\"j\"}\r\n{}\r\nno\r\n\r\n{\"phase\":\"reading\"}\r\n{\"phase\":7}\n{\"fanout_end\":\"\"}\n"))
+	const odd = "\uFEFF{\"fanout_scan\":1,\"job\":\"j\"}\r\n{}\r\nno\r\n\r\n{\"phase\":\"reading\"}\r\n{\"phase\":7}\n{\"fanout_end\":\"\"}\n"
+	f, err := Read(strings.NewReader(odd))
 	if err != nil || len(f.Samples) != 1 || f.Skipped != 4 || f.End.Reason != "" {
 		t.Errorf("%+v, %v", f, err)
 	}

@@ -217,9 +217,9 @@ const again = "start a new job with fanout scan; what this one has read stays: f
 func (j *Job) redrivable(s Status) error {
 	switch {
 	case s.Status == types.ExecutionStatusSucceeded:
-		return hint.Usage("fanout scan result "+j.Name()+" shows what it found", "job %s read everything: there is nothing to redrive", j.Name())
+		return hint.Usage("fanout scan result shows what it found", "job %s read everything: there is nothing to redrive", j.Name())
 	case s.Running():
-		return hint.Usage("fanout scan status "+j.Name()+" shows how far it is", "job %s is running: only a job that ended can be redriven", j.Name())
+		return hint.Usage("fanout scan status shows how far it is", "job %s is running: only a job that ended can be redriven", j.Name())
 	case !s.Redrivable && s.Reason != "":
 		return hint.Failed(again, "job %s cannot be redriven: %s", j.Name(), s.Reason)
 	}

@@ -24,7 +24,8 @@ func TestCheckName(t *testing.T) {
 		ok   bool
 	}{
 		{"a", true}, {"scan-2026_1", true}, {strings.Repeat("x", 80), true},
-		{"", false}, {strings.Repeat("x", 81), false}, {"a b", false}, {"a/b", false}, {"é", false}, {"a.b", false}, {"a\n", false}, {"a:b", false},
+		{"", false}, {strings.Repeat("x", 81), false}, {"a b", false}, {"a/b", false}, {"é", false},
+		{"a.b", false}, {"a\n", false}, {"a:b", false},
 	} {
 		if err := CheckName(tc.name); (err == nil) != tc.ok {
 			t.Errorf("%q: %v", tc.name, err)
@@ -83,7 +84,9 @@ type fake struct {
 	stopped  string
 }
 
-func (f *fake) DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+func (f *fake) DescribeExecution(
+	context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options),
+) (*sfn.DescribeExecutionOutput, error) {
 	return f.describe()
 }
 
@@ -109,7 +112,9 @@ func (f *fake) StopExecution(_ context.Context, in *sfn.StopExecutionInput, _ ..
 }
 
 func execution(status types.ExecutionStatus) *sfn.DescribeExecutionOutput {
-	return &sfn.DescribeExecutionOutput{Status: status, Input: aws.String(`{"results":{"bucket":"b"}}`), RedriveStatus: types.ExecutionRedriveStatusRedrivable}
+	return &sfn.DescribeExecutionOutput{
+		Status: status, Input: aws.String(`{"results":{"bucket":"b"}}`), RedriveStatus: types.ExecutionRedriveStatusRedrivable,
+	}
 }
 
 const arn = "arn:aws:states:eu-west-1:123456789012:execution:Scan-1:j"
@@ -133,9 +138,9 @@ func TestRedrive(t *testing.T) {
 		{"failed", execution(types.ExecutionStatusFailed), nil, "", "", 0, 1},
 		{"stopped", execution(types.ExecutionStatusAborted), nil, "", "", 0, 1},
 		{"complete", not(types.ExecutionStatusSucceeded, "Execution is SUCCEEDED and cannot be redriven"), nil,
-			"job j read everything: there is nothing to redrive", "fanout scan result j", hint.StatusUsage, 0},
+			"job j read everything: there is nothing to redrive", "fanout scan result", hint.StatusUsage, 0},
 		{"running", not(types.ExecutionStatusRunning, "Execution is RUNNING and cannot be redriven"), nil,
-			"job j is running", "fanout scan status j", hint.StatusUsage, 0},
+			"job j is running", "fanout scan status", hint.StatusUsage, 0},
 		{"too old", not(types.ExecutionStatusFailed, "Execution's redrivable period exceeded"), nil,
 			"job j cannot be redriven: Execution's redrivable period exceeded", "start a new job", hint.StatusFailed, 0},
 		{"refused in between", execution(types.ExecutionStatusFailed), &types.ExecutionNotRedrivable{Message: aws.String("1000 redrives")},
@@ -197,16 +202,18 @@ func TestFollow(t *testing.T) {
 	polls := 0
 	f := &fake{
 		describe: func() (*sfn.DescribeExecutionOutput, error) {
-			switch polls++; {
-			case polls == 2 || polls == 3:
+			polls++
+			switch polls {
+			case 2, 3:
 				return nil, errors.New("connection reset")
-			case polls == 6:
+			case 6:
 				return execution(types.ExecutionStatusSucceeded), nil
 			}
 			return execution(types.ExecutionStatusRunning), nil
 		},
 		mapRun: func() (*sfn.DescribeMapRunOutput, error) {
-			out := &sfn.DescribeMapRunOutput{Status: types.MapRunStatusRunning, ItemCounts: &types.MapRunItemCounts{Total: int64(min(polls, 4)), Succeeded: 1}}
+			counts := &types.MapRunItemCounts{Total: int64(min(polls, 4)), Succeeded: 1}
+			out := &sfn.DescribeMapRunOutput{Status: types.MapRunStatusRunning, ItemCounts: counts}
 			if polls == 5 {
 				out.Status = types.MapRunStatusSucceeded
 			}

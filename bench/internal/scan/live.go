@@ -77,7 +77,7 @@ func (l *Live) Lines(columns, _ int) []string {
 		return []string{"starting: elapsed " + progress.Short(now.Sub(l.Began))}
 	}
 	share := float64(p.Items.Done()) / float64(max(p.total, 1))
-	times := fmt.Sprintf("%s: elapsed %s", p.Phase, progress.Short(p.elapsed))
+	times := fmt.Sprintf("%s: elapsed %s", p.doing(), progress.Short(p.elapsed))
 	if p.left > 0 && p.Phase != Merging {
 		times += ", left about " + progress.Short(p.left)
 	}
@@ -91,12 +91,20 @@ func (l *Live) Line() string {
 	if !ok {
 		return "starting"
 	}
-	parts := append([]string{p.Phase + ": " + p.counted()}, p.figures()...)
+	parts := append([]string{p.doing() + ": " + p.counted()}, p.figures()...)
 	parts = append(parts, "elapsed "+progress.Short(p.elapsed))
 	if p.left > 0 && p.Phase != Merging && p.Phase != Ended {
 		parts = append(parts, "left about "+progress.Short(p.left))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// doing is the phase in words: objects are read while the service still lists.
+func (p progressed) doing() string {
+	if p.Phase == Listing && p.Items.Done() > 0 {
+		return "listing and reading"
+	}
+	return p.Phase
 }
 
 func (p progressed) counted() string {

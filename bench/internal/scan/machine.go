@@ -32,7 +32,8 @@ func DescribeMachine(ctx context.Context, client MachineDescriber, arn string) (
 	var unknown *types.StateMachineDoesNotExist
 	switch {
 	case errors.As(err, &unknown):
-		return m, hint.Usage("deploy the stack with -c scan=true, or see --stack, AWS_PROFILE and AWS_REGION", "there is no state machine %s", arn)
+		return m, hint.Usage("deploy the stack with -c scan=true, or see --stack, AWS_PROFILE and AWS_REGION",
+			"there is no state machine %s", arn)
 	case err != nil:
 		return m, hint.Failed(hint.AWS(err, "see AWS_PROFILE and AWS_REGION: the state machine must be in that region"),
 			"describe state machine %s: %w", arn, err)

@@ -64,7 +64,8 @@ func TestCollect(t *testing.T) {
 		var d fetch.Digest
 		d.Add(fmt.Sprint(i), uint32(i))
 		want.Merge(d)
-		part := fn.Part{Keys: 2, Objects: 1, Bytes: 10, Digest: d.String(), Started: int64(5000 + i), Ended: int64(5000 + i + 100), CPUMS: 1, Retries: 1}
+		part := fn.Part{Keys: 2, Objects: 1, Bytes: 10, Digest: d.String(), CPUMS: 1, Retries: 1}
+		part.Started, part.Ended = int64(5000+i), int64(5000+i+100)
 		if i%10 == 0 {
 			part.Matches = []fn.Match{{Key: fmt.Sprintf("k%04d", i)}}
 		}
@@ -86,11 +87,12 @@ func TestCollect(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sum.Parts != 1100 || sum.Keys != 2200 || sum.Objects != 1100 || sum.Bytes != 11000 || sum.Matches != 110 || len(keys) != 110 ||
-		sum.Digest != want.String() || sum.Retries != 1100 || sum.Started != 5000 || sum.Ended != 6199 || sum.BusyMS != 110_000 || sum.First != "k0000" {
+		sum.Digest != want.String() || sum.Retries != 1100 || sum.Started != 5000 || sum.Ended != 6199 || sum.BusyMS != 110_000 ||
+		sum.First != "k0000" {
 		t.Errorf("sum %+v, %d matches, want digest %s", sum, len(keys), want)
 	}
-	if len(sum.Failures) != 2 || sum.Failures[0].Error != "AccessDenied" || sum.Failures[0].Count != 1095 || len(sum.Failures[0].Keys) != maxFailureKeys ||
-		len([]rune(sum.Failures[0].Message)) != maxFailureText || sum.Gone() != 5 || sum.Failed() != 1100 {
+	if most := sum.Failures[0]; len(sum.Failures) != 2 || most.Error != "AccessDenied" || most.Count != 1095 || len(most.Keys) != maxFailureKeys ||
+		len([]rune(most.Message)) != maxFailureText || sum.Gone() != 5 || sum.Failed() != 1100 {
 		t.Errorf("failures %+v", sum.Failures)
 	}
 }
@@ -178,7 +180,8 @@ func TestTimeline(t *testing.T) {
 		if !near(sum.Objects, objects) || !near(sum.Bytes, bytes) || !near(sum.CPUMS, cpu) || !near(sum.BusyMS, busy) || len(got.Bins) > maxBins {
 			t.Errorf("%s: %d bins of %d ms with %+v, want %g objects, %g bytes, %g ms", name, len(got.Bins), got.WidthMS, sum, objects, bytes, busy)
 		}
-		if len(got.Bins) > 0 && (got.FromMS > slices.MinFunc(parts, func(a, b fn.Part) int { return int(a.Started - b.Started) }).Started || got.Bins[0] == Bin{}) {
+		first := slices.MinFunc(parts, func(a, b fn.Part) int { return int(a.Started - b.Started) })
+		if len(got.Bins) > 0 && (got.FromMS > first.Started || got.Bins[0] == Bin{}) {
 			t.Errorf("%s: from %d: %+v", name, got.FromMS, got.Bins[0])
 		}
 	}

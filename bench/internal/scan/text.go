@@ -138,3 +138,11 @@ func plural(n int64, one, many string) string {
 	}
 	return table.Grouped(float64(n)) + " " + many
 }
+
+// Unread says how many objects were not read: "1 object was not read".
+func Unread(n int64) string {
+	if n == 1 {
+		return "1 object was not read"
+	}
+	return objectCount(n) + " were not read"
+}

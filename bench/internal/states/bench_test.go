@@ -38,6 +38,13 @@ const servicesEnv = "FANOUT_STATES_SERVICES"
 type services struct{ S3, CA, Lambda string }
 
 func TestMain(m *testing.M) {
+	if at := os.Getenv(engineEnv); at != "" {
+		if err := runEngine(at); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if n, err := strconv.Atoi(os.Getenv(servicesEnv)); err == nil {
 		if err := serveServices(n); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -112,7 +119,7 @@ func BenchmarkMapRun(b *testing.B) {
 
 // otherServices gives a server on S3 and Lambda of another process.
 func otherServices(b *testing.B, n int) *world {
-	cmd := exec.CommandContext(b.Context(), os.Args[0])
+	cmd := exec.CommandContext(context.Background(), os.Args[0]) // it ends with its input, and takes its files away
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", servicesEnv, n))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -134,9 +141,20 @@ func otherServices(b *testing.B, n int) *world {
 	if err := json.NewDecoder(stdout).Decode(&at); err != nil {
 		b.Fatal(err)
 	}
+	w := &world{t: b}
+	if w.cfg, err = at.config(b.TempDir()); err != nil {
+		b.Fatal(err)
+	}
+	w.s3 = w.cfg.S3
+	w.start()
+	return w
+}
+
+// config is an engine's on these services.
+func (at services) config(dir string) (Config, error) {
 	pem, err := os.ReadFile(at.CA)
 	if err != nil {
-		b.Fatal(err)
+		return Config{}, err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
@@ -145,17 +163,15 @@ func otherServices(b *testing.B, n int) *world {
 		t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	})
 	keys := credentials.NewStaticCredentialsProvider(testKeys.AccessKeyID, testKeys.SecretAccessKey, "")
-	w := &world{t: b, s3: s3.New(s3.Options{
-		BaseEndpoint: aws.String(at.S3), Region: testRegion, UsePathStyle: true, Credentials: keys, HTTPClient: client,
-	})}
-	w.cfg = Config{
-		Credentials: testKeys, Region: testRegion, AccountID: testAccount, Dir: b.TempDir(), S3: w.s3,
+	return Config{
+		Credentials: testKeys, Region: testRegion, AccountID: testAccount, Dir: dir,
+		S3: s3.New(s3.Options{
+			BaseEndpoint: aws.String(at.S3), Region: testRegion, UsePathStyle: true, Credentials: keys, HTTPClient: client,
+		}),
 		Lambda: awslambda.New(awslambda.Options{
 			BaseEndpoint: aws.String(at.Lambda), Region: testRegion, Retryer: aws.NopRetryer{}, Credentials: keys, HTTPClient: client,
 		}),
-	}
-	w.start()
-	return w
+	}, nil
 }
 
 func cpuTime(b *testing.B) time.Duration {

@@ -127,7 +127,8 @@ const (
 // newMapRun starts one for the state at which x is.
 func (x *execution) newMapRun(d *distributed, state string, l mapRunLimits) (_ *mapRun, err error) {
 	r := &mapRun{
-		s: x.s, x: x, id: newID(), label: d.labelFor(x.machineARN, state), kind: d.processor.kind, status: running, started: time.Now(), limits: l,
+		s: x.s, x: x, id: newID(), label: d.labelFor(x.machineARN, state), kind: d.processor.kind, status: running, started: time.Now(),
+		limits: l,
 	}
 	r.changed = sync.NewCond(&r.mu)
 	r.arn = x.s.arn("mapRun", x.machineName+"/"+r.label+":"+r.id)
@@ -138,11 +139,7 @@ func (x *execution) newMapRun(d *distributed, state string, l mapRunLimits) (_ *
 	if err := r.openFiles(); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(l)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(r.dir, limitsFile), text, 0o600)
-	}
-	if err == nil {
+	if err = r.writeLimits(l); err == nil {
 		err = syncDir(x.dir)
 	}
 	if err == nil {
@@ -212,10 +209,21 @@ func (x *execution) loadMapRun(e event) (*mapRun, error) {
 	return r, nil
 }
 
+// errCutOff ends the reading of outcomes at one whose batch is not there.
+var errCutOff = errors.New("cut off")
+
 // restore finds out which children have succeeded. The rest of those that were
 // begun are left to be run again.
 func (r *mapRun) restore() error {
-	status := map[int64]left{} // of children that did not succeed
+	q := r.spool
+	if err := q.scan(func(child) {}); err != nil {
+		return err
+	}
+	type end struct {
+		left
+		status string
+	}
+	ended := map[int64]end{} // without success
 	done := bits{}
 	most := int64(-1)
 	err := eachLine(r.outcomes, func(line []byte, offset int64) error {
@@ -223,36 +231,39 @@ func (r *mapRun) restore() error {
 		if err := json.Unmarshal(line, &o); err != nil {
 			return err
 		}
+		if o.Offset+o.Size > q.size { // a machine's end keeps no order between files; what comes after runs again
+			return errCutOff
+		}
 		r.written = offset + int64(len(line)) + 1
 		most = max(most, o.Index)
 		if o.Status == succeeded {
 			done.set(o.Index)
-			delete(status, o.Index)
+			delete(ended, o.Index)
 			r.items.succeeded, r.children.succeeded = r.items.succeeded+o.Items, r.children.succeeded+1
 		} else {
-			status[o.Index] = left{child{index: o.Index, offset: o.Offset, size: o.Size, items: o.Items}, offset}
+			ended[o.Index] = end{left{child{index: o.Index, offset: o.Offset, size: o.Size, items: o.Items}, offset}, o.Status}
 		}
 		return nil
 	})
-	if err == nil {
+	if err == nil || errors.Is(err, errCutOff) {
 		err = cutTo(r.outcomes, r.written)
 	}
 	if err != nil {
 		return err
 	}
-	q := r.spool
 	err = q.scan(func(c child) {
 		switch {
 		case c.index > most: // never begun
 			r.items.pending, r.children.pending = r.items.pending+c.items, r.children.pending+1
 			return
 		case !done.has(c.index):
-			l, ok := status[c.index]
-			if !ok { // it ran when the server ended
-				l = left{c, -1}
+			e, ok := ended[c.index]
+			if !ok {
+				e = end{left{c, -1}, aborted} // it ran when the server ended
 			}
-			r.again = append(r.again, l)
-			r.items.aborted, r.children.aborted = r.items.aborted+c.items, r.children.aborted+1
+			r.again = append(r.again, e.left)
+			*r.items.of(e.status) += c.items
+			*r.children.of(e.status)++
 		}
 		q.taken = c.index + 1
 		q.offset = c.offset + c.size + 1
@@ -404,16 +415,35 @@ func (r *mapRun) update(change func(*mapRunLimits)) error {
 	defer r.mu.Unlock()
 	l := r.limits
 	change(&l)
-	text, err := json.Marshal(l)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(r.dir, limitsFile), text, 0o600)
-	}
-	if err != nil {
+	if err := r.writeLimits(l); err != nil {
 		return err
 	}
 	r.limits = l
 	r.changed.Broadcast()
 	return nil
+}
+
+// writeLimits keeps the limits, as a whole or not at all.
+func (r *mapRun) writeLimits(l mapRunLimits) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(r.dir, limitsFile+"-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(r.dir, limitsFile))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(r.dir)
 }
 
 // mapJob is one attempt at a Map Run.
@@ -494,8 +524,7 @@ func (j *mapJob) run(parent context.Context) error {
 	} else {
 		close(read)
 	}
-	err := j.dispatch(ctx)
-	if err != nil && !errors.Is(err, errNoMore) {
+	if err := j.dispatch(ctx); !errors.Is(err, errNoMore) {
 		cancel(err)
 	}
 	j.busy.Wait()
@@ -509,7 +538,7 @@ func (j *mapJob) run(parent context.Context) error {
 }
 
 // dispatch starts the children: first those that a redrive runs again, then
-// the rest in their order.
+// the rest in their order. It gives errNoMore when all are started, or why not.
 func (j *mapJob) dispatch(ctx context.Context) error {
 	r := j.r
 	r.mu.Lock()

@@ -36,13 +36,13 @@ func parsePath(text string) (path, error) {
 	for rest != "" {
 		var s step
 		var err error
-		switch {
-		case rest[0] == '.':
+		switch rest[0] {
+		case '.':
 			s.name, rest = dotted(rest[1:])
 			if s.name == "" {
 				return p, fmt.Errorf("path %q: .. and an empty name do not run here", text)
 			}
-		case rest[0] == '[':
+		case '[':
 			if s, rest, err = bracketed(rest[1:]); err != nil {
 				return p, fmt.Errorf("path %q: %w", text, err)
 			}

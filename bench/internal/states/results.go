@@ -19,7 +19,7 @@ const (
 	// one is begun. The service's get up to 5 GB
 	// (docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html);
 	// here one is put in one request, and is in memory for that.
-	resultFileBytes = 4 << 20
+	resultFileBytes = 1 << 20
 	// resultsTime is how long writing the results of a Map Run may take that
 	// was stopped.
 	resultsTime = time.Hour

@@ -19,13 +19,12 @@ type spool struct {
 	mu    sync.Mutex
 	more  *sync.Cond // there is another line, or no more to come
 	file  *os.File
-	size  int64
+	size  int64 // bytes of whole lines
 	count int64 // inputs
 	items int64 // in them
 	after string
 	ended bool  // the dataset was read to its end
 	err   error // no more comes in this attempt
-	begun bool  // somebody adds
 
 	reader *bufio.Reader // of its own descriptor, from the first input that was not taken
 	source *os.File
@@ -65,6 +64,7 @@ func (q *spool) close() error { return errors.Join(q.file.Close(), q.source.Clos
 // scan reads what an earlier server left, calls each with every child, without
 // its input, and takes off a line that was cut short.
 func (q *spool) scan(each func(c child)) error {
+	q.size, q.count, q.items, q.after, q.ended = 0, 0, 0, "", false
 	err := eachLine(q.file, func(line []byte, offset int64) error {
 		head, input, _ := bytes.Cut(line, []byte{'\t'})
 		var h spoolHead
