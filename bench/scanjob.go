@@ -207,12 +207,12 @@ func (s *scanning) known(ctx context.Context, options report.Options) error {
 	s.header = s.site.header
 	h := &s.header
 	h.Job, h.Execution, h.Input, h.Tolerated = s.job.Name(), s.job.ARN, status.Input, status.Input.Tolerated
-	h.Corpus, h.At, h.Prices = corpusOf(s.site.corpus, status.Input), status.Started, options.Prices.Date
+	h.Corpus, h.At = corpusOf(s.site.corpus, status.Input), status.Started
 	s.locate = status.Input.Event.Locate
 	if s.dir == "" {
 		s.dir = s.folder(s.job.Name())
 	}
-	s.pricing, err = s.site.pricing(options.Prices, s.bounds.Dollars)
+	s.pricing, err = s.priced(options.Prices)
 	return err
 }
 
