@@ -48,7 +48,8 @@ func jobCommand(jf *jobFlags, c *cobra.Command, do jobAction) *cobra.Command {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&jf.stack, "stack", "", "the CloudFormation stack that the job belongs to; not needed with an ARN")
+	c.Flags().StringVar(&jf.stack, "stack", "", "the CloudFormation stack that the job belongs to; not needed with the ARN"+
+		" of the job's execution, or with the folder of a job on this machine")
 	return c
 }
 
@@ -96,7 +97,8 @@ func scanRedriveCommand() *cobra.Command {
 		Long: `Start a job again where it failed or was stopped, within 14 days: the batches
 that failed are read again, then every key that could not be read. It is then
 followed to its end, as by fanout scan.`,
-		Example: `  fanout scan redrive --stack Fanout scan-20261125-214500-3f9a`,
+		Example: `  fanout scan redrive --stack Fanout scan-20261125-214500-3f9a
+  fanout scan redrive results/scan-20261125-214500-3f9a`,
 	}, func(ctx context.Context, s *scanning) error {
 		if err := s.job.Redrive(ctx); err != nil {
 			return err
