@@ -17,7 +17,6 @@ import (
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/deployed"
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/scan"
 	"fanout/bench/internal/trial"
@@ -137,7 +136,7 @@ func (s *scanSite) checkResults(job, prefix string) error {
 func (s *scanning) priced(table cost.Table) (*scan.Pricing, error) {
 	h, dollars, class := &s.header, s.bounds.Dollars, cost.Standard
 	h.Prices = table.Date
-	if _, express := lambda.DirectoryBucket(h.Input.Event.Bucket); express || network.Name(h.Network).Model().Express {
+	if _, express := lambda.DirectoryBucket(h.Input.Event.Bucket); express || h.NetworkModel().Express {
 		class = cost.Express
 		h.Class = string(class)
 	}
