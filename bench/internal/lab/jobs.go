@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/objects"
 	"fanout/bench/internal/states"
 	"fanout/functions/outputs"
 	"fanout/functions/scan"
@@ -26,6 +27,9 @@ type Machine struct {
 	ARN      string
 	Function string
 }
+
+// ErrInUse is the error of [Start] where another process has the JobsDir.
+var ErrInUse = objects.ErrInUse
 
 // childrenPerCPU bounds the children of a Map Run that run here at once. Each is
 // a function's process, and 10,000, as the service has them, no machine could

@@ -96,8 +96,8 @@ func TestWriteText(t *testing.T) {
 		{"killed", File{Header: searched, Samples: []Sample{{Items: Counts{Total: 9, Succeeded: 3}}}},
 			"job j: no closing line: the command was killed\n3 of 9 objects read when last seen\n"},
 		{"complete", File{Header: searched, Summary: &sum, End: End{Reason: Complete}},
-			"job j: complete\n20 objects read, 5 kB, in 2 s\n10 objects/s, 2.5 kB/s, in 2 batches, 2.0 at once; 0.20 ms of CPU per object\n1 match\n" +
-				"digest 00000000000000aa\n$10.00, $500000.00 per million objects: S3 requests 90%, compute 10%\n"},
+			"job j: complete\n20 objects read, 5 kB, in 2 s\n10 objects/s, 2.5 kB/s, in 2 batches, 2.0 at once; 0.20 ms of CPU per object\n" +
+				"1 match\ndigest 00000000000000aa\n$10.00, $500000.00 per million objects: S3 requests 90%, compute 10%\n"},
 		{"incomplete", File{
 			Header: Header{Job: "j", Backend: trial.Sandbox}, Summary: &incomplete, End: End{Reason: Incomplete, Text: "13 objects were not read"},
 		},
