@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -74,6 +75,22 @@ func parseContender(text string) (lab.Contender, error) {
 		}
 	}
 	return c, nil
+}
+
+// parseEnv reads NAME=VALUE of each. Values may be secrets, and are in no error.
+func parseEnv(texts []string) (map[string]string, error) {
+	env := map[string]string{}
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return nil, errors.New("env: must be NAME=VALUE")
+		}
+		if _, twice := env[name]; twice {
+			return nil, fmt.Errorf("env %s: given twice", name)
+		}
+		env[name] = value
+	}
+	return env, nil
 }
 
 // checkRuntime says what is wrong with a contender's runtime and handler.

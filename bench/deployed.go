@@ -36,6 +36,8 @@ func (rf *runFlags) parseDeployed() error {
 		return hint.Usage(help, "--function needs --bucket")
 	case len(rf.contenders) > 0:
 		return hint.Usage(help, "--contender runs in the sandbox: leave out --stack and --function")
+	case len(rf.env) > 0:
+		return hint.Usage(help, "--env is the sandbox's: deployed functions have their own")
 	case rf.given("network"):
 		return hint.Usage(help, "--network is the sandbox's: deployed functions have their own")
 	}

@@ -69,7 +69,8 @@ func (s *shapeFlag) Set(text string) error {
 type labFlags struct {
 	lab.Config
 
-	contenders []string // NAME=PATH
+	contenders []string // as contenderGrammar says
+	env        []string // NAME=VALUE
 	network    string
 }
 
@@ -77,6 +78,7 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 	memoryVar(f, &lf.MemoriesMB, []int{128, 512, 1769}, "memory sizes in MB (or with a unit: 2GB), 128 to 10240; 1769 MB is one vCPU")
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
 	f.StringArrayVar(&lf.contenders, "contender", nil, "another function besides Go's, as "+contenderGrammar+"; may be repeated")
+	f.StringArrayVar(&lf.env, "env", nil, "an environment variable of the contenders, as `NAME=VALUE`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
 	f.StringVar(&lf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
 	f.Uint64Var(&lf.Seed, "seed", 1, "seed of the order of invocations and of the network's latencies")
@@ -90,6 +92,9 @@ func (lf *labFlags) parse(command string, own bool) error {
 	help := "see fanout help " + command
 	var err error
 	if lf.Network, err = network.Parse(lf.network); err != nil {
+		return hint.Usage(help, "%w", err)
+	}
+	if lf.Env, err = parseEnv(lf.env); err != nil {
 		return hint.Usage(help, "%w", err)
 	}
 	if err := lf.Validate(); err != nil {

@@ -47,7 +47,8 @@ func (rf *runFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&rf.plan.Count, "count", false, "count the objects instead of finding the needle")
 	rf.bounds.add(f)
 	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack, which costs money")
-	f.StringArrayVar(&rf.functions, "function", nil, "measure the deployed function with this `ARN`, which costs money; with an event, also ARN:ALIAS; may be repeated")
+	f.StringArrayVar(&rf.functions, "function", nil, "measure the deployed function with this `ARN`, which costs money; with an event,"+
+		" also ARN:ALIAS; may be repeated")
 	f.StringVar(&rf.bucket, "bucket", "", "bucket that the --function reads, under --prefix")
 	f.BoolVar(&rf.keepGoing, "keep-going", false, "measure a contender that answers wrong, too: its rows say so, and the status is 1")
 	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" and "+pageName+" (default results/DATE-TIME)")

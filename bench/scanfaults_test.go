@@ -339,3 +339,39 @@ func newFlaky(t *testing.T, to string) *flaky {
 	t.Cleanup(p.Close)
 	return p
 }
+
+// An S3 Inventory in place of a listing: its keys, URL-encoded as they are in
+// CSV, are read like any others. One of another bucket is refused.
+func TestScanInventory(t *testing.T) {
+	f := startFaultLab(t, nil)
+	for _, key := range []string{"a b+c%2Fd", "é/日本/\U0001F600", "tab\tnewline\n", "folder/", "ctl\x01", "quote\"comma,"} {
+		in := &s3.PutObjectInput{Bucket: aws.String(lab.Bucket), Key: aws.String("odd/" + key), Body: strings.NewReader(f.spec.Needle)}
+		if _, err := f.S3Client().PutObject(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bucket, key, err := f.Inventory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := f.start("--inventory", "s3://"+bucket+"/"+key, "--format", "jsonl")
+	if status != 0 || strings.Count(stdout, "\n") != 7 || !strings.Contains(stdout, `"odd/tab\tnewline\n"`) {
+		t.Errorf("status %d, matches\n%s\nsaid:\n%s", status, stdout, stderr)
+	}
+	file, err := scan.ReadPath(filepath.Join(f.home, "r"))
+	if h := file.Header; err != nil || file.Summary == nil || file.Summary.Objects != 506 || !h.Input.Inventory.URLEncoded || h.Corpus != nil {
+		t.Errorf("%+v, %v", file.Summary, err)
+	}
+	for manifest, want := range map[string]string{
+		`{"sourceBucket":"another","fileFormat":"CSV"}`:    `^error: inventory s3://.* is of bucket "another"; the stack reads "fanout-lab"`,
+		`{"sourceBucket":"fanout-lab","fileFormat":"ORC"}`: `^error: inventory s3://.* is in format "ORC", which Step Functions does not read`,
+		"no JSON": `^error: inventory s3://.*: invalid character`,
+	} {
+		in := &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("other/manifest.json"), Body: strings.NewReader(manifest)}
+		if _, err := f.S3Client().PutObject(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		_, _, stderr := f.scan("--stack", "Fanout", "--find", "x", "--inventory", "s3://"+bucket+"/other/manifest.json")
+		like(t, manifest, stderr, want)
+	}
+}

@@ -17,15 +17,28 @@ import (
 	fn "fanout/functions/scan"
 )
 
-// keptFolder is where a job on this machine is kept, inside its folder, so that
-// it can be redriven after the command has ended, however that was.
-const keptFolder = "job"
-
 // openLab starts a lab and puts its objects.
 func (sf *scanFlags) openLab(ctx context.Context, s *scanning) (end func() error, err error) {
 	sf.Log = newLog(s.show, sf.verbose)
 	sf.Contenders, sf.Architectures = []lab.Contender{ownContender()}, []string{lambda.HostArchitecture()}
-	return s.startLab(ctx, sf.Config, true)
+	closeLab, err := s.startLab(ctx, sf.Config, true)
+	if err != nil {
+		s.forget()
+		return nil, err
+	}
+	return func() error {
+		err := closeLab()
+		if s.job == nil {
+			s.forget()
+		}
+		return err
+	}, nil
+}
+
+// forget removes what was kept for a job that was never started.
+func (s *scanning) forget() {
+	_ = os.RemoveAll(s.kept()) // which was not there before
+	_ = os.Remove(s.dir)       // if it is empty
 }
 
 // startLab starts a lab with Step Functions, for a new job or for one that is
@@ -38,7 +51,7 @@ func (s *scanning) startLab(ctx context.Context, cfg lab.Config, seeded bool) (e
 			return nil, hint.Failed("give another --out", "create the results folder: %w", err)
 		}
 	}
-	cfg.Jobs, cfg.JobsDir = true, filepath.Join(s.dir, keptFolder)
+	cfg.Jobs, cfg.JobsDir = true, s.kept()
 	var l *lab.Lab
 	if seeded {
 		l, err = startLab(ctx, cfg, s.show)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,7 +59,8 @@ type Config struct {
 	Contenders    []Contender
 	Architectures []string
 	MemoriesMB    []int
-	Timeout       time.Duration // of each function, 1 s to 15 min
+	Timeout       time.Duration     // of each function, 1 s to 15 min
+	Env           map[string]string // of each contender that is not embedded
 
 	Network    network.Name
 	Corpus     corpus.Spec // of no objects: there is nothing to seed
@@ -95,6 +97,9 @@ func (c Config) Validate() error {
 	}
 	if c.Timeout < time.Second || c.Timeout > 15*time.Minute || c.Timeout%time.Second != 0 {
 		return fmt.Errorf("timeout %v: must be 1s to 15m, in whole seconds", c.Timeout)
+	}
+	if err := sandbox.CheckEnv(c.Env); err != nil {
+		return err
 	}
 	if c.Corpus.Count == 0 {
 		return nil
@@ -223,6 +228,10 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 		box.Limits = sandbox.LimitsNone
 	}
 	for _, c := range cfg.Contenders {
+		env := map[string]string{"BUCKET": Bucket}
+		if c.Embedded == nil {
+			maps.Copy(env, cfg.Env)
+		}
 		for _, arch := range cfg.Architectures {
 			for _, mb := range cfg.MemoriesMB {
 				t := trial.Target{
@@ -233,7 +242,7 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 				box.Functions = append(box.Functions, sandbox.Function{
 					Name: t.Function, Code: c.Path(arch), Runtime: c.Runtime, Handler: c.Handler,
 					Arch: arch, MemoryMB: mb, Timeout: cfg.Timeout,
-					Env: map[string]string{"BUCKET": Bucket},
+					Env: env,
 				})
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
@@ -112,7 +113,8 @@ func (l *large) measure(ctx context.Context, rounds int) error {
 // machine's server.
 func (l *large) measureFew(ctx context.Context, c *competitor, round int) error {
 	spec := l.header.Corpus
-	l.fewRunner.Header.Corpus.Prefix = fmt.Sprintf("%sobject-%03d", spec.Prefix, l.thousands%(spec.Count/fewObjects))
+	first := spec.Key(l.thousands % (spec.Count / fewObjects) * fewObjects)
+	l.fewRunner.Header.Corpus.Prefix = strings.TrimSuffix(first, "000")
 	l.fewRunner.Expected = trial.Expected{} // nobody worked it out for each thousand
 	l.thousands++
 	return l.session.measure(ctx, c, round)

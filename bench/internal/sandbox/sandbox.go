@@ -160,7 +160,7 @@ func (f Function) validate() error {
 	case len(f.Description) > 256:
 		return fmt.Errorf("description of %d bytes: must be 256 at most", len(f.Description))
 	}
-	return validateEnv(f.Env)
+	return CheckEnv(f.Env)
 }
 
 // checkRuntime says what is wrong with a function's runtime and handler.
@@ -174,7 +174,8 @@ func (f Function) checkRuntime() error {
 
 var envName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
 
-func validateEnv(env map[string]string) error {
+// CheckEnv says what Lambda does not accept of a function's environment.
+func CheckEnv(env map[string]string) error {
 	size := 0
 	for k, v := range env {
 		if slices.Contains(reservedEnv, k) {
