@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -17,6 +16,7 @@ import (
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/network"
 	"fanout/bench/internal/progress"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -71,7 +71,7 @@ type labFlags struct {
 
 	contenders []string // as contenderGrammar says
 	env        []string // NAME=VALUE
-	network    string
+	net        networkFlags
 }
 
 func (lf *labFlags) add(f *pflag.FlagSet) {
@@ -80,7 +80,7 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 	f.StringArrayVar(&lf.contenders, "contender", nil, "another function besides Go's, as "+contenderGrammar+"; may be repeated")
 	f.StringArrayVar(&lf.env, "env", nil, "an environment variable of the contenders, as `NAME=VALUE`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
-	f.StringVar(&lf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
+	lf.net.add(f)
 	f.Uint64Var(&lf.Seed, "seed", 1, "seed of the order of invocations and of the network's latencies")
 	f.BoolVar(&lf.NoLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
 	corpusFlags(f, &lf.Corpus)
@@ -91,8 +91,8 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 func (lf *labFlags) parse(command string, own bool) error {
 	help := "see fanout help " + command
 	var err error
-	if lf.Network, err = network.Parse(lf.network); err != nil {
-		return hint.Usage(help, "%w", err)
+	if lf.Network, err = lf.net.parse(help); err != nil {
+		return err
 	}
 	if lf.Env, err = parseEnv(lf.env); err != nil {
 		return hint.Usage(help, "%w", err)

@@ -13,7 +13,6 @@ import (
 	"fanout/bench/internal/budget"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/scan"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -28,7 +27,7 @@ type scanFlags struct {
 	lab.Config // of a scan on this machine
 
 	stack    string
-	network  string
+	net      networkFlags
 	verbose  bool
 	yes      bool
 	prices   priceFlags
@@ -91,7 +90,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 	sf.scanOutput.add(f)
 	sf.prices.addTable(f)
 	memoryVar(f, &sf.memoryMB, []int{512}, "memory size of the function in MB; for a stack it is chosen at its deployment")
-	f.StringVar(&sf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
+	sf.net.add(f)
 	f.DurationVar(&sf.Timeout, "timeout", fn.BatchTimeout, fmt.Sprintf("time limit of a batch, 1s to %v", fn.BatchTimeout))
 	f.Uint64Var(&sf.Seed, "seed", 1, "seed of the network's latencies")
 	f.BoolVar(&sf.NoLimits, "no-limits", false, "leave the functions' CPU and memory unlimited")
@@ -159,8 +158,8 @@ func (sf *scanFlags) parseHere() (err error) {
 	if sf.inventory != "" {
 		return hint.Usage("give --stack, too", "--inventory is of a bucket on AWS: here the objects are listed")
 	}
-	if sf.Network, err = network.Parse(sf.network); err != nil {
-		return hint.Usage(scanHelp, "%w", err)
+	if sf.Network, err = sf.net.parse(scanHelp); err != nil {
+		return err
 	}
 	if len(sf.memoryMB) != 1 {
 		return hint.Usage(scanHelp, "memory: give one size, not %d", len(sf.memoryMB))
@@ -176,6 +175,9 @@ func (sf *scanFlags) parseHere() (err error) {
 		return hint.Usage(scanHelp, "timeout %v: must be at most %v, which the state machine waits for", sf.Timeout, fn.BatchTimeout)
 	}
 	if err := sf.Validate(); err != nil {
+		return hint.Usage(scanHelp, "%w", err)
+	}
+	if err := sf.Corpus.Validate(); err != nil { // the lab would do without objects
 		return hint.Usage(scanHelp, "%w", err)
 	}
 	return nil

@@ -30,7 +30,7 @@ const (
 	MaxObjects = 10_000
 
 	// MaxCorpusBytes is 10 GiB, which at the 75 MB/s that Lambda gives a
-	// function (600 Mbit/s) takes two and a half of the seeder's ten minutes.
+	// function (625 Mbit/s) takes two and a half of the seeder's ten minutes.
 	MaxCorpusBytes = 10 << 30
 
 	// maxObjectBytes is S3's limit for one PUT, 5 GiB.

@@ -20,11 +20,11 @@ import (
 // The draws are the model's: median and 99th percentile of many of them.
 func TestLatency(t *testing.T) {
 	const draws = 100_000
-	for _, n := range []network.Name{network.S3Standard, network.S3Express} {
-		m, l := n.Model(), newLatencySampler(1, n.Model())
+	for _, n := range []network.Model{network.S3Standard, network.S3Express} {
+		m, l := n, newLatencySampler(1, n)
 		all := make([]time.Duration, draws)
 		for i := range all {
-			all[i] = l.draw()
+			all[i] = l.draw(noBody)
 		}
 		slices.Sort(all)
 		for _, row := range []struct {
@@ -32,11 +32,11 @@ func TestLatency(t *testing.T) {
 			got, want time.Duration
 		}{{"median", all[draws/2], m.FirstByteMedian}, {"p99", all[draws*99/100], m.FirstByteP99}} {
 			if ratio := float64(row.got) / float64(row.want); ratio < 0.97 || ratio > 1.03 {
-				t.Errorf("%s: %s %s, want %s", n, row.name, row.got, row.want)
+				t.Errorf("%s: %s %s, want %s", n.Name, row.name, row.got, row.want)
 			}
 		}
 	}
-	if d := newLatencySampler(1, network.None.Model()).draw(); d != 0 {
+	if d := newLatencySampler(1, network.None).draw(noBody); d != 0 {
 		t.Errorf("none: %s", d)
 	}
 }

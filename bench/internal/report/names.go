@@ -239,7 +239,9 @@ func (r *Report) Command() string {
 			flag("max-bytes", s.MaxBytes)
 		}
 		flag("corpus-seed", s.Seed)
-		flag("needle", s.Needle)
+		if !r.Own() {
+			flag("needle", s.Needle)
+		}
 		flag("prefix", s.Prefix)
 	}
 	return strings.Join(words, " ")

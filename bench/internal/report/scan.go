@@ -126,9 +126,9 @@ func (r *Scan) sum(s scan.Summary) {
 		r.Million = s.Bill.Total() / float64(s.Objects) * 1e6
 	}
 	if vcpu := r.vcpu(); vcpu > 0 && s.BusyMS > 0 {
-		r.CPU = s.CPUMS / s.BusyMS / vcpu
-		if r.Header.Network != "none" { // of the models, the one without a bandwidth
-			r.Network = float64(s.Bytes) / (s.BusyMS / 1000) / lambda.BandwidthBytesPerS
+		r.CPU = s.CPUMS * r.Header.NetworkModel().Factor() / s.BusyMS / vcpu
+		if bandwidth := r.Header.BandwidthOf(); bandwidth > 0 {
+			r.Network = float64(s.Bytes) / (s.BusyMS / 1000) / bandwidth
 		}
 	}
 	width := float64(s.Timeline.WidthMS) / 1000
@@ -223,7 +223,7 @@ func (r *Scan) limit() ScanLimit {
 	}
 	if r.Network >= heldShare {
 		return ScanLimit{scanforecast.Bandwidth, fmt.Sprintf("the functions used %s of %.0f Mbit/s each", table.Share(min(r.Network, 1)),
-			lambda.BandwidthBytesPerS*8/1e6)}
+			r.Header.BandwidthOf()*8/1e6)}
 	}
 	if most := r.Header.Input.Concurrency; most > 0 && r.AtOnce >= heldShare*float64(most) {
 		return ScanLimit{scanforecast.Concurrency, fmt.Sprintf("%s of %d batches that may be read at once were, on average, each mostly "+
