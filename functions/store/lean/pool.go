@@ -34,6 +34,7 @@ const addressAge = 5 * time.Second
 // pool keeps the connections to all hosts.
 type pool struct {
 	opened  atomic.Int64
+	wide    wideReads
 	connect func(ctx context.Context, h *host, nth int) (net.Conn, error)
 
 	mu      sync.Mutex
