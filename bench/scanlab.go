@@ -10,7 +10,6 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/objects"
 	"fanout/bench/internal/scan"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
