@@ -147,4 +147,4 @@ HOST := $(if $(filter aarch64,$(shell uname -m)),arm64,x86_64)
 clean: ## remove all build output
 	rm -rf bin build cdk.out
 
-include infra/infra.mk functions/rust/rust.mk functions/python/python.mk
+include infra/infra.mk functions/rust/rust.mk functions/python/python.mk functions/node/node.mk
