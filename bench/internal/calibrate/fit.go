@@ -154,7 +154,7 @@ func everySecond(v []float64, first int) []float64 {
 // as long as it did.
 func bandwidthOf(m network.Model, s sample, seed uint64) float64 {
 	lo, hi := s.bytesPerMS*1000/2, s.bytesPerMS*1000*4
-	for range 30 {
+	for range 14 {
 		m.Bandwidth = math.Sqrt(lo * hi)
 		if simulated(m, s.load, seed).durationMS > s.MeasuredMS {
 			lo = m.Bandwidth

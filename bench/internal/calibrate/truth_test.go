@@ -149,7 +149,7 @@ func TestHiddenTruth(t *testing.T) {
 
 			// Settings that nothing was fitted to: other memories, client and workers.
 			aws.memories, aws.clients, aws.workers, aws.seed = []int{256, 1024, 3008}, []string{"lean", "tuned"}, []int{8, 32, 128}, seed+2
-			aws.invocations = 31
+			aws.invocations = 21
 			forecast := aws
 			forecast.model, forecast.backend, forecast.seed = got, trial.Sandbox, seed+3
 			sameOrder(t, medians(aws.file()), medians(forecast.file()))

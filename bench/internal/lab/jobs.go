@@ -38,14 +38,6 @@ const childrenPerCPU = 16
 
 // startStates starts Step Functions and makes what a scan needs.
 func (l *Lab) startStates(cfg Config) (err error) {
-	if cfg.JobsDir == "" {
-		err = l.S3.CreateBucket(Results)
-	} else {
-		err = l.S3.KeepBucket(Results, filepath.Join(cfg.JobsDir, "results.jsonl"))
-	}
-	if err != nil {
-		return hint.Failed("give another folder for jobs", "the bucket for results: %w", err)
-	}
 	own := aws.Credentials{AccessKeyID: "STATES" + rand.Text()[:14], SecretAccessKey: rand.Text()} // with a bandwidth of its own
 	l.S3.AddKey(own.AccessKeyID, own.SecretAccessKey)
 	children := childrenPerCPU * runtime.NumCPU()
@@ -58,6 +50,15 @@ func (l *Lab) startStates(cfg Config) (err error) {
 	}
 	if l.States, err = states.Start(box); err != nil {
 		return hint.Failed("give another folder for jobs", "%w", err)
+	}
+	// The folder is this lab's alone from here on.
+	if cfg.JobsDir == "" {
+		err = l.S3.CreateBucket(Results)
+	} else {
+		err = l.S3.KeepBucket(Results, filepath.Join(cfg.JobsDir, "results.jsonl"))
+	}
+	if err != nil {
+		return hint.Failed("give another folder for jobs", "the bucket for results: %w", err)
 	}
 	for _, t := range l.Targets {
 		if t.Contender != outputs.GoContender {
