@@ -156,4 +156,4 @@ scorecard: build package contenders .venv/lizard/installed ## compare the langua
 clean: ## remove all build output
 	rm -rf bin build cdk.out
 
-include infra/infra.mk functions/rust/rust.mk functions/python/python.mk
+include infra/infra.mk functions/rust/rust.mk functions/python/python.mk functions/node/node.mk

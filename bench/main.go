@@ -102,7 +102,7 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint.Usage("see fanout help "+c.Name(), "%w", plainly(err))
 	})
-	root.AddCommand(runCommand(), reportCommand(), compareCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(),
+	root.AddCommand(runCommand(), reportCommand(), compareCommand(), calibrateCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(),
 		checkCommand(), scanCommand(), versionCommand())
 	addCompletions(root)
 	addHelp(root)

@@ -224,6 +224,12 @@ func (h *Handler) answer(ctx context.Context, ev Event, began beginning, keep ke
 			Concurrency: j.size(), Client: j.client,
 		},
 	}
+	if c, ok := j.store.(Connector); ok {
+		if fastest := c.FastestConnect(); fastest > 0 {
+			ms := milliseconds(fastest)
+			response.Stats.ConnectMinMS = &ms
+		}
+	}
 	if keep.matches {
 		response.Matches = inOrder(total.matches)
 	}

@@ -220,10 +220,7 @@ func (l *Lab) unpack(cfg *Config) error {
 // functions gives the sandbox's configuration, and notes the functions in
 // Targets.
 func (l *Lab) functions(cfg Config) sandbox.Config {
-	memory, env := map[string]int{}, map[string]string{"BUCKET": Bucket}
-	if cfg.Network.Quota {
-		env["BANDWIDTH"] = lambda.QuotaBandwidth
-	}
+	memory := map[string]int{} // of each function
 	box := sandbox.Config{
 		Credentials: l.key, Region: Region, AccountID: Account, Dir: l.Dir, Log: cfg.Log, Concurrency: cfg.Concurrency,
 		ProcessEnv:  func(function string) (map[string]string, func()) { return l.processEnv(memory[function]) },
@@ -235,6 +232,9 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 	}
 	for _, c := range cfg.Contenders {
 		env := map[string]string{"BUCKET": Bucket}
+		if cfg.Network.Quota {
+			env["BANDWIDTH"] = lambda.QuotaBandwidth
+		}
 		if c.Embedded == nil {
 			maps.Copy(env, cfg.Env)
 		}

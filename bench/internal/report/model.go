@@ -201,7 +201,7 @@ type usage struct {
 // out, and a warning says why.
 func New(f trial.File, o Options) *Report {
 	f, impossible := possible(f)
-	f = inModelCPU(f)
+	f = f.InModelCPU()
 	r := &Report{Header: f.Header, End: f.End, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
 	if r.Own() { // whatever there is to read, nobody knows what they read of it
 		r.Objects, r.Bytes = 0, 0
@@ -272,31 +272,6 @@ func (r *Report) takePrices(f trial.File, t cost.Table) cost.Prices {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("no costs: %v; fanout prices --aws fetches them", err))
 	}
 	return prices
-}
-
-// inModelCPU gives a file whose CPU times, and shares of this machine's CPU, are
-// those of the Lambda that was modelled, which may be faster or slower.
-func inModelCPU(f trial.File) trial.File {
-	factor := f.Header.NetworkModel().Factor()
-	if factor == 1 {
-		return f
-	}
-	f.Header.Limits.VCPU *= factor
-	f.Results = slices.Clone(f.Results)
-	for i := range f.Results {
-		r := &f.Results[i]
-		r.Limits.VCPU *= factor
-		if r.ProcessMS != nil {
-			ms := *r.ProcessMS * factor
-			r.ProcessMS = &ms
-		}
-		if r.Stats != nil {
-			s := *r.Stats
-			s.CPUMS *= factor
-			r.Stats = &s
-		}
-	}
-	return f
 }
 
 // possible leaves out invocations with times that no clock gives, such as

@@ -112,6 +112,31 @@ type File struct {
 	Skipped []Skipped // lines that could not be read
 }
 
+// InModelCPU gives a file whose CPU times, and shares of this machine's CPU, are
+// those of the Lambda that was modelled: times a model file's CPU factor.
+func (f File) InModelCPU() File {
+	factor := f.Header.NetworkModel().Factor()
+	if factor == 1 {
+		return f
+	}
+	f.Header.Limits.VCPU *= factor
+	f.Results = slices.Clone(f.Results)
+	for i := range f.Results {
+		r := &f.Results[i]
+		r.Limits.VCPU *= factor
+		if r.ProcessMS != nil {
+			ms := *r.ProcessMS * factor
+			r.ProcessMS = &ms
+		}
+		if r.Stats != nil {
+			s := *r.Stats
+			s.CPUMS *= factor
+			r.Stats = &s
+		}
+	}
+	return f
+}
+
 // Skipped is a line of a result file that is not among the results.
 type Skipped struct {
 	Line int // from 1

@@ -71,11 +71,16 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.budget.left.Store(budgetSize)
 	c.ahead.init(cfg.MemoryMB)
+	c.pool.wide.init(cfg.MemoryMB)
 	return c, nil
 }
 
 // Connections counts the connections opened so far.
 func (c *Client) Connections() int64 { return c.pool.opened.Load() }
+
+// FastestConnect is the shortest set-up of a connection, TCP and TLS, since the
+// last call; 0: none was opened.
+func (c *Client) FastestConnect() time.Duration { return time.Duration(c.pool.fastest.Swap(0)) }
 
 // Close closes the idle connections. The client can still be used.
 func (c *Client) Close() { c.pool.closeIdle() }
