@@ -143,6 +143,15 @@ contenders: ## build the contenders whose tools this machine has (python, node, 
 CONTENDERS = python:python3 node:npm rust:cargo cpp:cmake
 HOST := $(if $(filter aarch64,$(shell uname -m)),arm64,x86_64)
 
+.PHONY: scorecard
+scorecard: build package contenders .venv/lizard/installed ## compare the languages, including builds, and write docs/languages.md (needs Python 3)
+	go run ./bench/scorecard $(SCORECARD)
+
+.venv/lizard/installed: .ci/lizard.txt
+	python3 -m venv .venv/lizard
+	.venv/lizard/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 .PHONY: clean
 clean: ## remove all build output
 	rm -rf bin build cdk.out
