@@ -79,7 +79,11 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 	}
 	var bad []string
 	for _, c := range cfg.Contenders {
-		for _, client := range cf.clients {
+		clients := cf.clients
+		if c.Clients != nil {
+			clients = c.Clients
+		}
+		for _, client := range clients {
 			n, err := checkOne(ctx, stdout, fixtures, c.Name, client)
 			if err != nil {
 				return err

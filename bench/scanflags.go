@@ -171,10 +171,16 @@ func (sf *scanFlags) parseHere() (err error) {
 	if c := &sf.Corpus; !sf.given("min-bytes") && c.Shape.IsZero() { // small objects were asked for, or a long needle
 		c.MinBytes = max(min(c.MinBytes, c.MaxBytes), int64(len(c.Needle)))
 	}
+	if sf.Corpus.Count < 1 { // of which a lab may have none
+		return hint.Usage(scanHelp, "objects %d: must be 1 to %d", sf.Corpus.Count, corpus.MaxCount)
+	}
 	if sf.Timeout > fn.BatchTimeout {
 		return hint.Usage(scanHelp, "timeout %v: must be at most %v, which the state machine waits for", sf.Timeout, fn.BatchTimeout)
 	}
 	if err := sf.Validate(); err != nil {
+		return hint.Usage(scanHelp, "%w", err)
+	}
+	if err := sf.Corpus.Validate(); err != nil { // the lab would do without objects
 		return hint.Usage(scanHelp, "%w", err)
 	}
 	return nil

@@ -48,7 +48,8 @@ func jobCommand(jf *jobFlags, c *cobra.Command, do jobAction) *cobra.Command {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&jf.stack, "stack", "", "the CloudFormation stack that the job belongs to; not needed with an ARN")
+	c.Flags().StringVar(&jf.stack, "stack", "", "the CloudFormation stack that the job belongs to; not needed with the ARN"+
+		" of the job's execution, or with the folder of a job on this machine")
 	return c
 }
 
@@ -96,7 +97,8 @@ func scanRedriveCommand() *cobra.Command {
 		Long: `Start a job again where it failed or was stopped, within 14 days: the batches
 that failed are read again, then every key that could not be read. It is then
 followed to its end, as by fanout scan.`,
-		Example: `  fanout scan redrive --stack Fanout scan-20261125-214500-3f9a`,
+		Example: `  fanout scan redrive --stack Fanout scan-20261125-214500-3f9a
+  fanout scan redrive results/scan-20261125-214500-3f9a`,
 	}, func(ctx context.Context, s *scanning) error {
 		if err := s.job.Redrive(ctx); err != nil {
 			return err
@@ -207,12 +209,12 @@ func (s *scanning) known(ctx context.Context, options report.Options) error {
 	s.header = s.site.header
 	h := &s.header
 	h.Job, h.Execution, h.Input, h.Tolerated = s.job.Name(), s.job.ARN, status.Input, status.Input.Tolerated
-	h.Corpus, h.At, h.Prices = corpusOf(s.site.corpus, status.Input), status.Started, options.Prices.Date
+	h.Corpus, h.At = corpusOf(s.site.corpus, status.Input), status.Started
 	s.locate = status.Input.Event.Locate
 	if s.dir == "" {
 		s.dir = s.folder(s.job.Name())
 	}
-	s.pricing, err = s.site.pricing(options.Prices, s.bounds.Dollars)
+	s.pricing, err = s.priced(options.Prices)
 	return err
 }
 

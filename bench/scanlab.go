@@ -106,6 +106,10 @@ func (jf *jobFlags) openFolder(ctx context.Context, dir string, s *scanning) (en
 	}
 	s.dir = dir
 	end, err = s.startLab(ctx, cfg, jf.reads)
+	if errors.Is(err, lab.ErrInUse) {
+		return nil, hint.Usage("the command that runs it shows how far it is; Ctrl-C stops it there",
+			"the job in %s is running in another process", dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("go on with the job in %s: %w", dir, err)
 	}

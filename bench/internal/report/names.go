@@ -243,6 +243,9 @@ func (r *Report) Command() string {
 		if i := slices.IndexFunc(r.Runtimes, func(ran Runtime) bool { return ran.Contender == name }); i >= 0 {
 			spec += ",runtime=" + r.Runtimes[i].Asked + ",handler=HANDLER"
 		}
+		for _, client := range r.fewer(name) {
+			spec += ",client=" + client
+		}
 		if name != "go" || spec != "go=PATH" { // which is always there
 			flag("contender", spec)
 		}
@@ -264,10 +267,26 @@ func (r *Report) Command() string {
 			flag("max-bytes", s.MaxBytes)
 		}
 		flag("corpus-seed", s.Seed)
-		flag("needle", s.Needle)
+		if !r.Own() {
+			flag("needle", s.Needle)
+		}
 		flag("prefix", s.Prefix)
 	}
 	return strings.Join(words, " ")
+}
+
+// fewer names a contender's clients, if it has some of the plan's only.
+func (r *Report) fewer(contender string) []string {
+	var clients []string
+	for _, row := range r.Rows {
+		if row.Contender == contender && slices.Contains(r.Header.Plan.Clients, row.Client) && !slices.Contains(clients, row.Client) {
+			clients = append(clients, row.Client)
+		}
+	}
+	if len(clients) == len(r.Header.Plan.Clients) || r.Cut() {
+		return nil
+	}
+	return clients
 }
 
 // ownFlags adds what a run with the caller's own events was given.

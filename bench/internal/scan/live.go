@@ -17,6 +17,7 @@ type Live struct {
 	Began    time.Time
 	Local    bool // the job costs nothing here
 
+	now     func() time.Time // nil: time.Now
 	mu      sync.Mutex
 	samples []Sample // the last ones, over rateWindow
 }
@@ -69,9 +70,16 @@ func (l *Live) at(now time.Time) (p progressed, ok bool) {
 	return p, true
 }
 
+func (l *Live) time() time.Time {
+	if l.now != nil {
+		return l.now()
+	}
+	return time.Now()
+}
+
 // Lines draws it.
 func (l *Live) Lines(columns, _ int) []string {
-	now := time.Now()
+	now := l.time()
 	p, ok := l.at(now)
 	if !ok {
 		return []string{"starting: elapsed " + progress.Short(now.Sub(l.Began))}
@@ -86,7 +94,7 @@ func (l *Live) Lines(columns, _ int) []string {
 
 // Line is the same for a file or a pipe.
 func (l *Live) Line() string {
-	now := time.Now()
+	now := l.time()
 	p, ok := l.at(now)
 	if !ok {
 		return "starting"

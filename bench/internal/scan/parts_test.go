@@ -91,7 +91,8 @@ func TestCollect(t *testing.T) {
 		sum.First != "k0000" {
 		t.Errorf("sum %+v, %d matches, want digest %s", sum, len(keys), want)
 	}
-	if most := sum.Failures[0]; len(sum.Failures) != 2 || most.Error != "AccessDenied" || most.Count != 1095 || len(most.Keys) != maxFailureKeys ||
+	if most := sum.Failures[0]; len(sum.Failures) != 2 || most.Error != "AccessDenied" || most.Count != 1095 ||
+		len(most.Keys) != maxFailureKeys ||
 		len([]rune(most.Message)) != maxFailureText || sum.Gone() != 5 || sum.Failed() != 1100 {
 		t.Errorf("failures %+v", sum.Failures)
 	}

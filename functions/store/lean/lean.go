@@ -71,6 +71,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.budget.left.Store(budgetSize)
 	c.ahead.init(cfg.MemoryMB)
+	c.pool.wide.init(cfg.MemoryMB)
 	return c, nil
 }
 

@@ -560,3 +560,28 @@ func TestObjectSizes(t *testing.T) {
 		t.Error("sizes between bounds are drawn")
 	}
 }
+
+// Of a function of the caller's own, the page says nothing that nobody knows.
+func TestPageOwn(t *testing.T) {
+	f := reporttest.Own(512, reporttest.OneEvent, slices.Repeat([][2]float64{{400, 20}}, 6)...)
+	f.Results = append(f.Results, reporttest.Own(1024, reporttest.OneEvent, slices.Repeat([][2]float64{{300, 21}}, 6)...).Results...)
+	var b bytes.Buffer
+	if err := Write(&b, report.New(f, report.Options{})); err != nil {
+		t.Fatal(err)
+	}
+	body := b.String()[strings.Index(b.String(), "<body"):strings.Index(b.String(), "<script>")]
+	body = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(body, "") // attributes are for the script
+	for _, word := range []string{"worker", "speed-up", "Speed-up", "S3's part", "GETs", "objects", "needle", "client", "Client"} {
+		if i := strings.Index(body, word); i >= 0 {
+			t.Errorf("the page says %q: %s", word, body[max(0, i-80):i+80])
+		}
+	}
+	for _, word := range []string{
+		"Choose 512 MB mine", "order.json, 7 bytes", "run by Python 3.11.7", "Answers were compared with the first one",
+		"What the function calls",
+	} {
+		if !strings.Contains(body, word) {
+			t.Errorf("the page does not say %q", word)
+		}
+	}
+}

@@ -234,3 +234,24 @@ func Golden(t *testing.T, name string, got []byte) {
 		t.Errorf("%s differs (go test -update rewrites it); got:\n%s", path, got)
 	}
 }
+
+// OneEvent is an event of the caller's own.
+var OneEvent = []trial.EventInfo{{Name: "order.json", Weight: 1, Bytes: 7}}
+
+// Own has one function of the caller's own at one memory size, with these
+// durations and CPU times in ms.
+func Own(memoryMB int, events []trial.EventInfo, used ...[2]float64) trial.File {
+	h := Header()
+	h.Plan.Events, h.Plan.Expect = events, trial.ExpectFirst
+	h.Plan.Clients, h.Plan.Concurrencies, h.Plan.Contenders = nil, nil, []string{"mine"}
+	h.Corpus, h.Bytes = corpus.Spec{}, 0
+	f := trial.File{Header: h, End: trial.End{Reason: trial.Complete}}
+	for i, u := range used {
+		f.Results = append(f.Results, trial.Result{
+			Run: h.Run, Backend: h.Backend, Contender: "mine", MemoryMB: memoryMB, Arch: lambda.X86, Start: trial.Warm, Seq: i, OK: true,
+			DurationMS: u[0], BilledMS: u[0], MaxMemoryMB: 50, ProcessMS: &used[i][1], Limits: h.Limits,
+			Runtime: "python3.13", RanBy: "Python 3.11.7, awslambdaric 4.2.2", At: time.Unix(int64(i), 0),
+		})
+	}
+	return f
+}
