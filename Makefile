@@ -92,6 +92,10 @@ test-page: ## test the report's page in Chromium (needs chromium)
 pictures: ## draw the README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
 	FANOUT_RESULTS=$(abspath $(RESULTS)) $(GOTEST) -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
+.PHONY: calibration
+calibration: ## show how well a sandbox is calibrated by another that plays AWS (20 minutes, best on a quiet machine)
+	$(GOTEST) -count=1 -v -timeout 1h -tags calibration -run 'TestCalibration$$' ./bench
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s

@@ -52,8 +52,8 @@ status is 0 whatever comes out. Formats are then text, csv, markdown and json.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&threshold, "threshold", "5%", "how much worse a median may get: 5% or 0.05")
-	c.Flags().BoolVar(&predict, "predict", false, "OLD is a measured run, NEW one that predicts it, such as one of a calibrated sandbox: show per "+
-		"setting how far it is off, the rank correlation and the error's interval")
+	c.Flags().BoolVar(&predict, "predict", false, "OLD is a measured run, NEW one that predicts it, such as one of a calibrated sandbox: "+
+		"show per setting how far it is off, the rank correlation and the error's interval")
 	c.Flags().BoolVar(&force, "force", false, "also compare runs that are not alike, or that leave the result undecided")
 	c.Flags().StringVar(&format, "format", write.CompareFormats[0].Name, aboutFormats(write.CompareFormats))
 	return c

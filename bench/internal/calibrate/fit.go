@@ -199,7 +199,8 @@ func cpuRatios(in Input, all []sample) ([]float64, error) {
 	}
 	h := here.Header
 	if h.Backend != trial.Sandbox {
-		return nil, hint.Usage("give a run of fanout run without --stack and --function", "calibrate: --sandbox: run %s is not of a sandbox", h.Run)
+		return nil, hint.Usage("give a run of fanout run without --stack and --function",
+			"calibrate: --sandbox: run %s is not of a sandbox", h.Run)
 	}
 	if h.Model != nil && h.NetworkModel().Factor() != 1 {
 		return nil, hint.Usage("run it with a built-in network", "calibrate: --sandbox: run %s had a CPU factor already", h.Run)

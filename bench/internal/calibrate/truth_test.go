@@ -143,7 +143,8 @@ func TestHiddenTruth(t *testing.T) {
 			if got.Quota != want.Quota {
 				t.Errorf("bandwidth by memory: %t", got.Quota)
 			}
-			if len(r.Settings) != len(measured.Results)/8+len(large.memories) || got.Calibration.Residual > 0.05 || got.Calibration.Against != "a host" {
+			if len(r.Settings) != len(measured.Results)/8+len(large.memories) || got.Calibration.Residual > 0.05 ||
+				got.Calibration.Against != "a host" {
 				t.Errorf("%d settings, %+v", len(r.Settings), got.Calibration)
 			}
 
@@ -192,7 +193,8 @@ func sameOrder(t *testing.T, truth, forecast map[trial.Key]float64) {
 			t.Errorf("%v: %.0f ms, and the truth is %.0f (%+.1f%%)", key, forecast[key], truth[key], off*100)
 		}
 		for _, other := range keys[:i] {
-			if apart := truth[key] / truth[other]; (apart > 1.1 && forecast[key] < forecast[other]) || (apart < 1/1.1 && forecast[key] > forecast[other]) {
+			apart := truth[key] / truth[other]
+			if apart > 1.1 && forecast[key] < forecast[other] || apart < 1/1.1 && forecast[key] > forecast[other] {
 				t.Errorf("%v and %v are in another order", key, other)
 			}
 		}

@@ -51,7 +51,7 @@ func details(r *report.Report) []fact {
 		}
 		add("calibrated by", r.CalibratedBy())
 		if c := h.Calibration(); c != nil {
-			add("calibrated for", c.Against)
+			add("CPU compared with", c.Against)
 			add("assumed", strings.Join(c.Assumed, "; "))
 		}
 	}
