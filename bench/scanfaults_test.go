@@ -361,8 +361,8 @@ func TestScanBrokenConnection(t *testing.T) {
 	}
 }
 
-// flaky passes calls of an API on, but breaks every second one about a job that
-// runs off.
+// flaky passes calls of an API on, but breaks off the first one for a Map Run's
+// counts, and every second one after it.
 type flaky struct {
 	*httptest.Server
 	calls, broken atomic.Int64
@@ -377,7 +377,7 @@ func newFlaky(t *testing.T, to string) *flaky {
 	p := &flaky{}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.Header.Get("X-Amz-Target"), "DescribeMapRun") && p.calls.Add(1)%2 == 0 {
+		if strings.Contains(r.Header.Get("X-Amz-Target"), "DescribeMapRun") && p.calls.Add(1)%2 == 1 {
 			p.broken.Add(1)
 			panic(http.ErrAbortHandler)
 		}

@@ -51,6 +51,7 @@ type Contender struct {
 
 	Runtime string // one of lambda.Runtimes; empty: the code has a bootstrap
 	Handler string
+	Clients []string // the ones it has; nil: it is asked for each of the plan's
 }
 
 // Config is what [Start] needs: one function is made for each contender,
@@ -241,7 +242,7 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 			for _, mb := range cfg.MemoriesMB {
 				t := trial.Target{
 					Function:  fmt.Sprintf("fanout-%s-%s-%d", c.Name, arch, mb),
-					Contender: c.Name, MemoryMB: mb, Arch: arch,
+					Contender: c.Name, MemoryMB: mb, Arch: arch, Clients: c.Clients,
 				}
 				l.Targets, memory[t.Function] = append(l.Targets, t), mb
 				box.Functions = append(box.Functions, sandbox.Function{

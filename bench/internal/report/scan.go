@@ -321,6 +321,9 @@ func (r *Scan) Caveats() []string {
 		said = append(said, "These are times of a custom endpoint, not AWS times, and costs at those times.")
 	case trial.Sandbox:
 		said = append(said, fmt.Sprintf("These are sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100)))
+		if c := h.NetworkModel().Calibration; c != nil {
+			said = append(said, "The sandbox was calibrated by "+calibratedBy(c)+".")
+		}
 		if h.Limits.None() {
 			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): the memory size means nothing here.",
 				table.Clip(h.Limits.String(), 100)))
