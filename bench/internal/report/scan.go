@@ -255,6 +255,7 @@ func (r *Scan) Ending() string {
 		scan.Stopped:     "CUT: it was stopped",
 		scan.Interrupted: "CUT: it was interrupted",
 		scan.WrongAnswer: "WRONG ANSWER: everything was read, and it is not what the objects hold",
+		scan.Changed:     "CHANGED: every object was read, and the answer is not whole any more",
 		scan.Failed:      "FAILED",
 		"":               "The file has no closing line: the command was killed, or is still running",
 	}[r.End.Reason]

@@ -269,19 +269,80 @@ func TestPictures(t *testing.T) {
 			t.Errorf("%s: %d marks, want %d", f.ID, marks, want)
 		}
 	}
-	styles := map[string]bool{}
+}
+
+// Series can be told apart by more than their colours: those of one contender,
+// and those of several, where colour and shape are the contender's, and how a
+// mark is filled and a line dashed is the client's.
+func TestStyles(t *testing.T) {
+	styles, grouped := map[string]bool{}, map[string]bool{}
 	for n := range 64 {
-		s := c.style(n)
+		s := seriesStyle(n)
 		styles[fmt.Sprintf("%v %s", s.role, s.shape.name)] = true
+		g := groupStyle(n/6, n%6)
+		if g.shape.hollow {
+			t.Errorf("%s cannot be filled", g.shape.name)
+		}
+		grouped[fmt.Sprintf("%v %s %v %s", g.role, g.shape.name, g.filling, g.dash)] = true
 	}
-	if len(styles) != 64 {
-		t.Errorf("%d of 64 series can be told apart", len(styles))
+	if len(styles) != 64 || len(grouped) != 64 {
+		t.Errorf("%d and %d of 64 series can be told apart", len(styles), len(grouped))
 	}
 	for a := range 8 {
 		for b := range a {
-			if c.style(a).shape.name == c.style(b).shape.name {
+			if seriesStyle(a).shape.name == seriesStyle(b).shape.name || groupStyle(a, 0).shape.name == groupStyle(b, 0).shape.name {
 				t.Errorf("series %d and %d have one shape", a, b)
 			}
+		}
+	}
+}
+
+// Of six languages with twelve clients, the page groups by language: in the key,
+// and by colour. Each line is named at its end.
+func TestLanguages(t *testing.T) {
+	page := pageOf(t, reporttest.Languages())
+	reporttest.Golden(t, "languages.html", readable(page))
+	if *keepPages != "" {
+		if err := os.WriteFile(filepath.Join(*keepPages, "languages.html"), page, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := newCharts(report.New(reporttest.Languages(), report.Options{}))
+	if len(c.series) != 12 {
+		t.Fatalf("%d series", len(c.series))
+	}
+	for i, f := range c.figures()[:2] { // the frontier and the times by memory
+		groups := 0
+		for _, item := range f.Key {
+			if len(item.Of) > 0 {
+				groups++
+			}
+		}
+		if i == 1 && groups != 6 || groups < 2 {
+			t.Errorf("%s: %d groups in the key", f.ID, groups)
+		}
+	}
+	byMemory := c.memory()
+	for _, row := range c.series {
+		if n := strings.Count(string(byMemory.Pictures[0].Wide), ">"+c.who(row)+"</text>"); n != 2 { // time and cost
+			t.Errorf("%s is named %d times", c.who(row), n)
+		}
+	}
+	// Names stand apart from each other.
+	root := parse(t, []byte(byMemory.Pictures[0].Wide))
+	for _, svg := range all(root, "svg") {
+		at := map[string][]float64{}
+		for _, text := range all(svg, "text") {
+			y, err := strconv.ParseFloat(attribute(text, "y"), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range at[attribute(text, "x")] {
+				if attribute(text, "text-anchor") == begins && math.Abs(other-y) < nameHeight-0.2 {
+					t.Errorf("%s stands %v from another name", textOf(text), math.Abs(other-y))
+				}
+			}
+			at[attribute(text, "x")] = append(at[attribute(text, "x")], y)
 		}
 	}
 }
