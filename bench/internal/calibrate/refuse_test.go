@@ -18,6 +18,12 @@ func TestRefused(t *testing.T) {
 		model: network.S3Standard, backend: trial.AWS, memories: []int{512, 1769}, clients: []string{"lean"}, workers: []int{16},
 		invocations: 6, spec: corpus.Default(), seed: 1,
 	}
+	here := plan
+	here.backend, here.seed = trial.Sandbox, 2
+	mine := here.file()
+	if _, err := Fit(Input{Measured: []trial.File{plan.file()}, Sandbox: &mine}); err != nil {
+		t.Fatalf("unchanged: %v", err)
+	}
 	for _, row := range []struct {
 		name   string
 		change func(in *Input, p *played)
@@ -92,9 +98,6 @@ func TestRefused(t *testing.T) {
 			here.backend, here.seed = trial.Sandbox, 2
 			mine := here.file()
 			in := Input{Measured: []trial.File{p.file()}, Sandbox: &mine}
-			if _, err := Fit(in); err != nil {
-				t.Fatalf("unchanged: %v", err)
-			}
 			row.change(&in, &p)
 			_, err := Fit(in)
 			var hinted *hint.Error
