@@ -18,6 +18,7 @@ import (
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 	"fanout/functions/outputs"
 )
 
@@ -36,6 +37,8 @@ func (rf *runFlags) parseDeployed() error {
 		return hint.Usage(help, "--function needs --bucket")
 	case len(rf.contenders) > 0:
 		return hint.Usage(help, "--contender runs in the sandbox: leave out --stack and --function")
+	case len(rf.env) > 0:
+		return hint.Usage(help, "--env is the sandbox's: deployed functions have their own")
 	case rf.given("network"):
 		return hint.Usage(help, "--network is the sandbox's: deployed functions have their own")
 	}
@@ -84,6 +87,9 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, show *pro
 		h.Backend = trial.Endpoint
 	}
 	h.Region = cfg.Region
+	if rf.Network.Quota {
+		h.Bandwidth = lambda.QuotaBandwidth
+	}
 	h.Host = "AWS Lambda, " + cfg.Region
 	h.Corpus = corpus.Spec{Prefix: found.Prefix, Needle: rf.Corpus.Needle}
 	if runner.Events = rf.list; rf.own() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/spf13/pflag"
 
@@ -9,6 +10,7 @@ import (
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 	"fanout/functions/store"
 )
 
@@ -47,7 +49,8 @@ func (rf *runFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&rf.plan.Count, "count", false, "count the objects instead of finding the needle")
 	rf.bounds.add(f)
 	f.StringVar(&rf.stack, "stack", "", "measure the deployed functions of this CloudFormation stack, which costs money")
-	f.StringArrayVar(&rf.functions, "function", nil, "measure the deployed function with this `ARN`, which costs money; with an event, also ARN:ALIAS; may be repeated")
+	f.StringArrayVar(&rf.functions, "function", nil, "measure the deployed function with this `ARN`, which costs money; with an event,"+
+		" also ARN:ALIAS; may be repeated")
 	f.StringVar(&rf.bucket, "bucket", "", "bucket that the --function reads, under --prefix")
 	f.BoolVar(&rf.keepGoing, "keep-going", false, "measure a contender that answers wrong, too: its rows say so, and the status is 1")
 	f.StringVar(&rf.out, "out", "", "`folder` for "+trial.FileName+" and "+pageName+" (default results/DATE-TIME)")
@@ -69,6 +72,9 @@ func (rf *runFlags) parse() (err error) {
 	}
 	if err := rf.labFlags.parse("run", rf.own()); err != nil {
 		return err
+	}
+	if rf.Network.Quota && !rf.given("memory") && runtime.NumCPU() >= lambda.MaxVCPU {
+		rf.MemoriesMB = append(rf.MemoriesMB, lambda.MaxMemoryMB) // which has the most of it
 	}
 	const help = "see fanout help run"
 	if err := rf.bounds.parse(); err != nil {
@@ -97,6 +103,9 @@ func (rf *runFlags) parse() (err error) {
 	}
 	rf.plan.MemoriesMB, rf.plan.Architectures = rf.MemoriesMB, rf.Architectures
 	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.Seed
+	if rf.own() && rf.deployed() {
+		rf.plan.Contenders = []string{outputs.GoContender} // until they are found: see choose
+	}
 	if err := rf.plan.Validate(); err != nil {
 		return hint.Usage(help, "%w", err)
 	}

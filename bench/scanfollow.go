@@ -54,9 +54,13 @@ func (s *scanning) matches() string {
 // page is the path of the page that shows the results.
 func (s *scanning) page() string { return filepath.Join(s.dir, pageName) }
 
+// kept is the folder that a job on this machine is kept in, so that it can be
+// redriven after the command has ended, however that was.
+func (s *scanning) kept() string { return filepath.Join(s.dir, "job") }
+
 // checkFolder refuses a folder that has somebody's files.
 func (s *scanning) checkFolder() error {
-	for _, there := range []string{s.results(), s.matches(), s.page()} {
+	for _, there := range []string{s.results(), s.matches(), s.page(), s.kept()} {
 		if _, err := os.Lstat(there); err == nil {
 			return hint.Usage("give another --out, or remove it", "%s exists already", there)
 		}
@@ -128,6 +132,9 @@ func (s *scanning) follow(ctx context.Context, did string) error {
 		return s.leave(ctx)
 	case errors.As(err, &passed):
 		return s.finish(ctx, status, passed)
+	case err != nil && s.local():
+		return errors.Join(s.end(scan.End{Reason: scan.Failed, Text: err.Error()}),
+			hint.Failed(s.command("redrive")+" goes on with it", "follow job %s: %w", s.job.Name(), err))
 	case err != nil:
 		return errors.Join(s.end(scan.End{Reason: scan.Left, Text: err.Error()}),
 			hint.Failed(s.command("status")+" shows it again; the job goes on", "follow job %s: %w", s.job.Name(), err))

@@ -51,11 +51,9 @@ func TestJobs(t *testing.T) {
 		time.Sleep(20 * time.Millisecond) // the API has nothing that waits
 		out = describe(t, l, *started.ExecutionArn)
 	}
-	var found struct {
-		Keys, Objects, Matched int
-		Digest                 string
-	}
-	if err := json.Unmarshal([]byte(aws.ToString(out.Output)), &found); err != nil || found.Keys != 200 || found.Objects != 200 || found.Matched != 1 {
+	var found struct{ Keys, Objects, Matched int }
+	err = json.Unmarshal([]byte(aws.ToString(out.Output)), &found)
+	if err != nil || found.Keys != 200 || found.Objects != 200 || found.Matched != 1 {
 		t.Fatalf("%s %s: %s, output %s", out.Status, aws.ToString(out.Error), aws.ToString(out.Cause), aws.ToString(out.Output))
 	}
 	if err := l.Close(); err != nil {
@@ -67,7 +65,9 @@ func TestJobs(t *testing.T) {
 	if again.Status != types.ExecutionStatusSucceeded || *again.Output != *out.Output || *again.Input != input {
 		t.Errorf("in the next lab: %s %s", again.Status, aws.ToString(again.Output))
 	}
-	parts, err := l.S3Client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(Results), Prefix: aws.String("jobs/job-1/parts/")})
+	parts, err := l.S3Client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{
+		Bucket: aws.String(Results), Prefix: aws.String("jobs/job-1/parts/"),
+	})
 	if err != nil || len(parts.Contents) != 4 {
 		t.Errorf("%d parts, %v", len(parts.Contents), err)
 	}

@@ -16,10 +16,10 @@ import (
 )
 
 // autoDir is the folder of the experiment auto on one network.
-func autoDir(on network.Name) string { return "auto-" + string(on) }
+func autoDir(on string) string { return "auto-" + on }
 
 // autoNetworks are those that auto is tried on.
-var autoNetworks = []network.Name{network.S3Standard, network.S3Express, network.None}
+var autoNetworks = []network.Model{network.S3Standard, network.S3Express, network.None}
 
 // autoFixed are the concurrencies that auto is compared with.
 var autoFixed = []int{8, 16, 32, 64, 128, 256}
@@ -41,7 +41,7 @@ func runAuto(ctx context.Context, o *Options, f *failures) error {
 	return nil
 }
 
-func runAutoOn(ctx context.Context, o *Options, f *failures, network network.Name) (err error) {
+func runAutoOn(ctx context.Context, o *Options, f *failures, network network.Model) (err error) {
 	s, err := openSession(ctx, o, f, standard(network, o.memories(128, 512, 1769, 3008)...))
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func runAutoOn(ctx context.Context, o *Options, f *failures, network network.Nam
 	if err != nil {
 		return err
 	}
-	out, err := s.file(autoDir(network), s.header)
+	out, err := s.file(autoDir(network.Name), s.header)
 	if err != nil {
 		return err
 	}
@@ -102,12 +102,11 @@ type autoRow struct {
 	auto     series
 }
 
-// fastest is the lowest median that a fixed concurrency has, in ms.
-func (r autoRow) fastest() float64 {
-	best := math.Inf(1)
-	for _, s := range r.fixed {
-		if len(s.wall) > 0 {
-			best = min(best, median(s.wall))
+// fastest is the fixed concurrency with the lowest median wall time.
+func (r autoRow) fastest() (best series) {
+	for _, workers := range autoFixed {
+		if s := r.fixed[workers]; len(s.wall) > 0 && (len(best.wall) == 0 || median(s.wall) < median(best.wall)) {
+			best = s
 		}
 	}
 	return best
@@ -146,11 +145,8 @@ func autoColumns(h trial.Header) []table.Column[autoRow] {
 			return medianCell(r.auto.wall, 0)
 		}},
 		table.Column[autoRow]{Label: table.Label{Head: "chose"}, Cell: func(r autoRow) table.Cell { return table.Int(r.auto.workers) }},
-		table.Column[autoRow]{Label: table.Label{Head: "auto/best"}, Cell: func(r autoRow) table.Cell {
-			if best := r.fastest(); !math.IsInf(best, 1) {
-				return times(median(r.auto.wall), best)
-			}
-			return table.Missing()
+		table.Column[autoRow]{Label: table.Label{Head: "auto/best"}, Left: true, Cell: func(r autoRow) table.Cell {
+			return ratio(r.auto, r.fastest(), wallOf)
 		}},
 		table.Column[autoRow]{Label: table.Label{Head: "failed"}, Left: true, Cell: func(r autoRow) table.Cell {
 			failed := r.auto.failures()
@@ -167,7 +163,7 @@ func autoColumns(h trial.Header) []table.Column[autoRow] {
 func printAuto(w io.Writer, dir string) (trial.Header, error) {
 	var header trial.Header
 	for _, network := range autoNetworks {
-		f, err := read(dir, autoDir(network))
+		f, err := read(dir, autoDir(network.Name))
 		if err != nil {
 			return header, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -238,7 +237,7 @@ func (p *program) python(at interpreter, dir string) (client string, err error) 
 	// As Lambda calls it, which the traceback of an error may show.
 	loop := filepath.Join(dir, "bootstrap.py")
 	p.command = func(*settings, string) []string { return []string{at.path, "-u", loop} }
-	return ownLoop, os.WriteFile(loop, pythonLoop, 0o444)
+	return ownLoop, os.WriteFile(loop, pythonLoop, 0o644)
 }
 
 // node runs a handler, by aws-lambda-ric if the package has it, built.
@@ -247,7 +246,7 @@ func (p *program) node(at interpreter, dir string, rt lambda.Runtime) (client st
 	entry, version := nodeClient(p.root)
 	if entry == "" {
 		entry = filepath.Join(dir, "index.mjs")
-		err = os.WriteFile(entry, nodeLoop, 0o444)
+		err = os.WriteFile(entry, nodeLoop, 0o644)
 		client = ownLoop
 	} else {
 		client = "aws-lambda-ric " + version
@@ -256,8 +255,11 @@ func (p *program) node(at interpreter, dir string, rt lambda.Runtime) (client st
 	p.command = func(c *settings, _ string) []string {
 		// A tenth is for the young generation, of two semi-spaces; see
 		// /var/runtime/bootstrap of Lambda's images.
-		args := []string{at.path, "--expose-gc", "--max-http-header-size=81920",
-			"--max-semi-space-size=" + strconv.Itoa(max(c.MemoryMB/20, 1)), "--max-old-space-size=" + strconv.Itoa(c.MemoryMB-c.MemoryMB/10)}
+		args := []string{at.path, "--expose-gc", "--max-http-header-size=81920"}
+		if !strings.Contains(c.Env["NODE_OPTIONS"], "-space-size") {
+			args = append(args, "--max-semi-space-size="+strconv.Itoa(max(c.MemoryMB/20, 1)),
+				"--max-old-space-size="+strconv.Itoa(c.MemoryMB-c.MemoryMB/10))
+		}
 		return append(append(args, fixed...), entry, c.Handler)
 	}
 	return client, err
@@ -321,14 +323,10 @@ func (p *program) java(at interpreter, dir string, options []string) (client str
 		}
 	}
 	p.command = func(c *settings, home string) []string {
-		args := []string{at.path,
-			// Lambda's own (docs.aws.amazon.com/lambda/latest/dg/java-customization.html and /var/lang/bin of its images).
-			fmt.Sprintf("-XX:MaxHeapSize=%dk", c.MemoryMB*1024*85/100), "-XX:+UseSerialGC",
-			"-XX:+TieredCompilation", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		args := append([]string{at.path}, javaFlags(c)...)
+		args = append(args, "-Xshare:auto", "-Djava.net.preferIPv4Stack=true", "-Djava.io.tmpdir="+home,
 			// A function sees two processors at least, as Lambda shows them.
-			fmt.Sprintf("-XX:ActiveProcessorCount=%d", max(2, int(math.Ceil(lambda.VCPU(c.MemoryMB))))),
-			"-Djava.net.preferIPv4Stack=true", "-Djava.io.tmpdir=" + home,
-		}
+			fmt.Sprintf("-XX:ActiveProcessorCount=%d", max(2, int(math.Ceil(lambda.VCPU(c.MemoryMB))))))
 		if part(at.version, true) >= 22 { // the client's native part, of which Java warns since
 			args = append(args, "--enable-native-access=ALL-UNNAMED")
 		}
@@ -336,6 +334,26 @@ func (p *program) java(at interpreter, dir string, options []string) (client str
 		return append(args, "-cp", strings.Join(classpath, ":"), main, c.Handler)
 	}
 	return client, nil
+}
+
+// javaFlags are Lambda's own, but for those that the function's JAVA_TOOL_OPTIONS
+// replace, which java would read before these
+// (docs.aws.amazon.com/lambda/latest/dg/java-customization.html).
+func javaFlags(c *settings) []string {
+	var flags []string
+	for _, f := range []struct {
+		replaced *regexp.Regexp
+		flags    []string
+	}{
+		{regexp.MustCompile(`-Xmx|MaxHeapSize|MaxRAM`), []string{fmt.Sprintf("-XX:MaxHeapSize=%dk", c.MemoryMB*1024*85/100)}},
+		{regexp.MustCompile(`XX:\+Use\w+GC`), []string{"-XX:+UseSerialGC"}},
+		{regexp.MustCompile(`TieredCompilation|TieredStopAtLevel`), []string{"-XX:+TieredCompilation", "-XX:TieredStopAtLevel=1"}},
+	} {
+		if !f.replaced.MatchString(c.Env["JAVA_TOOL_OPTIONS"]) {
+			flags = append(flags, f.flags...)
+		}
+	}
+	return flags
 }
 
 // javaJars are what the interface client consists of.
@@ -395,7 +413,7 @@ func compile(at interpreter, dir string) error {
 		return nil // for another function
 	}
 	source := filepath.Join(dir, "Loop.java")
-	if err := os.WriteFile(source, javaLoop, 0o444); err != nil && !errors.Is(err, os.ErrPermission) {
+	if err := os.WriteFile(source, javaLoop, 0o644); err != nil {
 		return err
 	}
 	output, err := outputOf(at.path, "-m", "jdk.compiler/com.sun.tools.javac.Main", "-d", dir, source)

@@ -131,3 +131,20 @@ func TestJavaClient(t *testing.T) {
 		t.Errorf("in a package of one jar: %q, %q", version, jars)
 	}
 }
+
+// What the function's JAVA_TOOL_OPTIONS say is not said otherwise.
+func TestJavaFlags(t *testing.T) {
+	for options, want := range map[string]string{
+		"":                        "-XX:MaxHeapSize=445644k -XX:+UseSerialGC -XX:+TieredCompilation -XX:TieredStopAtLevel=1",
+		"-XX:TieredStopAtLevel=4": "-XX:MaxHeapSize=445644k -XX:+UseSerialGC",
+		"-XX:+UseParallelGC":      "-XX:MaxHeapSize=445644k -XX:+TieredCompilation -XX:TieredStopAtLevel=1",
+		"-Dmine=1 -Xmx300m":       "-XX:+UseSerialGC -XX:+TieredCompilation -XX:TieredStopAtLevel=1",
+		"-XX:MaxRAMPercentage=75": "-XX:+UseSerialGC -XX:+TieredCompilation -XX:TieredStopAtLevel=1",
+		"-XX:-TieredCompilation":  "-XX:MaxHeapSize=445644k -XX:+UseSerialGC",
+	} {
+		c := &settings{Function: Function{MemoryMB: 512, Env: map[string]string{"JAVA_TOOL_OPTIONS": options}}}
+		if got := strings.Join(javaFlags(c), " "); got != want {
+			t.Errorf("%q: %s, want %s", options, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package states
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -71,13 +72,16 @@ func TestErrors(t *testing.T) {
 		{"a version", start(machine+":1", "x", `{}`), "ValidationException"},
 		{"a Map's machine", start(machine+"/Read", "x", `{}`), "ValidationException"},
 		{"the same machine once more", create(sfn.CreateStateMachineInput{Name: aws.String("m"), Definition: aws.String(taskText)}), ""},
-		{"another one of its name", create(sfn.CreateStateMachineInput{Name: aws.String("m"), Definition: aws.String(passText)}), "StateMachineAlreadyExists"},
-		{"a definition that does not run", create(sfn.CreateStateMachineInput{Name: aws.String("n"), Definition: aws.String(`{}`)}), "InvalidDefinition"},
+		{"another one of its name", create(sfn.CreateStateMachineInput{Name: aws.String("m"), Definition: aws.String(passText)}),
+			"StateMachineAlreadyExists"},
+		{"a definition that does not run", create(sfn.CreateStateMachineInput{Name: aws.String("n"), Definition: aws.String(`{}`)}),
+			"InvalidDefinition"},
 		{"a bad name", create(sfn.CreateStateMachineInput{Name: aws.String("a b"), Definition: aws.String(passText)}), "InvalidName"},
 		{"Express", create(sfn.CreateStateMachineInput{
 			Name: aws.String("e"), Definition: aws.String(passText), Type: types.StateMachineTypeExpress,
 		}), "StateMachineTypeNotSupported"},
-		{"no role", create(sfn.CreateStateMachineInput{Name: aws.String("r"), Definition: aws.String(passText), RoleArn: aws.String("role")}), "InvalidArn"},
+		{"no role", create(sfn.CreateStateMachineInput{Name: aws.String("r"), Definition: aws.String(passText), RoleArn: aws.String("role")}),
+			"InvalidArn"},
 		{"a version is asked for", create(sfn.CreateStateMachineInput{
 			Name: aws.String("v"), Definition: aws.String(passText), Publish: true,
 		}), "ValidationException"},
@@ -206,7 +210,8 @@ func TestMachines(t *testing.T) {
 	if err != nil || *out.Definition != changed || out.Status != types.StateMachineStatusActive {
 		t.Errorf("%+v, %v", out, err)
 	}
-	of, err := w.client.DescribeStateMachineForExecution(t.Context(), &sfn.DescribeStateMachineForExecutionInput{ExecutionArn: aws.String(before)})
+	of, err := w.client.DescribeStateMachineForExecution(t.Context(),
+		&sfn.DescribeStateMachineForExecutionInput{ExecutionArn: aws.String(before)})
 	if err != nil || *of.Definition != passText {
 		t.Errorf("%+v, %v", of, err)
 	}
@@ -298,4 +303,33 @@ func TestHistory(t *testing.T) {
 	if len(got) < len(want) || !slices.Equal(got[:len(want)], want) || got[len(got)-1] != "ExecutionSucceeded true" {
 		t.Errorf("got %q, want it to begin with %q", got, want)
 	}
+}
+
+// Whatever a request's body is, each action answers with an error of the API or
+// well.
+func FuzzRequest(f *testing.F) {
+	w := newWorld(f)
+	arn := w.create("m", passText)
+	for name := range actions {
+		f.Add(name, []byte(`{"stateMachineArn":"`+arn+`","executionArn":"arn:aws:states:us-east-1:123456789012:execution:m:x","maxResults":2}`))
+	}
+	f.Add("CreateStateMachine", []byte(`{"name":"n","definition":"{}","roleArn":"arn:","type":"STANDARD"}`))
+	f.Add("UpdateMapRun", []byte(`{"mapRunArn":"arn:aws:states:r:1:mapRun:m/l:i","toleratedFailurePercentage":1e400}`))
+	f.Fuzz(func(t *testing.T, name string, body []byte) {
+		do := actions[name]
+		if do == nil || name == "StartExecution" { // which leaves folders
+			return
+		}
+		out, err := do(w.Server, &call{body: body})
+		var known *apiError
+		if err != nil && (!errors.As(err, &known) || known.kind == "") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			return
+		}
+		if _, err := json.Marshal(out); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -127,7 +127,8 @@ const (
 // newMapRun starts one for the state at which x is.
 func (x *execution) newMapRun(d *distributed, state string, l mapRunLimits) (_ *mapRun, err error) {
 	r := &mapRun{
-		s: x.s, x: x, id: newID(), label: d.labelFor(x.machineARN, state), kind: d.processor.kind, status: running, started: time.Now(), limits: l,
+		s: x.s, x: x, id: newID(), label: d.labelFor(x.machineARN, state), kind: d.processor.kind, status: running, started: time.Now(),
+		limits: l,
 	}
 	r.changed = sync.NewCond(&r.mu)
 	r.arn = x.s.arn("mapRun", x.machineName+"/"+r.label+":"+r.id)
@@ -138,11 +139,7 @@ func (x *execution) newMapRun(d *distributed, state string, l mapRunLimits) (_ *
 	if err := r.openFiles(); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(l)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(r.dir, limitsFile), text, 0o600)
-	}
-	if err == nil {
+	if err = r.writeLimits(l); err == nil {
 		err = syncDir(x.dir)
 	}
 	if err == nil {
@@ -418,16 +415,35 @@ func (r *mapRun) update(change func(*mapRunLimits)) error {
 	defer r.mu.Unlock()
 	l := r.limits
 	change(&l)
-	text, err := json.Marshal(l)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(r.dir, limitsFile), text, 0o600)
-	}
-	if err != nil {
+	if err := r.writeLimits(l); err != nil {
 		return err
 	}
 	r.limits = l
 	r.changed.Broadcast()
 	return nil
+}
+
+// writeLimits keeps the limits, as a whole or not at all.
+func (r *mapRun) writeLimits(l mapRunLimits) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(r.dir, limitsFile+"-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(r.dir, limitsFile))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(r.dir)
 }
 
 // mapJob is one attempt at a Map Run.
@@ -508,8 +524,7 @@ func (j *mapJob) run(parent context.Context) error {
 	} else {
 		close(read)
 	}
-	err := j.dispatch(ctx)
-	if err != nil && !errors.Is(err, errNoMore) {
+	if err := j.dispatch(ctx); !errors.Is(err, errNoMore) {
 		cancel(err)
 	}
 	j.busy.Wait()
@@ -523,7 +538,7 @@ func (j *mapJob) run(parent context.Context) error {
 }
 
 // dispatch starts the children: first those that a redrive runs again, then
-// the rest in their order.
+// the rest in their order. It gives errNoMore when all are started, or why not.
 func (j *mapJob) dispatch(ctx context.Context) error {
 	r := j.r
 	r.mu.Lock()

@@ -22,7 +22,8 @@ import (
 // reading is a distributed Map over the listed bucket with more fields, whose
 // children call a function.
 func reading(more string) string {
-	return one(`{"Type":"Map","Label":"Read","End":true,"ItemReader":{"Resource":"arn:aws:states:::s3:listObjectsV2","Parameters":{"Bucket":"` + testBucket + `"}},
+	return one(`{"Type":"Map","Label":"Read","End":true,
+		"ItemReader":{"Resource":"arn:aws:states:::s3:listObjectsV2","Parameters":{"Bucket":"` + testBucket + `"}},
 		"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"EXPRESS"},"StartAt":"T","States":{"T":{"Type":"Task",
 		"Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload.$":"$"},"OutputPath":"$.Payload","End":true}}},
 		"ResultWriter":{"Resource":"arn:aws:states:::s3:putObject","Parameters":{"Bucket":"` + testResults + `","Prefix":"out"}}` + more + `}`)
@@ -87,7 +88,7 @@ func (w *world) files(r *sfn.DescribeMapRunOutput, prefix string) map[string][]r
 			Size int
 		}
 	}
-	if err := json.Unmarshal([]byte(w.getObject(testResults, prefix+id+"/manifest.json")), &m); err != nil {
+	if err := json.Unmarshal([]byte(w.getResult(prefix+id+"/manifest.json")), &m); err != nil {
 		w.t.Fatal(err)
 	}
 	if m.DestinationBucket != testResults || m.MapRunArn != *r.MapRunArn || len(m.ResultFiles) != 3 {
@@ -99,7 +100,7 @@ func (w *world) files(r *sfn.DescribeMapRunOutput, prefix string) map[string][]r
 			if want := fmt.Sprintf("%s%s/%s_%d.json", prefix, id, status, i); f.Key != want {
 				w.t.Errorf("file %s, want %s", f.Key, want)
 			}
-			text := w.getObject(testResults, f.Key)
+			text := w.getResult(f.Key)
 			var records []record
 			if err := json.Unmarshal([]byte(text), &records); err != nil || len(text) != f.Size {
 				w.t.Fatalf("%s: %d bytes, %v", f.Key, len(text), err)
@@ -138,7 +139,8 @@ func TestListedItem(t *testing.T) {
 	d := json.NewDecoder(strings.NewReader(got))
 	d.DisallowUnknownFields()
 	sum := md5.Sum([]byte("some bytes"))
-	if err := d.Decode(&item); err != nil || item.Etag != `"`+hex.EncodeToString(sum[:])+`"` || item.Key != "processData/images/n02085620_1073.jpg" ||
+	if err := d.Decode(&item); err != nil || item.Etag != `"`+hex.EncodeToString(sum[:])+`"` ||
+		item.Key != "processData/images/n02085620_1073.jpg" ||
 		item.StorageClass != "STANDARD" || item.LastModified < 1.7e9 || item.Size != 10 {
 		t.Errorf("%s, %v", got, err)
 	}
@@ -181,15 +183,16 @@ func TestBatches(t *testing.T) {
 		want    []int // items of each batch, largest first
 		err     string
 	}{
-		{"1,130 items in hundreds are 12 batches", `"MaxItemsPerBatch":100`, []int{100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 30}, ""},
+		{"1,130 items in hundreds are 12 batches", `"MaxItemsPerBatch":100`, []int{100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 30},
+			""},
 		{"all in one, up to 256 KiB", `"MaxInputBytesPerBatch":262144`, []int{1130}, ""},
 		// {"Items":[ and ]} are 12 bytes, an item {"Key":"k00000"} 16, and a comma before it
-		{"by bytes: 12+16+17*59 = 1,031", `"MaxInputBytesPerBatch":1031`, sizes(1130, 60), ""},
-		{"one byte less", `"MaxInputBytesPerBatch":1030`, sizes(1130, 59), ""},
-		{"by both, bytes being fewer", `"MaxItemsPerBatch":100,"MaxInputBytesPerBatch":1031`, sizes(1130, 60), ""},
-		{"by both, items being fewer", `"MaxItemsPerBatch":50,"MaxInputBytesPerBatch":1031`, sizes(1130, 50), ""},
-		{"by paths", `"MaxItemsPerBatchPath":"$.n","MaxInputBytesPerBatchPath":"$.b"`, sizes(1130, 500), ""},
-		{"with input, which counts", `"MaxInputBytesPerBatch":1055,"BatchInput":{"a.$":"$.n"}`, sizes(1130, 60), ""},
+		{"by bytes: 12+16+17*59 = 1,031", `"MaxInputBytesPerBatch":1031`, sizes(60), ""},
+		{"one byte less", `"MaxInputBytesPerBatch":1030`, sizes(59), ""},
+		{"by both, bytes being fewer", `"MaxItemsPerBatch":100,"MaxInputBytesPerBatch":1031`, sizes(60), ""},
+		{"by both, items being fewer", `"MaxItemsPerBatch":50,"MaxInputBytesPerBatch":1031`, sizes(50), ""},
+		{"by paths", `"MaxItemsPerBatchPath":"$.n","MaxInputBytesPerBatchPath":"$.b"`, sizes(500), ""},
+		{"with input, which counts", `"MaxInputBytesPerBatch":1055,"BatchInput":{"a.$":"$.n"}`, sizes(60), ""},
 		{"a single item that is too large", `"MaxInputBytesPerBatch":27`, nil, errDataLimit},
 		{"none at all", `"MaxItemsPerBatchPath":"$.zero"`, nil, errRuntime},
 		{"a path to text", `"MaxItemsPerBatchPath":"$.text"`, nil, errRuntime},
@@ -222,10 +225,10 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// sizes are n items in batches of most.
-func sizes(n, most int) []int {
+// sizes are 1,130 items in batches of most.
+func sizes(most int) []int {
 	var all []int
-	for ; n > 0; n -= most {
+	for n := 1130; n > 0; n -= most {
 		all = append(all, min(n, most))
 	}
 	return all
@@ -249,7 +252,8 @@ func TestEmptyPrefix(t *testing.T) {
 func TestItemReaderFailed(t *testing.T) {
 	w := newWorld(t)
 	w.put(5)
-	arn := w.begin(w.create("m", strings.Replace(keyed(2, ""), `"Bucket":"`+testBucket, `"Bucket.$":"$.b","Prefix":"`, 1)), "run", `{"b":"later"}`)
+	arn := w.begin(w.create("m", strings.Replace(keyed(2, ""), `"Bucket":"`+testBucket, `"Bucket.$":"$.b","Prefix":"`, 1)), "run",
+		`{"b":"later"}`)
 	out := w.wait(arn)
 	if aws.ToString(out.Error) != errItemReader || !strings.Contains(aws.ToString(out.Cause), "NoSuchBucket") {
 		t.Fatalf("%s: %s", aws.ToString(out.Error), aws.ToString(out.Cause))
@@ -313,7 +317,8 @@ func TestInventory(t *testing.T) {
 	w.putObject(testBucket, "data/short.csv.gz", zipped(rows)[:40])
 	w.putObject(testBucket, "data/odd.csv", `"a","b"`+"\n")
 	all := `{"Bucket":"amzn-s3-demo-source-bucket","Key":"csvDataset/","Size":"0","LastModifiedDate":"2022-11-16T00:27:19.000Z"},` +
-		`{"Bucket":"amzn-s3-demo-source-bucket","Key":"csvDataset/a+b%C3%BC%2B.csv","Size":"3399671","LastModifiedDate":"2022-11-16T00:29:32.000Z"}`
+		`{"Bucket":"amzn-s3-demo-source-bucket","Key":"csvDataset/a+b%C3%BC%2B.csv","Size":"3399671",` +
+		`"LastModifiedDate":"2022-11-16T00:29:32.000Z"}`
 	for i, tc := range []struct {
 		name, manifest, config string
 		want                   string // items, or a part of the cause
@@ -324,10 +329,12 @@ func TestInventory(t *testing.T) {
 		{"two files, of which the third row is the last", manifest("CSV", schema, file("data/zipped.csv.gz", "")+","+file("data/plain.csv", "")),
 			`"InputType":"MANIFEST","MaxItems":3`, all + "," + strings.Split(all, ",{")[0]},
 		{"no files", manifest("CSV", schema, ""), `"InputType":"MANIFEST"`, ""},
-		{"Parquet", manifest("Parquet", schema, file("data/plain.csv", "")), `"InputType":"MANIFEST"`, `its fileFormat is "Parquet": only inventories in CSV can be read`},
+		{"Parquet", manifest("Parquet", schema, file("data/plain.csv", "")), `"InputType":"MANIFEST"`,
+			`its fileFormat is "Parquet": only inventories in CSV can be read`},
 		{"ORC", manifest("ORC", schema, ""), `"InputType":"MANIFEST"`, `its fileFormat is "ORC"`},
 		{"without keys", manifest("CSV", "Bucket, Size", ""), `"InputType":"MANIFEST"`, `has no Key`},
-		{"another checksum", manifest("CSV", schema, file("data/plain.csv", strings.Repeat("0", 32))), `"InputType":"MANIFEST"`, "the manifest says 000"},
+		{"another checksum", manifest("CSV", schema, file("data/plain.csv", strings.Repeat("0", 32))), `"InputType":"MANIFEST"`,
+			"the manifest says 000"},
 		{"a file that is not there", manifest("CSV", schema, file("data/none.csv", "")), `"InputType":"MANIFEST"`, "NoSuchKey"},
 		{"a file that is cut short", manifest("CSV", schema, file("data/short.csv.gz", "")), `"InputType":"MANIFEST"`, "unexpected EOF"},
 		{"rows of other columns", manifest("CSV", schema, file("data/odd.csv", "")), `"InputType":"MANIFEST"`, "wrong number of fields"},
@@ -340,7 +347,8 @@ func TestInventory(t *testing.T) {
 			got = string(payload)
 			return answer{body: "1"}
 		})
-		text := strings.Replace(reading(`,"ItemBatcher":{"MaxItemsPerBatch":10}`), `{"Resource":"arn:aws:states:::s3:listObjectsV2","Parameters":{"Bucket":"`+testBucket+`"}`,
+		text := strings.Replace(reading(`,"ItemBatcher":{"MaxItemsPerBatch":10}`),
+			`{"Resource":"arn:aws:states:::s3:listObjectsV2","Parameters":{"Bucket":"`+testBucket+`"}`,
 			`{"Resource":"arn:aws:states:::s3:getObject","ReaderConfig":{`+tc.config+`},"Parameters":{"Bucket":"`+testBucket+`","Key.$":"$.key"}`, 1)
 		out := w.runOnce(fmt.Sprintf("m%d", i), text, `{"key":"`+key+`"}`)
 		if out.Status == types.ExecutionStatusFailed {
@@ -356,7 +364,8 @@ func TestInventory(t *testing.T) {
 }
 
 func FuzzManifest(f *testing.F) {
-	f.Add([]byte(`{"destinationBucket":"arn:aws:s3:::b","fileFormat":"CSV","fileSchema":"Bucket, Key","files":[{"key":"k","MD5checksum":"m"}]}`))
+	f.Add([]byte(`{"destinationBucket":"arn:aws:s3:::b","fileFormat":"CSV","fileSchema":"Bucket, Key",
+		"files":[{"key":"k","MD5checksum":"m"}]}`))
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		m, err := parseManifest(text)
@@ -381,7 +390,8 @@ func FuzzRows(f *testing.F) {
 }
 
 func FuzzContents(f *testing.F) {
-	f.Add([]byte(`<ListBucketResult><Contents><Key>a%20b</Key><LastModified>2022-11-16T00:27:19.000Z</LastModified><ETag>&quot;x&quot;</ETag>` +
+	f.Add([]byte(`<ListBucketResult><Contents><Key>a%20b</Key>` +
+		`<LastModified>2022-11-16T00:27:19.000Z</LastModified><ETag>&quot;x&quot;</ETag>` +
 		`<Size>1</Size><StorageClass>STANDARD</StorageClass></Contents><IsTruncated>false</IsTruncated></ListBucketResult>`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		n := 0
@@ -480,12 +490,14 @@ func TestRedriveMapRun(t *testing.T) {
 	ok, bad, rest := files["SUCCEEDED"][0], files["FAILED"][0], files["PENDING"][4]
 	if ok.Status != "SUCCEEDED" || ok.Output != `{"n":10}` || ok.RedriveStatus != "NOT_REDRIVABLE" || *ok.RedriveCount != 0 ||
 		ok.RedriveStatusReason != "Execution is SUCCEEDED and cannot be redriven" || !ok.InputDetails.Included || !ok.OutputDetails.Included ||
-		!strings.HasPrefix(ok.Input, `{"Items":[{"Key":"k00000"},`) || len(ok.StartDate) != len("2025-02-04T01:49:50.099Z") || ok.StopDate < ok.StartDate ||
+		!strings.HasPrefix(ok.Input, `{"Items":[{"Key":"k00000"},`) || len(ok.StartDate) != len("2025-02-04T01:49:50.099Z") ||
+		ok.StopDate < ok.StartDate ||
 		ok.ExecutionArn != "arn:aws:states:us-east-1:123456789012:express:m/Read:"+ok.Name ||
 		ok.StateMachineArn != "arn:aws:states:us-east-1:123456789012:stateMachine:m/Read" {
 		t.Errorf("%+v", ok)
 	}
-	if bad.Status != "FAILED" || bad.Error != "E" || bad.Cause != `{"errorType":"E","errorMessage":"<m>"}` || bad.RedriveStatus != "REDRIVABLE_BY_MAP_RUN" ||
+	if bad.Status != "FAILED" || bad.Error != "E" || bad.Cause != `{"errorType":"E","errorMessage":"<m>"}` ||
+		bad.RedriveStatus != "REDRIVABLE_BY_MAP_RUN" ||
 		!strings.Contains(bad.Input, "k00042") {
 		t.Errorf("%+v", bad)
 	}
@@ -498,7 +510,8 @@ func TestRedriveMapRun(t *testing.T) {
 	out = w.redrive(arn)
 	again := w.mapRunOf(arn)
 	c = again.ExecutionCounts
-	if out.Status != types.ExecutionStatusSucceeded || *again.MapRunArn != *r.MapRunArn || aws.ToInt32(again.RedriveCount) != 1 || again.RedriveDate == nil ||
+	if out.Status != types.ExecutionStatusSucceeded || *again.MapRunArn != *r.MapRunArn || aws.ToInt32(again.RedriveCount) != 1 ||
+		again.RedriveDate == nil ||
 		c.Succeeded != 10 || c.Failed != 0 || c.Pending != 0 || c.Total != 10 || again.ItemCounts.Total != 95 || w.lambda.count()-before != 6 {
 		t.Errorf("%s, %+v, %+v, %d calls", out.Status, again, c, w.lambda.count()-before)
 	}
@@ -611,16 +624,19 @@ func TestStop(t *testing.T) {
 	arn := w.begin(w.create("m", keyed(10, `,"MaxConcurrency":2`)), "run", `{}`)
 	<-arrived
 	<-arrived
-	_, err := w.client.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: aws.String(arn), Error: aws.String("MyStop"), Cause: aws.String("mine")})
+	_, err := w.client.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: aws.String(arn), Error: aws.String("MyStop"),
+		Cause: aws.String("mine")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := w.describe(arn); out.Status != types.ExecutionStatusAborted || aws.ToString(out.Error) != "MyStop" || aws.ToString(out.Cause) != "mine" {
+	if out := w.describe(arn); out.Status != types.ExecutionStatusAborted || aws.ToString(out.Error) != "MyStop" ||
+		aws.ToString(out.Cause) != "mine" {
 		t.Errorf("%s %s", out.Status, aws.ToString(out.Error))
 	}
 	out := w.wait(arn)
 	r := w.mapRunOf(arn)
-	if c := r.ExecutionCounts; r.Status != types.MapRunStatusAborted || c.Succeeded != 2 || c.Aborted != 2 || c.Pending != 1 || out.RedriveStatus != "REDRIVABLE" {
+	if c := r.ExecutionCounts; r.Status != types.MapRunStatusAborted || c.Succeeded != 2 || c.Aborted != 2 || c.Pending != 1 ||
+		out.RedriveStatus != "REDRIVABLE" {
 		t.Errorf("%s %+v %s", r.Status, c, out.RedriveStatus)
 	}
 	files := w.files(r, "out/")
@@ -663,7 +679,8 @@ func TestThrottled(t *testing.T) {
 	var n atomic.Int64
 	w.lambda.set(func(r *http.Request, name string, payload []byte) answer {
 		if n.Add(1)%4 == 0 {
-			return answer{status: 429, kind: "TooManyRequestsException", body: `{"Reason":"ConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}`}
+			return answer{status: 429, kind: "TooManyRequestsException",
+				body: `{"Reason":"ConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}`}
 		}
 		l.add(keysOf(payload))
 		return fetched(r, name, payload)

@@ -118,12 +118,14 @@ func TestKilled(t *testing.T) {
 
 	w.start()
 	out := w.describe(arn)
-	if out.Status != types.ExecutionStatusFailed || aws.ToString(out.Error) != serverEnded || out.RedriveStatus != types.ExecutionRedriveStatusRedrivable ||
+	if out.Status != types.ExecutionStatusFailed || aws.ToString(out.Error) != serverEnded ||
+		out.RedriveStatus != types.ExecutionRedriveStatusRedrivable ||
 		aws.ToString(out.Input) != scanInput(batch) {
 		t.Fatalf("%s %s %s %s", out.Status, aws.ToString(out.Error), out.RedriveStatus, aws.ToString(out.Input))
 	}
 	r := w.mapRunOf(arn)
-	if c := r.ItemCounts; r.Status != types.MapRunStatusFailed || c.Succeeded > 70 || c.Succeeded+c.Aborted+c.Pending != c.Total || c.Total > objects {
+	if c := r.ItemCounts; r.Status != types.MapRunStatusFailed || c.Succeeded > 70 || c.Succeeded+c.Aborted+c.Pending != c.Total ||
+		c.Total > objects {
 		t.Errorf("%s %+v", r.Status, c)
 	}
 	if _, err := w.client.StartExecution(t.Context(), &sfn.StartExecutionInput{
@@ -131,7 +133,8 @@ func TestKilled(t *testing.T) {
 	}); code(err) != "ExecutionAlreadyExists" {
 		t.Errorf("its name once more: %v", err)
 	}
-	if out = w.redrive(arn); out.Status != types.ExecutionStatusSucceeded || !strings.Contains(aws.ToString(out.Output), fmt.Sprintf(`"total":%d`, objects)) {
+	if out = w.redrive(arn); out.Status != types.ExecutionStatusSucceeded || !strings.Contains(aws.ToString(out.Output),
+		fmt.Sprintf(`"total":%d`, objects)) {
 		t.Fatalf("%s %s: %s %s", out.Status, aws.ToString(out.Error), aws.ToString(out.Cause), aws.ToString(out.Output))
 	}
 	again := w.mapRunOf(arn)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,13 +37,13 @@ func parsePath(text string) (path, error) {
 	for rest != "" {
 		var s step
 		var err error
-		switch {
-		case rest[0] == '.':
+		switch rest[0] {
+		case '.':
 			s.name, rest = dotted(rest[1:])
 			if s.name == "" {
 				return p, fmt.Errorf("path %q: .. and an empty name do not run here", text)
 			}
-		case rest[0] == '[':
+		case '[':
 			if s, rest, err = bracketed(rest[1:]); err != nil {
 				return p, fmt.Errorf("path %q: %w", text, err)
 			}
@@ -54,7 +55,28 @@ func parsePath(text string) (path, error) {
 		}
 		p.steps = append(p.steps, s)
 	}
-	return p, nil
+	return p, p.checkContext()
+}
+
+// contextFields are what the context object has here
+// (docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html).
+var contextFields = map[string][]string{
+	"Execution":    {"Id", "Input", "Name", "RedriveCount", "RedriveTime", "RoleArn", "StartTime"},
+	"Map":          {"Item"},
+	"State":        {"EnteredTime", "Name", "RetryCount"},
+	"StateMachine": {"Id", "Name"},
+}
+
+// checkContext refuses a path to what the context object never has.
+func (p path) checkContext() error {
+	if !p.context || len(p.steps) == 0 {
+		return nil
+	}
+	known, ok := contextFields[p.steps[0].name]
+	if !ok || len(p.steps) > 1 && !slices.Contains(known, p.steps[1].name) {
+		return fmt.Errorf("path %q: the context object has no such field here", p.text)
+	}
+	return nil
 }
 
 // dotted takes a name up to the next . or [.

@@ -29,7 +29,8 @@ func (w *workflow) run(ctx context.Context, at string, input any) (any, error) {
 		}
 		out, next, err := w.step(ctx, st, input)
 		if err == nil && len(encodeValue(out)) > MaxData {
-			err = fail(errDataLimit, "The state/task '%s' returned a result with a size exceeding the maximum number of bytes service limit.", st.name)
+			err = fail(errDataLimit, "The state/task '%s' returned a result with a size exceeding the maximum number of bytes service limit.",
+				st.name)
 		}
 		if err != nil {
 			return nil, err

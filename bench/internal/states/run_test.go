@@ -26,7 +26,8 @@ func TestDataFlow(t *testing.T) {
 		{"Result at ResultPath", `{"Type":"Pass","Result":{"x-datum":0.381018,"y-datum":622.2269926397355},"ResultPath":"$.coords","End":true}`,
 			`{"georefOf":"Home"}`, `{"coords":{"x-datum":0.381018,"y-datum":622.2269926397355},"georefOf":"Home"}`},
 		{"ResultPath null", `{"Type":"Pass","Result":1,"ResultPath":null,"End":true}`, `{"a":1}`, `{"a":1}`},
-		{"ResultPath is put into the raw input", `{"Type":"Pass","InputPath":"$.a","ResultPath":"$.r.s","End":true}`, `{"a":1}`, `{"a":1,"r":{"s":1}}`},
+		{"ResultPath is put into the raw input", `{"Type":"Pass","InputPath":"$.a","ResultPath":"$.r.s","End":true}`, `{"a":1}`,
+			`{"a":1,"r":{"s":1}}`},
 		{"InputPath null", `{"Type":"Pass","InputPath":null,"End":true}`, `{"a":1}`, `{}`},
 		{"OutputPath null", `{"Type":"Pass","OutputPath":null,"End":true}`, `{"a":1}`, `{}`},
 		{"OutputPath", `{"Type":"Pass","OutputPath":"$.a","End":true}`, `{"a":[1]}`, `[1]`},
@@ -43,33 +44,42 @@ func TestDataFlow(t *testing.T) {
 			"b.$":"States.Format('{}-{}-{}-{}', $.n, true, null, States.Format('\\{{}\\}', 'it\\'s'))"},"End":true}`,
 			`{"name":"Arnav","n":1.50}`, `{"a":"Hello, my name is Arnav.","b":"1.50-true-null-{it's}"}`},
 		// docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html
-		{"lambda:invoke", `{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName.$":"$.f","Payload":{"x.$":"$.a"}},
-			"ResultSelector":{"p.$":"$.Payload","v.$":"$.ExecutedVersion","c.$":"$.StatusCode","h.$":"$.SdkHttpMetadata.HttpStatusCode"},"End":true}`,
+		{"lambda:invoke",
+			`{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName.$":"$.f","Payload":{"x.$":"$.a"}},
+			"ResultSelector":{"p.$":"$.Payload","v.$":"$.ExecutedVersion","c.$":"$.StatusCode",
+			"h.$":"$.SdkHttpMetadata.HttpStatusCode"},"End":true}`,
 			`{"f":"fn","a":"é"}`, `{"c":200,"h":200,"p":{"function":"fn","payload":{"x":"é"}},"v":"$LATEST"}`},
-		{"no payload", `{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},"OutputPath":"$.Payload.payload","End":true}`,
+		{"no payload",
+			`{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},
+			"OutputPath":"$.Payload.payload","End":true}`,
 			`{"a":1}`, `{}`},
 		// docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
 		{"an inline Map", `{"Type":"Map","ItemsPath":"$.list","ItemSelector":{"i.$":"$$.Map.Item.Index","v.$":"$$.Map.Item.Value","who.$":"$.who",
 			"s.$":"$$.Map.Item.Source"},"MaxConcurrency":2,"ResultPath":"$.out",
 			"ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}`, `{"list":["a",{"b":1}],"who":"me"}`,
 			`{"list":["a",{"b":1}],"out":[{"i":0,"s":"STATE_DATA","v":"a","who":"me"},{"i":1,"s":"STATE_DATA","v":{"b":1},"who":"me"}],"who":"me"}`},
-		{"an inline Map of nothing", `{"Type":"Map","ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}`, `[]`, `[]`},
+		{"an inline Map of nothing", `{"Type":"Map","ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}`, `[]`,
+			`[]`},
 		// docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html: without a reader and a writer
 		{"a distributed Map of the input", `{"Type":"Map","ItemsPath":"$.list","ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED",
-			"ExecutionType":"STANDARD"},"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}`, `{"list":[1,2,{"a":"\n"}]}`, `[1,2,{"a":"\n"}]`},
+			"ExecutionType":"STANDARD"},"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}`,
+			`{"list":[1,2,{"a":"\n"}]}`, `[1,2,{"a":"\n"}]`},
 		// docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html
 		{"a batch's envelope", `{"Type":"Map","ItemBatcher":{"MaxItemsPerBatch":2,"BatchInput":{"factCheck":"December 2022"}},
-			"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"EXPRESS"},"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},
+			"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"EXPRESS"},
+			"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},
 			"End":true}`, `[{"verdict":"true"},{"verdict":"false"},{"verdict":"mostly-true"}]`,
 			`[{"BatchInput":{"factCheck":"December 2022"},"Items":[{"verdict":"true"},{"verdict":"false"}]},` +
 				`{"BatchInput":{"factCheck":"December 2022"},"Items":[{"verdict":"mostly-true"}]}]`},
 		{"a batch without input", `{"Type":"Map","ItemBatcher":{"MaxItemsPerBatchPath":"$$.Execution.Input[0]"},
-			"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"EXPRESS"},"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},
+			"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"EXPRESS"},
+			"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},
 			"End":true}`, `[3,2]`, `[{"Items":[3,2]}]`},
 	} {
 		out := w.runOnce(fmt.Sprintf("m%d", i), one(tc.state), tc.input)
 		if aws.ToString(out.Output) != tc.want {
-			t.Errorf("%s: %s %s, %s %s, want %s", tc.name, out.Status, aws.ToString(out.Output), aws.ToString(out.Error), aws.ToString(out.Cause), tc.want)
+			t.Errorf("%s: %s %s, %s %s, want %s", tc.name, out.Status, aws.ToString(out.Output), aws.ToString(out.Error), aws.ToString(out.Cause),
+				tc.want)
 		}
 	}
 }
@@ -137,27 +147,37 @@ func TestFailures(t *testing.T) {
 		{"Fail", `{"Type":"Fail","Error":"MyError","Cause":"my cause"}`, answer{}, "MyError", "my cause"},
 		{"Fail by path", `{"Type":"Fail","ErrorPath":"$.e","CausePath":"$.c"}`, answer{}, "E", "C"},
 		{"throttled", "", answer{status: 429, kind: "TooManyRequestsException",
-			body: `{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}`}, "Lambda.TooManyRequestsException", "Rate Exceeded."},
+			body: `{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}`}, "Lambda.TooManyRequestsException",
+			"Rate Exceeded."},
 		{"Lambda's own", "", answer{status: 500, kind: "ServiceException", body: `{"Message":"oops"}`}, "Lambda.ServiceException", "oops"},
 		{"no such function", "", answer{status: 404, kind: "ResourceNotFoundException", body: `{"Message":"Function not found"}`},
 			"Lambda.ResourceNotFoundException", "Function not found"},
 		{"not allowed", "", answer{status: 403, kind: "AccessDeniedException", body: `{"Message":"no"}`}, "Lambda.AWSLambdaException", "no"},
 		{"an error without a name", "", answer{status: 502, body: `<html>`}, "Lambda.", ""},
-		{"a function's time-out", "", answer{functionError: true, body: `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 1 Error: Task timed out after 3.00 seconds"}`},
+		{"a function's time-out", "", answer{functionError: true,
+			body: `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 1 Error: Task timed out after 3.00 seconds"}`},
 			"Sandbox.Timedout", "Task timed out after 3.00 seconds"},
-		{"the same without a type", "", answer{functionError: true, body: `{"errorMessage":"2024-01-01T00:00:00.000Z 1 Task timed out after 3.00 seconds"}`},
+		{"the same without a type", "", answer{functionError: true,
+			body: `{"errorMessage":"2024-01-01T00:00:00.000Z 1 Task timed out after 3.00 seconds"}`},
 			"Lambda.Unknown", "The cause could not be determined because Lambda did not return an error type. Returned payload: "},
-		{"a killed process", "", answer{functionError: true, body: `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 1 Error: Runtime exited with error: signal: killed"}`},
+		{"a killed process", "", answer{functionError: true,
+			body: `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 1 Error: Runtime exited with error: signal: killed"}`},
 			"Runtime.ExitError", "signal: killed"},
-		{"the function's own", "", answer{functionError: true, body: `{"errorType":"NoSuchBucket","errorMessage":"m"}`}, "NoSuchBucket", `"errorMessage":"m"`},
+		{"the function's own", "", answer{functionError: true, body: `{"errorType":"NoSuchBucket","errorMessage":"m"}`}, "NoSuchBucket",
+			`"errorMessage":"m"`},
 		{"an answer that is no JSON", "", answer{body: `{`}, "States.Runtime", "not JSON"},
 		{"an answer beyond 256 KiB", "", answer{body: `"` + large + `"`}, "States.DataLimitExceeded", "exceeding the maximum number of bytes"},
-		{"Parameters beyond 256 KiB", `{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload":{"a.$":"$","b.$":"$.l"}},"End":true}`,
+		{"Parameters beyond 256 KiB",
+			`{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f",
+			"Payload":{"a.$":"$","b.$":"$.l"}},"End":true}`,
 			answer{body: `1`}, "States.DataLimitExceeded", "after its Parameters"},
 		{"output beyond 256 KiB", `{"Type":"Pass","Parameters":{"a.$":"$.l","b.$":"$.l"},"End":true}`, answer{}, "States.DataLimitExceeded", ""},
-		{"a path that leads nowhere", `{"Type":"Pass","InputPath":"$.x","End":true}`, answer{}, "States.Runtime", "The JSONPath '$.x' could not be found in the input"},
-		{"a result into a number", `{"Type":"Pass","Result":1,"ResultPath":"$.n.x","End":true}`, answer{}, "States.ResultPathMatchFailure", "$.n.x"},
-		{"States.Format of an object", `{"Type":"Pass","Parameters":{"a.$":"States.Format('{}', $)"},"End":true}`, answer{}, "States.IntrinsicFailure", ""},
+		{"a path that leads nowhere", `{"Type":"Pass","InputPath":"$.x","End":true}`, answer{}, "States.Runtime",
+			"The JSONPath '$.x' could not be found in the input"},
+		{"a result into a number", `{"Type":"Pass","Result":1,"ResultPath":"$.n.x","End":true}`, answer{}, "States.ResultPathMatchFailure",
+			"$.n.x"},
+		{"States.Format of an object", `{"Type":"Pass","Parameters":{"a.$":"States.Format('{}', $)"},"End":true}`, answer{},
+			"States.IntrinsicFailure", ""},
 		{"a Map of no array", `{"Type":"Map","ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}`, answer{},
 			"States.Runtime", "must point to array"},
 	} {
@@ -167,7 +187,8 @@ func TestFailures(t *testing.T) {
 			text = one(tc.state)
 		}
 		out := w.runOnce(fmt.Sprintf("m%d", i), text, `{"e":"E","c":"C","n":1,"l":"`+strings.Repeat("l", 140_000)+`"}`)
-		if out.Status != types.ExecutionStatusFailed || !strings.HasPrefix(aws.ToString(out.Error), tc.want) || !strings.Contains(aws.ToString(out.Cause), tc.cause) {
+		if out.Status != types.ExecutionStatusFailed || !strings.HasPrefix(aws.ToString(out.Error), tc.want) ||
+			!strings.Contains(aws.ToString(out.Cause), tc.cause) {
 			t.Errorf("%s: %s %s: %.200s, want %s: %s", tc.name, out.Status, aws.ToString(out.Error), aws.ToString(out.Cause), tc.want, tc.cause)
 		}
 	}
@@ -221,10 +242,13 @@ func TestRetry(t *testing.T) {
 		{"each retrier counts for itself", []string{"ErrorA", "ErrorB", "ErrorC", "ErrorB"},
 			`,"Retry":[{"ErrorEquals":["ErrorA","ErrorB"],"MaxAttempts":2},{"ErrorEquals":["ErrorC"],"IntervalSeconds":5}],
 			"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Z"}]`, 4, "caught ErrorB"},
-		{"no retrier for States.Runtime", []string{errRuntime}, `,"Retry":[{"ErrorEquals":["States.ALL"]}],"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Z"}]`, 1, errRuntime},
-		{"States.DataLimitExceeded only by its name", []string{errDataLimit}, `,"Catch":[{"ErrorEquals":["States.DataLimitExceeded"],"Next":"Z"}]`, 1, "caught " + errDataLimit},
+		{"no retrier for States.Runtime", []string{errRuntime},
+			`,"Retry":[{"ErrorEquals":["States.ALL"]}],"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Z"}]`, 1, errRuntime},
+		{"States.DataLimitExceeded only by its name", []string{errDataLimit},
+			`,"Catch":[{"ErrorEquals":["States.DataLimitExceeded"],"Next":"Z"}]`, 1, "caught " + errDataLimit},
 		{"not by States.ALL", []string{errDataLimit}, `,"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Z"}]`, 1, errDataLimit},
-		{"the first catcher that takes it", []string{"E"}, `,"Catch":[{"ErrorEquals":["F"],"Next":"T"},{"ErrorEquals":["E"],"Next":"Z"}]`, 1, "caught E"},
+		{"the first catcher that takes it", []string{"E"}, `,"Catch":[{"ErrorEquals":["F"],"Next":"T"},{"ErrorEquals":["E"],"Next":"Z"}]`, 1,
+			"caught E"},
 	} {
 		var mu sync.Mutex
 		calls := 0
@@ -333,7 +357,8 @@ func TestRedriveInline(t *testing.T) {
 		}
 		return answer{body: `"` + string(payload) + `"`}
 	})
-	text := one(`{"Type":"Map","MaxConcurrency":1,"ItemProcessor":{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke",
+	text := one(`{"Type":"Map","MaxConcurrency":1,
+		"ItemProcessor":{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke",
 		"Parameters":{"FunctionName":"f","Payload.$":"$"},"OutputPath":"$.Payload","End":true}}},"End":true}`)
 	out := w.runOnce("m", text, `[1,2,3]`)
 	if aws.ToString(out.Error) != "E" || !slices.Equal(calls, []string{"1", "2"}) {

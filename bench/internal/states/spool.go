@@ -19,13 +19,12 @@ type spool struct {
 	mu    sync.Mutex
 	more  *sync.Cond // there is another line, or no more to come
 	file  *os.File
-	size  int64
+	size  int64 // bytes of whole lines
 	count int64 // inputs
 	items int64 // in them
 	after string
 	ended bool  // the dataset was read to its end
 	err   error // no more comes in this attempt
-	begun bool  // somebody adds
 
 	reader *bufio.Reader // of its own descriptor, from the first input that was not taken
 	source *os.File

@@ -154,16 +154,6 @@ func newClient(url, id, secret string) *sfn.Client {
 	})
 }
 
-// restart ends the server in the midst of what it does, and starts another on
-// the same folder.
-func (w *world) restart() {
-	w.t.Helper()
-	if err := w.Close(); err != nil {
-		w.t.Fatal(err)
-	}
-	w.start()
-}
-
 // create makes a state machine, and gives its ARN.
 func (w *world) create(name, definition string) string {
 	w.t.Helper()
@@ -259,15 +249,16 @@ func (w *world) put(n int, more ...string) {
 
 func (w *world) putObject(bucket, key, body string) {
 	w.t.Helper()
-	_, err := w.s3.PutObject(w.t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: strings.NewReader(body)})
+	_, err := w.s3.PutObject(w.t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key),
+		Body: strings.NewReader(body)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-func (w *world) getObject(bucket, key string) string {
+func (w *world) getResult(key string) string {
 	w.t.Helper()
-	out, err := w.s3.GetObject(w.t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+	out, err := w.s3.GetObject(w.t.Context(), &s3.GetObjectInput{Bucket: aws.String(testResults), Key: aws.String(key)})
 	if err != nil {
 		w.t.Fatalf("%s: %v", key, err)
 	}
@@ -378,20 +369,22 @@ func TestScan(t *testing.T) {
 			Size int
 		}
 	}
-	if err := json.Unmarshal([]byte(w.getObject(testResults, "jobs/job-1/acks/"+id+"/manifest.json")), &manifest); err != nil {
+	if err := json.Unmarshal([]byte(w.getResult("jobs/job-1/acks/"+id+"/manifest.json")), &manifest); err != nil {
 		t.Fatal(err)
 	}
 	files := manifest.ResultFiles["SUCCEEDED"]
 	if len(files) != 1 || len(manifest.ResultFiles["FAILED"]) != 0 || len(manifest.ResultFiles["PENDING"]) != 0 {
 		t.Fatalf("manifest: %+v", manifest)
 	}
-	text := w.getObject(testResults, files[0].Key)
+	text := w.getResult(files[0].Key)
 	var records []struct{ Input, Output, Status, ExecutionArn, StateMachineArn string }
 	if err := json.Unmarshal([]byte(text), &records); err != nil || len(records) != 3 || len(text) != files[0].Size {
 		t.Fatalf("%v, %d records in %d bytes: %s", err, len(records), len(text), text)
 	}
-	if r := records[0]; r.Status != "SUCCEEDED" || !strings.HasPrefix(r.Input, `{"BatchInput":`) || !strings.HasPrefix(r.Output, `{"part":"p"`) ||
-		!strings.Contains(r.ExecutionArn, ":express:scan/ReadListing:") || !strings.HasSuffix(r.StateMachineArn, ":stateMachine:scan/ReadListing") {
+	if r := records[0]; r.Status != "SUCCEEDED" || !strings.HasPrefix(r.Input, `{"BatchInput":`) || !strings.HasPrefix(r.Output,
+		`{"part":"p"`) ||
+		!strings.Contains(r.ExecutionArn, ":express:scan/ReadListing:") || !strings.HasSuffix(r.StateMachineArn,
+		":stateMachine:scan/ReadListing") {
 		t.Errorf("record %+v", r)
 	}
 }

@@ -85,7 +85,8 @@ func (w *workflow) invoke(ctx context.Context, st *state, sc scope) (any, error)
 		return nil, functionFailure(out.Payload)
 	}
 	if len(out.Payload) > MaxData {
-		return nil, fail(errDataLimit, "The state/task '%s' returned a result with a size exceeding the maximum number of bytes service limit.", st.name)
+		return nil, fail(errDataLimit, "The state/task '%s' returned a result with a size exceeding the maximum number of bytes service limit.",
+			st.name)
 	}
 	if len(out.Payload) == 0 {
 		out.Payload = []byte("null")
@@ -112,7 +113,8 @@ func functionFailure(payload []byte) *Failure {
 	if json.Unmarshal(payload, &e) == nil && e.ErrorType != "" {
 		return &Failure{e.ErrorType, string(payload)}
 	}
-	return fail("Lambda.Unknown", "The cause could not be determined because Lambda did not return an error type. Returned payload: %s", payload)
+	return fail("Lambda.Unknown", "The cause could not be determined because Lambda did not return an error type. Returned payload: %s",
+		payload)
 }
 
 // invokeFailure names an error of the Lambda API itself.

@@ -26,8 +26,9 @@ const stall = 8 * time.Second
 
 // conn is one connection. It belongs to one exchange at a time.
 type conn struct {
-	net.Conn          // TLS, or raw itself
+	net.Conn          // TLS, or wide itself
 	raw      net.Conn // what to close on cancellation: no goodbye, no waiting
+	wide     wideConn // reads raw
 	host     *host
 	signer   signer
 	head     head
@@ -130,15 +131,21 @@ func (c *conn) readHead() error {
 
 // fill reads once, behind what is there.
 func (c *conn) fill() error {
-	n, err := c.Read(c.buf[c.w:])
+	n, err := c.readInto(c.buf[c.w:])
 	c.w += n
+	return err
+}
+
+// readInto reads once.
+func (c *conn) readInto(p []byte) (int, error) {
+	n, err := c.Read(p)
 	if err != nil {
 		c.failed = true
 		if n > 0 {
-			return nil // what came counts; the next read says it again
+			return n, nil // what came counts; the next read says it again
 		}
 	}
-	return err
+	return n, err
 }
 
 // sinkError is a failure of the one who takes the bytes.
@@ -155,34 +162,51 @@ func (c *conn) body(to io.Writer, most int64) (n int64, err error) {
 	if c.head.chunked {
 		return c.chunked(to, most)
 	}
-	left := most
+	length := most
 	if c.head.length >= 0 {
-		left = min(left, c.head.length)
+		length = min(length, c.head.length)
 	}
-	for left > 0 {
+	if c.head.length >= wideFrom {
+		c.widen()
+		defer c.narrow()
+	}
+	if n, err = c.sized(to, length); err == nil && n != c.head.length {
+		c.failed = true // there is more to come
+	}
+	return n, err
+}
+
+// sized passes on length bytes, or all until the connection is closed if the
+// head gives no length.
+func (c *conn) sized(to io.Writer, length int64) (n int64, err error) {
+	into, _ := to.(*part)
+	for n < length {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
-			err := c.arm(time.Now())
-			if err == nil {
+			read := 0
+			if err := c.arm(time.Now()); err != nil {
+				return n, c.fail(err)
+			}
+			if into != nil { // without a detour through c.buf
+				read, err = c.readInto(into.b[into.n : into.n+int(length-n)])
+				into.n += read
+			} else {
 				err = c.fill()
 			}
-			if err != nil {
+			if n += int64(read); err != nil {
 				if c.head.length < 0 && errors.Is(err, io.EOF) {
-					return n, nil // it lasts until the connection is closed
+					return n, nil
 				}
 				return n, c.fail(err)
 			}
+			continue
 		}
-		p := c.buf[c.r : c.r+int(min(int64(c.w-c.r), left))]
+		p := c.buf[c.r : c.r+int(min(int64(c.w-c.r), length-n))]
 		c.r += len(p)
-		left -= int64(len(p))
 		n += int64(len(p))
 		if _, err := to.Write(p); err != nil {
 			return n, c.fail(&sinkError{err})
 		}
-	}
-	if n != c.head.length {
-		c.failed = true // there is more to come
 	}
 	return n, nil
 }
@@ -252,6 +276,7 @@ func connect(ctx context.Context, h *host, nth int) (net.Conn, error) {
 func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	began := time.Now()
 	raw, err := h.pool.connect(ctx, h, nth)
 	if err != nil {
 		return nil, err
@@ -261,13 +286,25 @@ func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 			return nil, err
 		}
 	}
-	c := &conn{Conn: raw, raw: raw, host: h}
+	c := &conn{raw: raw, wide: wideConn{Conn: raw}, host: h}
+	c.Conn = &c.wide
 	if h.tls != nil {
-		secure := tls.Client(raw, h.tls)
+		secure := tls.Client(&c.wide, h.tls)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("TLS with %s: %w", h.address, err), raw.Close())
 		}
 		c.Conn = secure
 	}
+	h.pool.tookToConnect(time.Since(began))
 	return c, nil
+}
+
+// tookToConnect notes how long a connection's set-up took, if it is the shortest.
+func (p *pool) tookToConnect(took time.Duration) {
+	for {
+		least := p.fastest.Load()
+		if least != 0 && least <= int64(took) || p.fastest.CompareAndSwap(least, max(int64(took), 1)) {
+			return
+		}
+	}
 }

@@ -2,6 +2,7 @@ package lean
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,34 +18,39 @@ import (
 // 16 MB), and long enough that a request's latency does not count.
 const partBytes = 8 << 20
 
-// maxAhead is how many ranges of one object are read at once: with the first
-// response five connections, more than fill the 75 MB/s that a function gets.
-const maxAhead = 4
+// maxStreams is how many connections large objects are read on: more than fill
+// the 75 MB/s that a function gets. As many objects at once fill it without
+// ranges, which cost more: bytes that came ahead are copied, and the first
+// response breaks off where the ranges begin, with its connection.
+const maxStreams = 5
+
+// assumedMemoryMB is the memory where nobody says how much there is.
+const assumedMemoryMB = 512
 
 // readAhead lends buffers of partBytes, to all large objects together an
-// eighth of the memory: 2 of them at 128 MB, 27 at 1,769 MB. An object that
-// gets none is read in one go, just as a small one.
+// eighth of the memory: 2 of them at 128 MB, and maxStreams less one from 256 MB
+// on. An object that gets none is read in one go, just as a small one.
 type readAhead struct {
-	size int64 // of a buffer, and so of a range
-	mu   sync.Mutex
-	left int
-	free [][]byte
+	size    int64 // of a buffer, and so of a range
+	mu      sync.Mutex
+	left    int
+	free    [][]byte
+	streams int // objects being read, and buffers lent to them
 }
 
 func (a *readAhead) init(memoryMB int) {
-	if memoryMB == 0 {
-		memoryMB = 512
-	}
 	a.size = partBytes
-	a.left = min(max(memoryMB/8*(1<<20)/partBytes, 2), 64)
+	a.left = min(max(cmp.Or(memoryMB, assumedMemoryMB)/8*(1<<20)/partBytes, 2), maxStreams-1)
 }
 
-// borrow gives up to n buffers without waiting.
-func (a *readAhead) borrow(n int) (buffers [][]byte) {
+// begin gives an object up to n buffers, without waiting.
+func (a *readAhead) begin(n int) (buffers [][]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for range min(n, a.left) {
+	a.streams++
+	for range min(n, a.left, maxStreams-a.streams) {
 		a.left--
+		a.streams++
 		if last := len(a.free) - 1; last >= 0 {
 			buffers = append(buffers, a.free[last])
 			a.free = a.free[:last]
@@ -55,9 +61,11 @@ func (a *readAhead) borrow(n int) (buffers [][]byte) {
 	return buffers
 }
 
-func (a *readAhead) giveBack(buffers [][]byte) {
+// end takes back what begin has given.
+func (a *readAhead) end(buffers [][]byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.streams -= 1 + len(buffers)
 	a.left += len(buffers)
 	a.free = append(a.free, buffers...)
 }
@@ -70,13 +78,13 @@ func (b *bucketClient) getLarge(ctx context.Context, c *conn, r request, sink fe
 	parts := int((total + size - 1) / size)
 
 	ctx, cancel := context.WithCancel(ctx)
-	buffers := b.client.ahead.borrow(min(maxAhead, parts-1))
+	buffers := b.client.ahead.begin(parts - 1)
 	var retries atomic.Int64
 	var workers sync.WaitGroup
 	defer func() {
 		cancel()
 		workers.Wait()
-		b.client.ahead.giveBack(buffers)
+		b.client.ahead.end(buffers)
 		read.Retries += int(retries.Load())
 	}()
 

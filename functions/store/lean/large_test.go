@@ -341,7 +341,7 @@ func TestLargeCancel(t *testing.T) {
 // TestReadAhead guards the share of the memory that large objects may take.
 func TestReadAhead(t *testing.T) {
 	for _, tt := range []struct{ memoryMB, buffers int }{
-		{0, 8}, {128, 2}, {512, 8}, {1769, 27}, {10240, 64},
+		{0, 4}, {128, 2}, {256, 4}, {10240, 4},
 	} {
 		var a readAhead
 		a.init(tt.memoryMB)
@@ -352,3 +352,26 @@ func TestReadAhead(t *testing.T) {
 }
 
 var _ io.Writer = (*part)(nil)
+
+// Ranges are for what other objects leave of maxStreams, however many objects
+// are being read.
+func TestReadAheadStreams(t *testing.T) {
+	var a readAhead
+	a.init(1769)
+	first := a.begin(100)
+	if len(first) != maxStreams-1 {
+		t.Errorf("the first object gets %d buffers, want %d", len(first), maxStreams-1)
+	}
+	for range 2 * maxStreams {
+		if b := a.begin(100); len(b) != 0 {
+			t.Errorf("an object beside it gets %d buffers, want none", len(b))
+		}
+	}
+	a.end(first)
+	for range 2*maxStreams - 2 {
+		a.end(nil)
+	}
+	if b := a.begin(100); len(b) != maxStreams-3 { // two objects, and this one
+		t.Errorf("beside two objects one gets %d buffers, want %d", len(b), maxStreams-3)
+	}
+}

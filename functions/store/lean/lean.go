@@ -71,11 +71,16 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.budget.left.Store(budgetSize)
 	c.ahead.init(cfg.MemoryMB)
+	c.pool.wide.init(cfg.MemoryMB)
 	return c, nil
 }
 
 // Connections counts the connections opened so far.
 func (c *Client) Connections() int64 { return c.pool.opened.Load() }
+
+// FastestConnect is the shortest set-up of a connection, TCP and TLS, since the
+// last call; 0: none was opened.
+func (c *Client) FastestConnect() time.Duration { return time.Duration(c.pool.fastest.Swap(0)) }
 
 // Close closes the idle connections. The client can still be used.
 func (c *Client) Close() { c.pool.closeIdle() }
@@ -352,8 +357,9 @@ func (c *conn) wholeBody(to io.Writer, most int64) (int64, error) {
 }
 
 // Get writes one body to sink, in order, as [fetch.Store] wants it. One over
-// 8 MB is read as ranges of that size, some at a time where memory allows; if
-// it is overwritten meanwhile, Get starts anew. What comes after a broken
+// 8 MB is read as ranges of that size, some at a time, where memory allows and
+// few other objects are being read; if it is overwritten meanwhile, Get starts
+// anew. What comes after a broken
 // range is asked for again, and counts as a retry too.
 func (c *Client) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
 	var read fetch.Read

@@ -34,6 +34,8 @@ const addressAge = 5 * time.Second
 // pool keeps the connections to all hosts.
 type pool struct {
 	opened  atomic.Int64
+	wide    wideReads
+	fastest atomic.Int64 // nanoseconds of the shortest set-up since it was asked for; 0: none
 	connect func(ctx context.Context, h *host, nth int) (net.Conn, error)
 
 	mu      sync.Mutex

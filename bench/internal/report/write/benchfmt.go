@@ -25,6 +25,9 @@ func Benchfmt(w io.Writer, r *report.Report) error {
 	config := [][2]string{
 		{"backend", r.Header.Backend}, {"region", r.Header.Region}, {"host", r.Header.Host}, {"run-end", r.End.Reason},
 	}
+	if by := r.CalibratedBy(); by != "" {
+		config = append(config, [2]string{"calibrated-by", by})
+	}
 	name := func(row report.Row, start string) string {
 		return fmt.Sprintf("Read/contender=%s/arch=%s/client=%s/workers=%s/start=%s/memory=%dMB", word(row.Contender), word(row.Arch),
 			word(row.Client), word(strings.ReplaceAll(row.Key.Workers(), " ", "")), start, row.MemoryMB)
@@ -35,7 +38,9 @@ func Benchfmt(w io.Writer, r *report.Report) error {
 			return fmt.Sprintf("Invoke/function=%s/arch=%s/start=%s/memory=%dMB", word(row.Contender), word(row.Arch), start, row.MemoryMB)
 		}
 	} else {
-		config = append(config, [2]string{"network", r.Header.Network}, [2]string{"objects", strconv.Itoa(r.Objects)}, [2]string{"bytes", strconv.FormatInt(r.Bytes, 10)})
+		config = append(config, [][2]string{
+			{"network", r.Header.Network}, {"objects", strconv.Itoa(r.Objects)}, {"bytes", strconv.FormatInt(r.Bytes, 10)},
+		}...)
 	}
 	write := func(row report.Row, start string, i int, ms, usd stats.Summary) error {
 		res := benchfmt.Result{
