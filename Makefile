@@ -143,11 +143,11 @@ ci: ci-deps ## run every check that a change must pass
 
 # Contenders in other languages, and the tools they are built with.
 .PHONY: contenders
-contenders: ## build the contenders whose tools this machine has (python, node, rust, cpp), and say what the others need
+contenders: ## build the contenders whose tools this machine has (python, node, rust, cpp, java), and say what the others need
 	@for c in $(CONTENDERS); do command -v $${c#*:} >/dev/null && { $(MAKE) --no-print-directory $${c%:*} || exit 1; } || \
 		echo "no $${c%:*} contender: $${c#*:} not found"; done
 
-CONTENDERS = python:python3 node:npm rust:cargo cpp:cmake
+CONTENDERS = python:python3 node:npm rust:cargo cpp:cmake java:mvn
 HOST := $(if $(filter aarch64,$(shell uname -m)),arm64,x86_64)
 
 .PHONY: scorecard
@@ -163,4 +163,4 @@ scorecard: build package contenders .venv/lizard/installed ## compare the langua
 clean: ## remove all build output
 	rm -rf bin build cdk.out
 
-include infra/infra.mk functions/rust/rust.mk functions/python/python.mk functions/node/node.mk functions/cpp/cpp.mk
+include infra/infra.mk functions/rust/rust.mk functions/python/python.mk functions/node/node.mk functions/cpp/cpp.mk functions/java/java.mk

@@ -9,22 +9,24 @@ import (
 	"fanout/functions/store"
 )
 
-// java has both its clients in one package.
+// java has one client, its own.
 func java() language {
 	return language{
 		name: "Java", contender: "java",
 		tools:   []tool{{"javac", "apt-get install default-jdk-headless"}, {"mvn", "apt-get install maven"}},
-		version: []string{"javac", "--version"}, bootstrap: "build/java/bootstrap", clients: []string{store.Lean, store.Tuned},
+		version: []string{"functions/java/build", "javac"}, clients: []string{store.Lean},
+		bootstrap: "build/java.jar", managed: ",runtime=java25,handler=fanout.Handler",
 		variants: []variant{{
-			name: "Java", about: "its own client on SSLSocket (`lean`), and the AWS SDK for Java 2 (`tuned`)", client: store.Lean,
+			name: "Java", about: "its own client on SSLSocket (`lean`)", client: store.Lean,
 			handler: []string{"functions/java/src/main/java/*/*.java"}, tests: []string{"functions/java/src/test/java/*/*.java"},
 			dependencies: func(context.Context, *measurer) (int, int, error) { return mavenArtifacts("functions/java/pom.xml") },
 			build: build{
-				prepare: [][]string{{"functions/java/build"}, {"rm", "-rf", "build/java", "functions/java/target"}}, // Maven keeps what it downloads
-				command: []string{"functions/java/build"}, folder: ".",
+				// Maven keeps what it downloads.
+				prepare: [][]string{{"functions/java/build", "-DskipTests", "package"}, {"rm", "-rf", "build/maven"}},
+				command: []string{"functions/java/build", "-DskipTests", "package"}, folder: ".",
 				changed: "functions/java/src/main/java/fanout/Handler.java", line: "\n// %d\n",
 			},
-			zip: "java.zip",
+			zip: "java.jar",
 		}},
 	}
 }

@@ -24,6 +24,7 @@ type language struct {
 	tools     []tool   // that must be there to build it
 	version   []string // a command that prints which compiler or interpreter there is
 	bootstrap string   // what make builds, from the repository's root; ARCH stands for this machine's; empty: Go's, always there
+	managed   string   // what --contender says behind the path of a package for a managed runtime
 	clients   []string // of it; nil: it has one of its own
 	variants  []variant
 }
@@ -107,7 +108,7 @@ func (l language) flag() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	spec := l.contender + "=" + at
+	spec := l.contender + "=" + at + l.managed
 	for _, client := range l.clients {
 		spec += ",client=" + client
 	}

@@ -61,6 +61,8 @@ func TestReplyFails(t *testing.T) {
 		ok    bool
 	}{
 		{"the contract's name", failed(fetch.NoSuchBucket), true, true},
+		{"the name of a Java class, with its package", failed("fetch." + fetch.NoSuchBucket), true, true},
+		{"a name that only ends like it", failed("Not" + fetch.NoSuchBucket), true, false},
 		{"another name", failed("Oops"), true, false},
 		{"another name, of one that knows the published event only", failed("Oops"), false, true},
 		{"the end of the process", failed("Runtime.ExitError"), false, false},
