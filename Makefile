@@ -95,6 +95,10 @@ test-page: ## test the report's page in Chromium (needs chromium)
 pictures: ## draw the README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
 	FANOUT_RESULTS=$(abspath $(RESULTS)) $(GOTEST) -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
+.PHONY: calibration
+calibration: ## show how well a sandbox is calibrated by another that plays AWS (20 minutes, best on a quiet machine)
+	$(GOTEST) -count=1 -v -timeout 1h -tags calibration -run 'TestCalibration$$' ./bench
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s
@@ -139,15 +143,24 @@ ci: ci-deps ## run every check that a change must pass
 
 # Contenders in other languages, and the tools they are built with.
 .PHONY: contenders
-contenders: ## build the contenders whose tools this machine has (python, node, rust), and say what the others need
+contenders: ## build the contenders whose tools this machine has (python, node, rust, cpp), and say what the others need
 	@for c in $(CONTENDERS); do command -v $${c#*:} >/dev/null && { $(MAKE) --no-print-directory $${c%:*} || exit 1; } || \
 		echo "no $${c%:*} contender: $${c#*:} not found"; done
 
-CONTENDERS = python:python3 node:npm rust:cargo
+CONTENDERS = python:python3 node:npm rust:cargo cpp:cmake
 HOST := $(if $(filter aarch64,$(shell uname -m)),arm64,x86_64)
+
+.PHONY: scorecard
+scorecard: build package contenders .venv/lizard/installed ## compare the languages, including builds, and write docs/languages.md (needs Python 3)
+	go run ./bench/scorecard $(SCORECARD)
+
+.venv/lizard/installed: .ci/lizard.txt
+	python3 -m venv .venv/lizard
+	.venv/lizard/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
 
 .PHONY: clean
 clean: ## remove all build output
 	rm -rf bin build cdk.out
 
-include infra/infra.mk functions/rust/rust.mk functions/python/python.mk
+include infra/infra.mk functions/rust/rust.mk functions/python/python.mk functions/node/node.mk functions/cpp/cpp.mk

@@ -105,7 +105,7 @@ func TestAWSCLI(t *testing.T) {
 	interrupt(t, cmd, stderr)
 }
 
-// awsStates has the CLI start a scan, watch it, and redrive it.
+// awsStates has the CLI start a scan and watch it.
 func awsStates(t *testing.T, aws func(args string) string) {
 	const prefix = "arn:aws:states:us-east-1:000000000000:"
 	machine := "fanout-scan-" + lambda.HostArchitecture() + "-512"

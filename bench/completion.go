@@ -32,6 +32,7 @@ func addCompletions(root *cobra.Command) {
 			"concurrency":   {"auto", "1", "16", "64", "256"},
 			"memory":        {"128", "256", "512", "1024", "1769", "3008"},
 			"parts":         perf.Experiments,
+			"bandwidth":     {lambda.FlatBandwidth, lambda.QuotaBandwidth},
 		}
 		switch c.Name() {
 		case "report":

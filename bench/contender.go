@@ -13,17 +13,19 @@ import (
 	"fanout/bench/internal/lab"
 	"fanout/functions/lambda"
 	"fanout/functions/outputs"
+	"fanout/functions/store"
 )
 
 // contenderGrammar is how a contender is named, in the help and in errors.
-const contenderGrammar = "`NAME=PATH`[,runtime=R,handler=H]"
+const contenderGrammar = "`NAME=PATH`[,runtime=R,handler=H][,client=C]"
 
 // contenderHelp says what that means.
 const contenderHelp = `A contender is a bootstrap (an executable or a #! script), or a folder or zip
 with one. For a managed runtime it is a folder, zip or jar, and has a runtime,
 such as python3.13, nodejs24.x or java25, and a handler: module.function,
 index.handler or pkg.Class::method. This machine's interpreter runs it, and
-the report says which version that was.`
+the report says which version that was. One that has only some of the clients
+that --client asks for names each: client=lean,client=tuned.`
 
 // parseContenders reads each. Names must be different.
 func parseContenders(texts []string) ([]lab.Contender, error) {
@@ -41,20 +43,25 @@ func parseContenders(texts []string) ([]lab.Contender, error) {
 	return all, nil
 }
 
-// contenderOption is the last option of a contender. Only the two words that
-// there are end a path, which may have commas.
-var contenderOption = regexp.MustCompile(`^(.*),(runtime|handler)=([^,]*)$`)
+// contenderOption is the last option of a contender. Only the words that there
+// are end a path, which may have commas.
+var contenderOption = regexp.MustCompile(`^(.*),(runtime|handler|client)=([^,]*)$`)
 
-// parseContender reads NAME=PATH[,runtime=R,handler=H]. A name goes into a
-// function's name.
+// parseContender reads NAME=PATH[,runtime=R,handler=H][,client=C]. A name goes
+// into a function's name; client may be repeated.
 func parseContender(text string) (lab.Contender, error) {
 	name, path, ok := strings.Cut(text, "=")
 	options := map[string]string{}
+	var clients []string
 	for m := contenderOption.FindStringSubmatch(path); m != nil; m = contenderOption.FindStringSubmatch(path) {
+		if path = m[1]; m[2] == "client" {
+			clients = slices.Insert(clients, 0, m[3]) // they are read from the end
+			continue
+		}
 		if _, twice := options[m[2]]; twice {
 			return lab.Contender{}, fmt.Errorf("contender %q: %s is given twice", text, m[2])
 		}
-		path, options[m[2]] = m[1], m[3]
+		options[m[2]] = m[3]
 	}
 	if !ok || path == "" {
 		return lab.Contender{}, fmt.Errorf("contender %q: must be %s", text, strings.ReplaceAll(contenderGrammar, "`", ""))
@@ -64,14 +71,22 @@ func parseContender(text string) (lab.Contender, error) {
 	}
 	c := lab.Contender{
 		Name: name, Path: func(string) string { return path }, Help: "check the path after " + name + "=",
-		Runtime: options["runtime"], Handler: options["handler"],
+		Runtime: options["runtime"], Handler: options["handler"], Clients: clients,
+	}
+	for i, client := range clients {
+		if !store.Known(client) {
+			return lab.Contender{}, fmt.Errorf("contender %s: client %q: must be one of %v", name, client, store.Names)
+		}
+		if slices.Contains(clients[:i], client) {
+			return lab.Contender{}, fmt.Errorf("contender %q: client %s is given twice", text, client)
+		}
 	}
 	if err := checkRuntime(c); err != nil {
 		return lab.Contender{}, fmt.Errorf("contender %s: %w", name, err)
 	}
 	if m := regexp.MustCompile(`,([A-Za-z]+)=[^,/]*$`).FindStringSubmatch(path); m != nil {
 		if _, err := os.Stat(path); err != nil { // not a path of that name, then
-			return lab.Contender{}, fmt.Errorf("contender %s: option %q: must be runtime or handler", name, m[1])
+			return lab.Contender{}, fmt.Errorf("contender %s: option %q: must be runtime, handler or client", name, m[1])
 		}
 	}
 	return c, nil

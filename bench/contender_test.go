@@ -3,11 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// A contender is NAME=PATH[,runtime=R,handler=H]; only these two words end a
+// A contender is NAME=PATH[,runtime=R,handler=H]; only these words end a
 // path.
 func TestParseContender(t *testing.T) {
 	dir := t.TempDir()
@@ -25,9 +26,9 @@ func TestParseContender(t *testing.T) {
 		{"x=a=b", "a=b", "", "", ""},
 		{"x=" + odd, odd, "", "", ""}, // it is there, and so no mistake
 		{"x=/d,runtime=3/p", "", "", "", "runtime \"3/p\": must be one of"},
-		{"x", "", "", "", "must be NAME=PATH[,runtime=R,handler=H]"},
-		{"x=", "", "", "", "must be NAME=PATH[,runtime=R,handler=H]"},
-		{"x=,runtime=python3.13,handler=m.f", "", "", "", "must be NAME=PATH[,runtime=R,handler=H]"},
+		{"x", "", "", "", "must be NAME=PATH[,runtime=R,handler=H][,client=C]"},
+		{"x=", "", "", "", "must be NAME=PATH[,runtime=R,handler=H][,client=C]"},
+		{"x=,runtime=python3.13,handler=m.f", "", "", "", "must be NAME=PATH[,runtime=R,handler=H][,client=C]"},
 		{"=p", "", "", "", "contender name"},
 		{"x=p,runtime=python3.13", "", "", "", "contender x: runtime python3.13 needs a handler, such as module.function"},
 		{"x=p,handler=m.f", "", "", "", `handler "m.f" needs a runtime`},
@@ -35,8 +36,11 @@ func TestParseContender(t *testing.T) {
 		{"x=p,runtime=,handler=m.f", "", "", "", `needs a runtime`},
 		{"x=p,runtime=python3.13,handler=f", "", "", "", `handler "f": must be like module.function`},
 		{"x=p,runtime=python3.13,handler=m.f,handler=m.g", "", "", "", "handler is given twice"},
-		{"x=p,hander=m.f", "", "", "", `option "hander": must be runtime or handler`},
-		{"x=p,runtime=python3.13,handler=m.f,memory=512", "", "", "", `option "memory": must be runtime or handler`},
+		{"x=p,hander=m.f", "", "", "", `option "hander": must be runtime, handler or client`},
+		{"x=p,runtime=python3.13,handler=m.f,memory=512", "", "", "", `option "memory": must be runtime, handler or client`},
+		{"x=p,client=fast", "", "", "", `client "fast": must be one of [lean tuned stock]`},
+		{"x=p,client=", "", "", "", `client "": must be one of`},
+		{"x=p,client=lean,client=lean", "", "", "", "client lean is given twice"},
 	} {
 		c, err := parseContender(tt.text)
 		if tt.err != "" {
@@ -47,6 +51,20 @@ func TestParseContender(t *testing.T) {
 		}
 		if err != nil || c.Name != "x" || c.Path("") != tt.path || c.Runtime != tt.runtime || c.Handler != tt.handler {
 			t.Errorf("%s: path %q, runtime %q, handler %q, %v", tt.text, c.Path(""), c.Runtime, c.Handler, err)
+		}
+	}
+}
+
+// The clients of a contender stand in the order in which they are given.
+func TestContenderClients(t *testing.T) {
+	for text, want := range map[string][]string{
+		"x=p":                          nil, // each that the plan asks for
+		"x=p,client=lean":              {"lean"},
+		"x=p,client=tuned,client=lean": {"tuned", "lean"},
+		"x=p,client=lean,runtime=java25,handler=p.C::m,client=stock": {"lean", "stock"},
+	} {
+		if c, err := parseContender(text); err != nil || !slices.Equal(c.Clients, want) || c.Path("") != "p" {
+			t.Errorf("%s: %q, path %q, %v", text, c.Clients, c.Path(""), err)
 		}
 	}
 }

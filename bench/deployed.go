@@ -18,6 +18,7 @@ import (
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 	"fanout/functions/outputs"
 )
 
@@ -86,6 +87,9 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, show *pro
 		h.Backend = trial.Endpoint
 	}
 	h.Region = cfg.Region
+	if rf.Network.Quota {
+		h.Bandwidth = lambda.QuotaBandwidth
+	}
 	h.Host = "AWS Lambda, " + cfg.Region
 	h.Corpus = corpus.Spec{Prefix: found.Prefix, Needle: rf.Corpus.Needle}
 	if runner.Events = rf.list; rf.own() {

@@ -28,6 +28,7 @@ import (
 	"fanout/bench/internal/lambdatest"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/fetch"
 	"fanout/functions/lambda"
 	"fanout/functions/outputs"
 )
@@ -413,6 +414,70 @@ func TestRunFunctionsInTrouble(t *testing.T) {
 			if d := s.Description(name); d != "mine" {
 				t.Errorf("%s: description of %s is %q", tc.name, name, d)
 			}
+		}
+	}
+}
+
+// A function of somebody's own needs no bucket, and is measured with the event
+// alone. An alias or a version is measured as it is: nothing of it is changed.
+func TestRunOwnDeployed(t *testing.T) {
+	const arn = "arn:aws:lambda:us-east-1:123456789012:function:"
+	s := lambdatest.Start(t)
+	for _, name := range []string{"orders", "live", "7"} {
+		s.Add(name, lambdatest.Function{
+			MemoryMB: 512, Arch: lambda.ARM, Answer: func(fetch.Event, bool) (string, string) { return `{"ok":true}`, "" },
+		})
+	}
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_LAMBDA": s.URL, "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_REGION": "us-east-1",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	dir := t.TempDir()
+	event := filepath.Join(dir, "order.json")
+	if err := os.WriteFile(event, []byte(`{"order":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	args := []string{"run", "--event", event, "--invocations", "2", "--cold", "1", "--out", filepath.Join(dir, "r")}
+	for _, name := range []string{"orders", "orders:live", "orders:7"} {
+		args = append(args, "--function", arn+name)
+	}
+	if status := run(t.Context(), args, &stdout, &stderr); status != 0 {
+		t.Fatalf("status %d\n%s%s", status, &stdout, &stderr)
+	}
+	f, err := trial.ReadPath(filepath.Join(dir, "r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, r := range f.Results {
+		got[r.Contender+" "+r.Start]++
+	}
+	want := map[string]int{"orders warm": 2, "orders cold": 1, "orders:live warm": 2, "orders:7 warm": 2}
+	if !maps.Equal(got, want) || s.Calls(lambdatest.Update, "live")+s.Calls(lambdatest.Update, "7") != 0 {
+		t.Errorf("%v, want %v", got, want)
+	}
+	said := strings.Join(strings.Fields(stdout.String()), " ")
+	for _, want := range []string{
+		"event order.json, a custom endpoint", "no cold starts of " + arn + "orders:live were forced: it is an alias or a published version",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in\n%s", want, &stdout)
+		}
+	}
+	for args, want := range map[string]string{
+		"--function " + arn + "orders:live --bucket b":                            "must be a function's ARN, without a version",
+		"--function " + arn + "orders:a:b --event " + event:                       "or that of an alias or a published version",
+		"--function " + arn + "orders:live --event " + event + " --bucket b":      "--bucket is of this repository's workload",
+		"--function " + arn + "orders:live --event " + event + " --env NAME=B":    "--env is the sandbox's",
+		"--function " + arn + "orders:live --event " + event + " --contender a=b": "--contender runs in the sandbox",
+	} {
+		stderr.Reset()
+		if status := run(t.Context(), append([]string{"run"}, strings.Fields(args)...), &stdout, &stderr); status != 2 ||
+			!strings.Contains(stderr.String(), want) {
+			t.Errorf("%s: status %d, %s", args, status, &stderr)
 		}
 	}
 }

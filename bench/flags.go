@@ -8,14 +8,12 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
@@ -71,16 +69,16 @@ type labFlags struct {
 
 	contenders []string // as contenderGrammar says
 	env        []string // NAME=VALUE
-	network    string
+	net        networkFlags
 }
 
 func (lf *labFlags) add(f *pflag.FlagSet) {
 	memoryVar(f, &lf.MemoriesMB, []int{128, 512, 1769}, "memory sizes in MB (or with a unit: 2GB), 128 to 10240; 1769 MB is one vCPU")
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
-	f.StringArrayVar(&lf.contenders, "contender", nil, "another function besides Go's, as "+contenderGrammar+"; may be repeated")
+	f.StringArrayVar(&lf.contenders, "contender", nil, "another function besides Go's; may be repeated: "+contenderGrammar)
 	f.StringArrayVar(&lf.env, "env", nil, "an environment variable of the contenders, as `NAME=VALUE`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
-	f.StringVar(&lf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
+	lf.net.add(f)
 	f.Uint64Var(&lf.Seed, "seed", 1, "seed of the order of invocations and of the network's latencies")
 	f.BoolVar(&lf.NoLimits, "no-limits", false, "leave CPU and memory unlimited (memory sizes then mean nothing)")
 	corpusFlags(f, &lf.Corpus)
@@ -91,8 +89,8 @@ func (lf *labFlags) add(f *pflag.FlagSet) {
 func (lf *labFlags) parse(command string, own bool) error {
 	help := "see fanout help " + command
 	var err error
-	if lf.Network, err = network.Parse(lf.network); err != nil {
-		return hint.Usage(help, "%w", err)
+	if lf.Network, err = lf.net.parse(help); err != nil {
+		return err
 	}
 	if lf.Env, err = parseEnv(lf.env); err != nil {
 		return hint.Usage(help, "%w", err)

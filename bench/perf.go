@@ -71,7 +71,7 @@ which fanout report reads, too. --from prints such a folder again.`,
 		"and large-objects (512, 1769, 3008 and 10240)")
 	f.IntVar(&pf.Large, "large", 100_000, "number of objects in the experiment large")
 	f.StringSliceVar(&pf.sets, "sets", texts(perf.Sets), "numbers and sizes of large-objects, as COUNTxSIZE; 1 MB is 1,000,000 bytes")
-	f.StringSliceVar(&pf.networks, "networks", []string{string(network.S3Standard), string(network.None)},
+	f.StringSliceVar(&pf.networks, "networks", []string{network.S3Standard.Name, network.None.Name},
 		"networks of large-objects: "+strings.Join(network.Names(), ", "))
 	f.StringArrayVar(&pf.contenders, "contender", nil,
 		"another for clients, as "+contenderGrammar+" (see run); may be repeated; baseline, transfermanager and go replace these")
@@ -158,13 +158,13 @@ func (pf *perfFlags) parseLargeObjects() error {
 		pf.Sets = append(pf.Sets, set)
 	}
 	for _, name := range unique(pf.networks) {
-		n, err := network.Parse(name)
+		n, err := network.Find(name)
 		if err != nil {
 			return err
 		}
 		pf.Networks = append(pf.Networks, n)
 	}
-	pf.Sets, pf.Networks = unique(pf.Sets), unique(pf.Networks)
+	pf.Sets = unique(pf.Sets)
 	return nil
 }
 

@@ -135,6 +135,9 @@ func (rf *runFlags) open(
 		return nil, err
 	}
 	warnUnlimited(stderr, runner.Header.Limits, rf.Log)
+	if !rf.deployed() {
+		warnOtherMachine(stderr, rf.Network)
+	}
 	if _, express := lambda.DirectoryBucket(runner.Bucket); express {
 		runner.Header.Class = string(cost.Express)
 	}
@@ -170,7 +173,8 @@ func (rf *runFlags) startLab(ctx context.Context, runner *trial.Runner, show *pr
 	} else if runner.Expected, err = expect(ctx, rf.Corpus, rf.plan.Count, show); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	h.Backend, h.Network, h.Limits = trial.Sandbox, string(rf.Network), l.Lambda.Limits()
+	h.Backend, h.Limits = trial.Sandbox, l.Lambda.Limits()
+	h.Network, h.Model, h.Bandwidth = describe(rf.Network)
 	h.Plan, h.Corpus, h.Bytes = rf.plan, rf.Corpus, runner.Expected.Bytes
 	return l, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/spf13/pflag"
 
@@ -9,6 +10,7 @@ import (
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
+	"fanout/functions/outputs"
 	"fanout/functions/store"
 )
 
@@ -71,6 +73,9 @@ func (rf *runFlags) parse() (err error) {
 	if err := rf.labFlags.parse("run", rf.own()); err != nil {
 		return err
 	}
+	if rf.Network.Quota && !rf.given("memory") && runtime.NumCPU() >= lambda.MaxVCPU {
+		rf.MemoriesMB = append(rf.MemoriesMB, lambda.MaxMemoryMB) // which has the most of it
+	}
 	const help = "see fanout help run"
 	if err := rf.bounds.parse(); err != nil {
 		return err
@@ -98,6 +103,9 @@ func (rf *runFlags) parse() (err error) {
 	}
 	rf.plan.MemoriesMB, rf.plan.Architectures = rf.MemoriesMB, rf.Architectures
 	rf.plan.Contenders, rf.plan.Seed = rf.names(), rf.Seed
+	if rf.own() && rf.deployed() {
+		rf.plan.Contenders = []string{outputs.GoContender} // until they are found: see choose
+	}
 	if err := rf.plan.Validate(); err != nil {
 		return hint.Usage(help, "%w", err)
 	}

@@ -76,10 +76,10 @@ func (sf *scanFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io
 	if err != nil {
 		return err
 	}
-	if s.pricing, err = s.site.pricing(options.Prices, s.bounds.Dollars); err != nil {
+	s.header.Input, s.header.Budget, s.header.At = in, s.bounds.Dollars, now.UTC()
+	if s.pricing, err = s.priced(options.Prices); err != nil {
 		return err
 	}
-	s.header.Prices, s.header.Budget, s.header.At = options.Prices.Date, s.bounds.Dollars, now.UTC()
 	forecast, known, ok := s.forecastOf(sf.scanWhat)
 	if ok {
 		if err := s.announce(s.show, forecast, known); err != nil {

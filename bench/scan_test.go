@@ -19,6 +19,7 @@ import (
 	"fanout/bench/internal/scan"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/fetch"
 	"fanout/functions/lambda"
 )
 
@@ -238,6 +239,13 @@ func TestScanRedriveHere(t *testing.T) {
 			cmd, stdout, stderr := command(t, "scan", "--find", corpus.DefaultNeedle, "--objects", "1000", "--max-bytes", "2000",
 				"--batch", "20", "--max-concurrency", "2", "--out", "r")
 			until(t, stderr, `^(listing|reading): `)
+			meanwhile := exec.CommandContext(t.Context(), cmd.Path, "scan", "status", "r")
+			meanwhile.Dir, meanwhile.Env = cmd.Dir, cmd.Env
+			if status, _, said := says(t, meanwhile); status != hint.StatusUsage {
+				t.Errorf("looked at meanwhile: status %d", status)
+			} else {
+				like(t, "meanwhile", said, `^error: the job in r is running in another process\nhint: the command that runs it shows how far it is`)
+			}
 			if err := cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
@@ -279,5 +287,28 @@ func TestScanRedriveHere(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A terminal gets the first matches, and where the rest is; the file has all.
+func TestMatchOutput(t *testing.T) {
+	var stdout, stderr strings.Builder
+	s := &scanning{scanOutput: scanOutput{format: scan.Text}, dir: t.TempDir(), stdout: &stdout, stderr: &stderr}
+	o, err := s.openMatches()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.most = 2
+	for _, key := range []string{"a", "b", "c"} {
+		if err := o.write(fetch.Match{Key: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(s.matches())
+	if err != nil || string(text) != "a\nb\nc\n" || stdout.String() != "a\nb\n" || stderr.String() != "… and 1 more in "+s.matches()+"\n" {
+		t.Errorf("file %q, standard output %q, said %q, %v", text, stdout.String(), stderr.String(), err)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"fanout/bench/internal/budget"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/scan"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
@@ -28,7 +27,7 @@ type scanFlags struct {
 	lab.Config // of a scan on this machine
 
 	stack    string
-	network  string
+	net      networkFlags
 	verbose  bool
 	yes      bool
 	prices   priceFlags
@@ -91,7 +90,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 	sf.scanOutput.add(f)
 	sf.prices.addTable(f)
 	memoryVar(f, &sf.memoryMB, []int{512}, "memory size of the function in MB; for a stack it is chosen at its deployment")
-	f.StringVar(&sf.network, "network", string(network.S3Standard), "the embedded S3's network: "+strings.Join(network.Names(), ", "))
+	sf.net.add(f)
 	f.DurationVar(&sf.Timeout, "timeout", fn.BatchTimeout, fmt.Sprintf("time limit of a batch, 1s to %v", fn.BatchTimeout))
 	f.Uint64Var(&sf.Seed, "seed", 1, "seed of the network's latencies")
 	f.BoolVar(&sf.NoLimits, "no-limits", false, "leave the functions' CPU and memory unlimited")
@@ -140,6 +139,13 @@ func (sf *scanFlags) parse() error {
 	if err := sf.scanWhat.parse(); err != nil {
 		return err
 	}
+	for _, flag := range []struct{ name, text string }{
+		{"stack", sf.stack}, {"job", sf.job}, {"inventory", sf.inventory}, {"out", sf.out},
+	} {
+		if flag.text == "" && sf.given(flag.name) { // of a variable that is not set, such as "$STACK"
+			return hint.Usage(scanHelp, "--%s is empty", flag.name)
+		}
+	}
 	if sf.inventory != "" && sf.given("prefix") {
 		return hint.Usage(scanHelp, "--prefix and --inventory are mutually exclusive: an inventory says itself what is read")
 	}
@@ -159,8 +165,8 @@ func (sf *scanFlags) parseHere() (err error) {
 	if sf.inventory != "" {
 		return hint.Usage("give --stack, too", "--inventory is of a bucket on AWS: here the objects are listed")
 	}
-	if sf.Network, err = network.Parse(sf.network); err != nil {
-		return hint.Usage(scanHelp, "%w", err)
+	if sf.Network, err = sf.net.parse(scanHelp); err != nil {
+		return err
 	}
 	if len(sf.memoryMB) != 1 {
 		return hint.Usage(scanHelp, "memory: give one size, not %d", len(sf.memoryMB))
@@ -172,10 +178,16 @@ func (sf *scanFlags) parseHere() (err error) {
 	if c := &sf.Corpus; !sf.given("min-bytes") && c.Shape.IsZero() { // small objects were asked for, or a long needle
 		c.MinBytes = max(min(c.MinBytes, c.MaxBytes), int64(len(c.Needle)))
 	}
+	if sf.Corpus.Count < 1 { // of which a lab may have none
+		return hint.Usage(scanHelp, "objects %d: must be 1 to %d", sf.Corpus.Count, corpus.MaxCount)
+	}
 	if sf.Timeout > fn.BatchTimeout {
 		return hint.Usage(scanHelp, "timeout %v: must be at most %v, which the state machine waits for", sf.Timeout, fn.BatchTimeout)
 	}
 	if err := sf.Validate(); err != nil {
+		return hint.Usage(scanHelp, "%w", err)
+	}
+	if err := sf.Corpus.Validate(); err != nil { // the lab would do without objects
 		return hint.Usage(scanHelp, "%w", err)
 	}
 	return nil

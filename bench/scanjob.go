@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -48,7 +49,8 @@ func jobCommand(jf *jobFlags, c *cobra.Command, do jobAction) *cobra.Command {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringVar(&jf.stack, "stack", "", "the CloudFormation stack that the job belongs to; not needed with an ARN")
+	c.Flags().StringVar(&jf.stack, "stack", "", "the CloudFormation stack that the job belongs to; not needed with the ARN"+
+		" of the job's execution, or with the folder of a job on this machine")
 	return c
 }
 
@@ -96,7 +98,8 @@ func scanRedriveCommand() *cobra.Command {
 		Long: `Start a job again where it failed or was stopped, within 14 days: the batches
 that failed are read again, then every key that could not be read. It is then
 followed to its end, as by fanout scan.`,
-		Example: `  fanout scan redrive --stack Fanout scan-20261125-214500-3f9a`,
+		Example: `  fanout scan redrive --stack Fanout scan-20261125-214500-3f9a
+  fanout scan redrive results/scan-20261125-214500-3f9a`,
 	}, func(ctx context.Context, s *scanning) error {
 		if err := s.job.Redrive(ctx); err != nil {
 			return err
@@ -166,6 +169,9 @@ func (jf *jobFlags) run(ctx context.Context, job string, stdout, stderr io.Write
 // machine.
 func (jf *jobFlags) find(ctx context.Context, job string, s *scanning) (end func() error, err error) {
 	region := ""
+	if filepath.Base(job) == scan.FileName && isScanFolder(filepath.Dir(job)) { // the file, as for report
+		job = filepath.Dir(job)
+	}
 	switch {
 	case strings.HasPrefix(job, "arn:"):
 		arn, err := scan.ParseARN(job)
@@ -177,7 +183,7 @@ func (jf *jobFlags) find(ctx context.Context, job string, s *scanning) (end func
 		return jf.openFolder(ctx, job, s)
 	case jf.stack == "":
 		return nil, hint.Usage("give --stack NAME, the ARN of the job's execution, or the folder of a job on this machine",
-			"job %s: nobody said of which stack", job)
+			"job %q: there is no such folder of a job on this machine, and no stack is named", job)
 	}
 	if s.site, err = connectScan(ctx, jf.stack, region); err != nil {
 		return nil, err
@@ -207,12 +213,13 @@ func (s *scanning) known(ctx context.Context, options report.Options) error {
 	s.header = s.site.header
 	h := &s.header
 	h.Job, h.Execution, h.Input, h.Tolerated = s.job.Name(), s.job.ARN, status.Input, status.Input.Tolerated
-	h.Corpus, h.At, h.Prices = corpusOf(s.site.corpus, status.Input), status.Started, options.Prices.Date
+	h.Corpus, h.At = corpusOf(s.site.corpus, status.Input), status.Started
+	s.job.Command = s.command
 	s.locate = status.Input.Event.Locate
 	if s.dir == "" {
 		s.dir = s.folder(s.job.Name())
 	}
-	s.pricing, err = s.site.pricing(options.Prices, s.bounds.Dollars)
+	s.pricing, err = s.priced(options.Prices)
 	return err
 }
 
@@ -229,7 +236,7 @@ func (s *scanning) status(ctx context.Context) error {
 	sampler := scan.Sampler{Parts: s.parts()}
 	sampler.Estimate(ctx, &sample)
 	sample.USD = s.price(sample)
-	live := scan.Live{Began: status.Started, Local: s.local()}
+	live := scan.Live{Began: status.Started, Ended: status.Stopped, Local: s.local()}
 	live.Add(sample)
 	fmt.Fprintf(s.stdout, "job %s %s: %s\n", s.job.Name(), strings.ToLower(string(status.Status)), live.Line())
 	switch {

@@ -10,7 +10,6 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/scan"
 	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
@@ -69,11 +68,13 @@ func (s *scanning) startLab(ctx context.Context, cfg lab.Config, seeded bool) (e
 		states: l.StatesClient(), s3: l.S3Client(), lambda: l.Client(), machine: l.Machines[0].ARN,
 		bucket: lab.Bucket, prefix: cfg.Corpus.Prefix, results: lab.Results, corpus: &cfg.Corpus,
 		header: scan.Header{
-			Version: version, Backend: trial.Sandbox, Host: host(), Network: string(cfg.Network), Limits: l.Lambda.Limits(),
+			Version: version, Backend: trial.Sandbox, Host: host(), Limits: l.Lambda.Limits(),
 			Function: scan.Function{Name: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch}, Children: fn.Express,
 			Lab: &scan.Lab{TimeoutS: int(cfg.Timeout / time.Second), Seed: cfg.Seed, NoLimits: cfg.NoLimits},
 		},
 	}
+	h := &s.site.header
+	h.Network, h.Model, h.Bandwidth = describe(cfg.Network)
 	return l.Close, nil
 }
 
@@ -100,11 +101,15 @@ func (jf *jobFlags) openFolder(ctx context.Context, dir string, s *scanning) (en
 	}
 	cfg := lab.Config{
 		Contenders: []lab.Contender{ownContender()}, Architectures: []string{h.Function.Arch}, MemoriesMB: []int{h.Function.MemoryMB},
-		Timeout: time.Duration(h.Lab.TimeoutS) * time.Second, Network: network.Name(h.Network), Corpus: *h.Corpus,
+		Timeout: time.Duration(h.Lab.TimeoutS) * time.Second, Network: h.NetworkModel(), Corpus: *h.Corpus,
 		Seed: h.Lab.Seed, NoLimits: h.Lab.NoLimits, Log: newLog(s.show, false),
 	}
 	s.dir = dir
 	end, err = s.startLab(ctx, cfg, jf.reads)
+	if errors.Is(err, lab.ErrInUse) {
+		return nil, hint.Usage("the command that runs it shows how far it is; Ctrl-C stops it there",
+			"the job in %s is running in another process", dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("go on with the job in %s: %w", dir, err)
 	}

@@ -21,6 +21,7 @@ import (
 	"fanout/bench/internal/scan"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
+	"fanout/functions/lambda"
 	fn "fanout/functions/scan"
 )
 
@@ -129,19 +130,27 @@ func (s *scanSite) checkResults(job, prefix string) error {
 	return nil
 }
 
-// pricing gives what the job's dollars are counted from; nil if the table of
+// priced gives what the job's dollars are counted from; nil if the table of
 // prices does not have the region or the function is not known, which a bound in
 // dollars needs.
-func (s *scanSite) pricing(table cost.Table, dollars float64) (*scan.Pricing, error) {
-	region := s.header.Region
-	if region == "" || s.header.Backend != trial.AWS {
+func (s *scanning) priced(table cost.Table) (*scan.Pricing, error) {
+	h, dollars, class := &s.header, s.bounds.Dollars, cost.Standard
+	h.Prices = table.Date
+	if _, express := lambda.DirectoryBucket(h.Input.Event.Bucket); express || h.NetworkModel().Express {
+		class = cost.Express
+		h.Class = string(class)
+	}
+	region := h.Region
+	if region == "" || h.Backend != trial.AWS {
 		region = report.DefaultRegion
 	}
 	prices, err := table.Prices(region)
-	if err == nil && s.header.Function.MemoryMB == 0 {
+	if err == nil && h.Function.MemoryMB == 0 {
 		err = fmt.Errorf("nobody knows which function reads the batches")
 	}
-	p := &scan.Pricing{Prices: prices, Class: cost.Standard, Function: s.header.Function, Children: s.header.Children}
+	p := &scan.Pricing{
+		Prices: prices, Class: class, Function: h.Function, Children: h.Children, Inventory: h.Input.Inventory != nil,
+	}
 	if err == nil {
 		_, err = p.Sample(scan.Sample{})
 	}

@@ -1,6 +1,7 @@
-// Command scorecard measures what it takes to have the fetch function in Go and
-// in Rust, and writes docs/go-and-rust.md. No figure in that page is typed in;
-// what is written under Notes there is kept.
+// Command scorecard measures what it takes to have the fetch function in each
+// language that this repository has it in, and what it does, and writes
+// docs/languages.md. No figure in that page is typed in; what is written under
+// Notes there is kept.
 package main
 
 import (
@@ -10,24 +11,19 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
-
-	"fanout/bench/internal/report"
-	"fanout/bench/internal/trial"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(os.Stderr, "error: %v\n"+
-			"hint: run it by make scorecard, in the repository's root; it needs cargo with rustfmt and clippy\n", err)
+		fmt.Fprintf(os.Stderr, "error: %v\nhint: run it by make scorecard, in the repository's root\n", err)
 		os.Exit(1)
 	}
 }
@@ -35,9 +31,12 @@ func main() {
 // options is what a scorecard is asked for.
 type options struct {
 	out         string
-	jobs        int // of both compilers
-	rounds      int // of incremental builds
-	invocations int // warm ones of each setting
+	results     string   // file of the interleaved run
+	only        []string // contenders; empty: all that can be built here
+	memories    string   // sizes in MB
+	jobs        int      // of compilers that take a number
+	rounds      int      // of incremental builds
+	invocations int      // warm ones of each setting
 	cold        int
 	log         io.Writer
 }
@@ -46,8 +45,12 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	o := options{log: stderr}
 	flags := flag.NewFlagSet("scorecard", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.out, "o", "docs/go-and-rust.md", "page to write")
-	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compilers at a time, of go and of cargo")
+	var only string
+	flags.StringVar(&o.out, "o", "docs/languages.md", "page to write")
+	flags.StringVar(&o.results, "results", "build/scorecard/results.jsonl", "file for the results of the run, which is written over")
+	flags.StringVar(&only, "languages", "", "contenders to measure, such as go,rust,python (default all that can be built here)")
+	flags.StringVar(&o.memories, "memory", "128,512,1769,3008", "memory sizes in MB")
+	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compilers at a time, of go, cargo and cmake")
 	flags.IntVar(&o.rounds, "rounds", 3, "incremental builds")
 	flags.IntVar(&o.invocations, "invocations", 9, "warm invocations of each setting")
 	flags.IntVar(&o.cold, "cold", 5, "cold starts of each setting")
@@ -57,10 +60,8 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if o.jobs < 1 || o.rounds < 1 || o.invocations < 1 || o.cold < 1 {
 		return errors.New("jobs, rounds, invocations and cold: must be at least 1")
 	}
-	for _, tool := range []string{"cargo", "rustc"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%s not found: install Rust: https://rustup.rs", tool)
-		}
+	if only != "" {
+		o.only = strings.Split(only, ",")
 	}
 	before, err := os.ReadFile(o.out)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -70,7 +71,11 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(o.out, []byte(c.page()+notes(string(before))), 0o644)
+	if err := os.WriteFile(o.out, []byte(c.page()+notes(string(before))), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(o.log, "%s is written; the run's page: bin/fanout report --format html %s\n", o.out, o.results)
+	return nil
 }
 
 // notesHeading begins what people write into the page.
@@ -82,38 +87,30 @@ func notes(page string) string {
 	return "\n" + notesHeading + kept
 }
 
-// scorecard is everything that was measured.
-type scorecard struct {
-	at, host, goVersion, rustVersion string
-	load                             string // of the machine, before and after
-	jobs                             int
-	goSDK, goLean, rust              implementation
-	rows                             []report.Row
-	objects                          int
-	cold                             map[string]float64 // INIT and first answer at the largest memory, ms, by client
-}
-
-// implementation is one way to have the function.
-type implementation struct {
-	handler, tests code
-	direct, total  int // dependencies
-	clean          took
-	incremental    []took
-	zip, bootstrap int64 // bytes
-	arm64          []string
-	arm64Built     bool // here and now
-	format, lint   int  // findings; lint -1: not measured apart
-}
-
 // measure does it all, one after another.
 func measure(ctx context.Context, o options) (_ *scorecard, err error) {
+	root, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "fanout-scorecard-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, removeAll(dir)) }()
 	m := &measurer{options: o, dir: dir}
-	c := &scorecard{at: time.Now().UTC().Format("2006-01-02"), jobs: o.jobs, cold: map[string]float64{}}
+	c := &scorecard{at: time.Now().UTC().Format("2006-01-02"), jobs: o.jobs}
+	here, missing, err := chosen(languages(root, o.jobs), o.only)
+	if err != nil {
+		return nil, err
+	}
+	c.absent = missing
+	for _, l := range here {
+		c.languages = append(c.languages, measured{language: l, of: make([]implementation, len(l.variants))})
+	}
+	for _, a := range missing {
+		fmt.Fprintf(o.log, "not measured: %s: %s\n", a.name, a.why)
+	}
 	before := load()
 	for _, step := range []struct {
 		name string
@@ -122,10 +119,9 @@ func measure(ctx context.Context, o options) (_ *scorecard, err error) {
 		{"versions", m.versions},
 		{"lines and complexity", m.code},
 		{"dependencies", m.dependencies},
-		{"builds of Go", m.buildGo},
-		{"builds of Rust, which take minutes", m.buildRust},
 		{"packages", m.packages},
 		{"findings", m.findings},
+		{"builds, which take minutes", m.builds},
 		{"one interleaved run", m.run},
 	} {
 		fmt.Fprintf(o.log, "measuring %s\n", step.name)
@@ -146,41 +142,4 @@ func removeAll(dir string) error {
 		return err
 	})
 	return errors.Join(err, os.RemoveAll(dir))
-}
-
-// run measures the functions themselves.
-func (m *measurer) run(ctx context.Context, c *scorecard) error {
-	out := filepath.Join(m.dir, "results")
-	_, err := m.exec(ctx, ".", nil, "bin/fanout", "run", "--memory", "128,512,1769", "--client", "lean,tuned,stock", "--concurrency", "64",
-		"--invocations", fmt.Sprint(m.invocations), "--cold", fmt.Sprint(m.cold), "--contender", "rust="+rustBootstrap, "--out", out)
-	if err != nil {
-		return err
-	}
-	f, err := trial.ReadPath(out)
-	if err != nil {
-		return err
-	}
-	r := report.New(f, report.Options{})
-	c.host, c.rows, c.objects = f.Header.Host, r.Rows, r.Objects
-	for i := range c.rows {
-		c.rows[i].MaxMemoryMB = coldMemory(f.Results, c.rows[i].Key)
-	}
-	for _, row := range r.Rows {
-		if row.MemoryMB == 1769 {
-			c.cold[row.Client] = row.Cold.Median
-		}
-	}
-	return nil
-}
-
-// coldMemory is the most that a process took which served this setting only:
-// Go's clients take turns in the same one, and its peak is the largest's.
-func coldMemory(results []trial.Result, k trial.Key) int {
-	most := 0
-	for _, r := range results {
-		if r.OK && r.Start == trial.Cold && r.Key() == k {
-			most = max(most, r.MaxMemoryMB)
-		}
-	}
-	return most
 }

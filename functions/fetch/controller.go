@@ -15,9 +15,10 @@ import (
 // bandwidth. It never shrinks: once their connections are open, workers too many
 // cost next to nothing, while a handshake takes as much CPU as some ten objects.
 type controller struct {
-	share float64 // vCPUs
-	now   func() time.Time
-	cpu   func() time.Duration
+	share     float64 // vCPUs
+	bandwidth float64 // bytes a second
+	now       func() time.Time
+	cpu       func() time.Duration
 
 	mu        sync.Mutex
 	workers   int
@@ -61,11 +62,14 @@ const (
 	longTail = 2
 )
 
-// newController starts with as many workers as the previous invocation came to
+// newController is for a function of a memory size, whose bandwidth grows with it
+// if quota says so. It starts with as many workers as the previous invocation came to
 // or, if that is 0, with leastAuto; with smallShareAuto on a small CPU share whose
 // connections INIT has opened.
-func newController(memoryMB, previous int, warmed bool) *controller {
-	c := &controller{share: float64(runtime.GOMAXPROCS(0)), now: time.Now, cpu: cpuTime, workers: previous}
+func newController(memoryMB int, quota bool, previous int, warmed bool) *controller {
+	c := &controller{
+		share: float64(runtime.GOMAXPROCS(0)), bandwidth: lambda.Bandwidth(memoryMB, quota), now: time.Now, cpu: cpuTime, workers: previous,
+	}
 	if memoryMB > 0 {
 		c.share = min(c.share, lambda.VCPU(memoryMB))
 	}
@@ -99,7 +103,7 @@ func (c *controller) observe(bytes int64, firstByte time.Duration) (more int) {
 	}
 	used := c.cpu()
 	cpuBusy := (used - c.cpuThen).Seconds() / (span.Seconds() * c.share)
-	netBusy := float64(c.bytes) / (span.Seconds() * lambda.BandwidthBytesPerS)
+	netBusy := float64(c.bytes) / (span.Seconds() * c.bandwidth)
 	mean := span * time.Duration(c.workers) / time.Duration(c.objects)
 	tail := c.slowest > longTail*mean
 	c.objects, c.bytes, c.slowest, c.began, c.cpuThen = 0, 0, 0, now, used

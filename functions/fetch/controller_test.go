@@ -28,7 +28,7 @@ func TestController(t *testing.T) {
 		{"128 MB, costly client", 128, 0, false, ms(20), ms(100), 300 * time.Microsecond, 64},
 		{"128 MB, far away", 128, 0, false, ms(200), ms(200), 70 * time.Microsecond, 256},
 		{"one vCPU: until the bandwidth is used up", 1769, 0, false, ms(20), ms(20), 70 * time.Microsecond, 64},
-		{"one vCPU, farther away", 1769, 0, false, ms(50), ms(50), 70 * time.Microsecond, 128},
+		{"one vCPU, farther away", 1769, 0, false, ms(45), ms(45), 70 * time.Microsecond, 128},
 		{"one vCPU, bandwidth used up, but a long tail", 1769, 0, false, ms(20), ms(100), 70 * time.Microsecond, 256},
 		{"one vCPU, a tail that more workers bear", 1769, 0, false, ms(20), ms(60), 70 * time.Microsecond, 128},
 		{"no latency: CPU-bound", 1769, 0, false, 100 * time.Microsecond, ms(100), 400 * time.Microsecond, 64},
@@ -37,7 +37,7 @@ func TestController(t *testing.T) {
 		{"what the previous invocation came to is kept", 1769, 128, false, 100 * time.Microsecond, ms(1), 400 * time.Microsecond, 128},
 	} {
 		now, used := time.Unix(0, 0), time.Duration(0)
-		c := newController(tc.memoryMB, tc.previous, tc.warmed)
+		c := newController(tc.memoryMB, false, tc.previous, tc.warmed)
 		c.now, c.cpu = func() time.Time { return now }, func() time.Duration { return used }
 		c.share = lambda.VCPU(tc.memoryMB) // whatever this machine has
 		for i := range 20_000 {
@@ -70,7 +70,7 @@ func TestControllerSaturates(t *testing.T) {
 		{"not bound", 0, 50 * time.Millisecond, mostAuto},
 	} {
 		now, used := time.Unix(0, 0), time.Duration(0)
-		c := newController(1769, 0, false)
+		c := newController(1769, false, 0, false)
 		c.now, c.cpu, c.share = func() time.Time { return now }, func() time.Duration { return used }, 1
 		for i := range 10_000 {
 			step, busy := tc.cpu, tc.cpu
@@ -105,7 +105,7 @@ func TestControllerWindow(t *testing.T) {
 		{"at the most already", 2, mostAuto, time.Millisecond, 0},
 	} {
 		now := time.Unix(0, 0)
-		c := newController(1769, tc.previous, false)
+		c := newController(1769, false, tc.previous, false)
 		c.now, c.cpu, c.share = func() time.Time { return now }, func() time.Duration { return 0 }, tc.share
 		c.observe(1, 0)
 		for range 2*c.size() - 1 {
@@ -116,6 +116,34 @@ func TestControllerWindow(t *testing.T) {
 		now = now.Add(tc.after)
 		if more := c.observe(1, 0); more != tc.want {
 			t.Errorf("%s: %d more, want %d", tc.name, more, tc.want)
+		}
+	}
+}
+
+// Where the bandwidth grows with the memory size, workers are added until that is
+// used up.
+func TestControllerBandwidth(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		memoryMB int
+		quota    bool
+		want     int
+	}{
+		{"flat", 10_240, false, leastAuto},
+		{"quota, a size that has no more", 2048, true, leastAuto},
+		{"quota, a size that has more", 10_240, true, mostAuto},
+	} {
+		const object = 25_500
+		now := time.Unix(0, 0)
+		c := newController(tc.memoryMB, tc.quota, 0, false)
+		c.now, c.cpu = func() time.Time { return now }, func() time.Duration { return 0 }
+		for range 20_000 {
+			now = now.Add(max(20*time.Millisecond/time.Duration(c.size()),
+				time.Duration(object/lambda.Bandwidth(tc.memoryMB, tc.quota)*float64(time.Second))))
+			c.observe(object, 20*time.Millisecond)
+		}
+		if got := c.size(); got != tc.want {
+			t.Errorf("%s: %d workers, want %d", tc.name, got, tc.want)
 		}
 	}
 }
@@ -132,7 +160,7 @@ func TestControllerShare(t *testing.T) {
 		{884, 0.4997}, // about half of one
 		{1 << 20, cores},
 	} {
-		if got := newController(tc.memoryMB, 0, false).share; math.Abs(got-min(tc.want, cores)) > 0.001 {
+		if got := newController(tc.memoryMB, false, 0, false).share; math.Abs(got-min(tc.want, cores)) > 0.001 {
 			t.Errorf("%d MB: %v vCPUs, want %v", tc.memoryMB, got, tc.want)
 		}
 	}

@@ -26,10 +26,12 @@ type Config struct {
 	Concurrency int    // goroutines; 0: auto
 	Client      string // name of the store to read with
 	MemoryMB    int    // the function's memory size, which is its CPU share; 0: not in Lambda
+	Quota       bool   // its bandwidth grows with the memory size, as lambda.Bandwidth has it
 	Bucket      string // the bucket that events are expected to name; empty: any
 }
 
-// ConfigFromEnv reads CONCURRENCY ("auto" or a number), CLIENT, BUCKET and Lambda's own
+// ConfigFromEnv reads CONCURRENCY ("auto" or a number), CLIENT, BUCKET, BANDWIDTH
+// ("flat" or "quota", see lambda.Bandwidth) and Lambda's own
 // AWS_LAMBDA_FUNCTION_MEMORY_SIZE through getenv; defaultClient stands in for a
 // missing CLIENT.
 func ConfigFromEnv(getenv func(string) string, defaultClient string) (Config, error) {
@@ -43,6 +45,12 @@ func ConfigFromEnv(getenv func(string) string, defaultClient string) (Config, er
 			return Config{}, fmt.Errorf("CONCURRENCY=%q: must be auto or 1 to %d", v, MaxConcurrency)
 		}
 		cfg.Concurrency = n
+	}
+	if v := getenv("BANDWIDTH"); v != "" {
+		if err := lambda.CheckBandwidth(v); err != nil {
+			return Config{}, err
+		}
+		cfg.Quota = v == lambda.QuotaBandwidth
 	}
 	var err error
 	if cfg.MemoryMB, err = MemoryFromEnv(getenv); err != nil {
@@ -121,7 +129,7 @@ func (h *Handler) Warm(ctx context.Context) error {
 	}
 	workers := h.cfg.Concurrency
 	if workers == 0 {
-		workers = newController(h.cfg.MemoryMB, 0, true).size()
+		workers = newController(h.cfg.MemoryMB, h.cfg.Quota, 0, true).size()
 	}
 	ctx, cancel := context.WithTimeout(ctx, warmWithin)
 	defer cancel()
@@ -196,7 +204,7 @@ func (h *Handler) answer(ctx context.Context, ev Event, began beginning, keep ke
 	h.use(j.client)
 	if j.workers == 0 {
 		_, warmer := j.store.(Warmer)
-		j.controller = newController(j.memoryMB, h.previousWorkers(j.client, ev.Bucket), warmer && ev.Bucket == h.cfg.Bucket)
+		j.controller = newController(j.memoryMB, h.cfg.Quota, h.previousWorkers(j.client, ev.Bucket), warmer && ev.Bucket == h.cfg.Bucket)
 		j.workers = j.controller.size()
 		defer func() { h.keepWorkers(j.client, ev.Bucket, j.controller.size()) }()
 	}
@@ -221,6 +229,12 @@ func (h *Handler) answer(ctx context.Context, ev Event, began beginning, keep ke
 			Digest:      total.digest.String(), Cold: began.cold,
 			Concurrency: j.size(), Client: j.client,
 		},
+	}
+	if c, ok := j.store.(Connector); ok {
+		if fastest := c.FastestConnect(); fastest > 0 {
+			ms := milliseconds(fastest)
+			response.Stats.ConnectMinMS = &ms
+		}
 	}
 	if keep.matches {
 		response.Matches = inOrder(total.matches)

@@ -53,11 +53,16 @@ func newFailure(key string, err error) Failure {
 
 // Stats says what one invocation did. Milliseconds have a fraction.
 type Stats struct {
-	Objects     int      `json:"objects"`     // read whole
-	Bytes       int64    `json:"bytes"`       // of those objects' bodies
-	Errors      int      `json:"errors"`      // objects that could not be read
-	Retries     int      `json:"retries"`     // GET attempts beyond the first of each object
-	Connections int64    `json:"connections"` // opened during this invocation
+	Objects     int   `json:"objects"`     // read whole
+	Bytes       int64 `json:"bytes"`       // of those objects' bodies
+	Errors      int   `json:"errors"`      // objects that could not be read
+	Retries     int   `json:"retries"`     // GET attempts beyond the first of each object
+	Connections int64 `json:"connections"` // opened during this invocation
+	// ConnectMinMS is the shortest time that setting one of the connections up
+	// took, TCP and TLS, of those opened since the last answer, in INIT too; nil:
+	// there was none, or the client does not tell.
+	ConnectMinMS *float64 `json:"connect_min_ms,omitempty"`
+
 	ListMS      float64  `json:"list_ms"`     // waiting for listing pages, all together
 	TTFBP50MS   *float64 `json:"ttfb_p50_ms"` // first response byte, from each GET's last start; nil without objects
 	TTFBP99MS   *float64 `json:"ttfb_p99_ms"` // nil under 100 objects: too few for a percentile

@@ -59,6 +59,13 @@ type Warmer interface {
 	Warm(ctx context.Context, bucket string, connections int) error
 }
 
+// Connector is a Store that knows how long its connections took to set up.
+type Connector interface {
+	// FastestConnect is the shortest set-up of a connection, TCP and TLS, since the
+	// last call; 0: none was opened.
+	FastestConnect() time.Duration
+}
+
 // Putter is a Store that can also write.
 type Putter interface {
 	// Put writes one object, over one of that name, trying again where that

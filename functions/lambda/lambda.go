@@ -38,9 +38,39 @@ func CheckMemory(mb int) error {
 	return nil
 }
 
-// BandwidthBytesPerS is the network bandwidth of one function: 600 Mbit/s, as
-// measured by several users of Lambda; AWS documents 625 Mbit/s.
-const BandwidthBytesPerS = 600e6 / 8
+// Network bandwidth of one function, in bytes a second: 625 Mbit/s. Since August
+// 2026, on request and outside a VPC, it grows with the memory size: it is the
+// same up to QuotaFromMB and then grows in a line with memory, to 3,000 Mbit/s at
+// [MaxMemoryMB] (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const (
+	BandwidthBytesPerS     = 625e6 / 8
+	MostBandwidthBytesPerS = 3000e6 / 8
+	QuotaFromMB            = 2048
+)
+
+// Names of how a function's bandwidth depends on its memory size.
+const (
+	FlatBandwidth  = "flat"  // it does not
+	QuotaBandwidth = "quota" // it grows from [QuotaFromMB] on
+)
+
+// CheckBandwidth refuses a name that is none of them.
+func CheckBandwidth(how string) error {
+	if how != FlatBandwidth && how != QuotaBandwidth {
+		return fmt.Errorf("bandwidth %q: must be %s or %s", how, FlatBandwidth, QuotaBandwidth)
+	}
+	return nil
+}
+
+// Bandwidth is what a function of a memory size gets, in bytes a second. quota
+// says that it grows with the memory size.
+func Bandwidth(memoryMB int, quota bool) float64 {
+	if !quota || memoryMB <= QuotaFromMB {
+		return BandwidthBytesPerS
+	}
+	const perMB = (MostBandwidthBytesPerS - BandwidthBytesPerS) / (MaxMemoryMB - QuotaFromMB)
+	return BandwidthBytesPerS + perMB*float64(min(memoryMB, MaxMemoryMB)-QuotaFromMB)
+}
 
 // Architectures, by the names that the Lambda API has for them.
 const (

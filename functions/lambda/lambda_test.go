@@ -22,6 +22,33 @@ func TestVCPU(t *testing.T) {
 	}
 }
 
+func TestBandwidth(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		mb    int
+		quota bool
+		mbit  float64
+	}{
+		{"flat, the least memory", MinMemoryMB, false, 625},
+		{"flat, the most memory", MaxMemoryMB, false, 625},
+		{"quota, below where it grows", 1769, true, 625},
+		{"quota, where it begins to", QuotaFromMB, true, 625},
+		{"quota, halfway", (QuotaFromMB + MaxMemoryMB) / 2, true, 1812.5},
+		{"quota, the most memory", MaxMemoryMB, true, 3000},
+		{"not a size that Lambda has", 20_000, true, 3000},
+		{"not in Lambda", 0, true, 625},
+	} {
+		if got := Bandwidth(tc.mb, tc.quota) * 8 / 1e6; got != tc.mbit {
+			t.Errorf("%s: %g Mbit/s, want %g", tc.name, got, tc.mbit)
+		}
+	}
+	for how, ok := range map[string]bool{FlatBandwidth: true, QuotaBandwidth: true, "": false, "Quota": false, "600": false} {
+		if err := CheckBandwidth(how); (err == nil) != ok {
+			t.Errorf("%q: error %v", how, err)
+		}
+	}
+}
+
 func TestChecks(t *testing.T) {
 	for _, mb := range []int{MinMemoryMB, 129, MaxMemoryMB} {
 		if err := CheckMemory(mb); err != nil {

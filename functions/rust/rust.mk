@@ -24,7 +24,3 @@ CHECK_RUST = bin/fanout check --contender rust=functions/rust/target/release/boo
 check e2e: rust
 CI_TOGETHER += rust test-rust
 endif
-
-.PHONY: scorecard
-scorecard: build rust ## compare Go with Rust, including builds, and write docs/go-and-rust.md (needs cargo with rustfmt and clippy)
-	go run ./bench/scorecard $(SCORECARD)

@@ -110,3 +110,20 @@ func TestCheckARN(t *testing.T) {
 		}
 	}
 }
+
+func TestQualified(t *testing.T) {
+	for text, want := range map[string]struct{ ok, qualified bool }{
+		arn + "f":         {true, false},
+		arn + "f:1":       {true, true},
+		arn + "f:live":    {true, true},
+		arn + "f:$LATEST": {false, false}, // the function itself: without it
+		arn + "f:":        {false, false},
+		arn + "f:a:b":     {false, false},
+		"f:live":          {false, false},
+		"arn:aws:lambda:us-east-1:1:function:f:1": {false, false},
+	} {
+		if (CheckQualifiedARN(text) == nil) != want.ok || Qualified(text) != want.qualified {
+			t.Errorf("%q: %v, qualified %v", text, CheckQualifiedARN(text), Qualified(text))
+		}
+	}
+}

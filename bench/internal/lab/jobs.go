@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/objects"
 	"fanout/bench/internal/states"
 	"fanout/functions/outputs"
 	"fanout/functions/scan"
@@ -27,6 +28,9 @@ type Machine struct {
 	Function string
 }
 
+// ErrInUse is the error of [Start] where another process has the JobsDir.
+var ErrInUse = objects.ErrInUse
+
 // childrenPerCPU bounds the children of a Map Run that run here at once. Each is
 // a function's process, and 10,000, as the service has them, no machine could
 // bear.
@@ -34,14 +38,6 @@ const childrenPerCPU = 16
 
 // startStates starts Step Functions and makes what a scan needs.
 func (l *Lab) startStates(cfg Config) (err error) {
-	if cfg.JobsDir == "" {
-		err = l.S3.CreateBucket(Results)
-	} else {
-		err = l.S3.KeepBucket(Results, filepath.Join(cfg.JobsDir, "results.jsonl"))
-	}
-	if err != nil {
-		return hint.Failed("give another folder for jobs", "the bucket for results: %w", err)
-	}
 	own := aws.Credentials{AccessKeyID: "STATES" + rand.Text()[:14], SecretAccessKey: rand.Text()} // with a bandwidth of its own
 	l.S3.AddKey(own.AccessKeyID, own.SecretAccessKey)
 	children := childrenPerCPU * runtime.NumCPU()
@@ -54,6 +50,15 @@ func (l *Lab) startStates(cfg Config) (err error) {
 	}
 	if l.States, err = states.Start(box); err != nil {
 		return hint.Failed("give another folder for jobs", "%w", err)
+	}
+	// The folder is this lab's alone from here on.
+	if cfg.JobsDir == "" {
+		err = l.S3.CreateBucket(Results)
+	} else {
+		err = l.S3.KeepBucket(Results, filepath.Join(cfg.JobsDir, "results.jsonl"))
+	}
+	if err != nil {
+		return hint.Failed("give another folder for jobs", "the bucket for results: %w", err)
 	}
 	for _, t := range l.Targets {
 		if t.Contender != outputs.GoContender {

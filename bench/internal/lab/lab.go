@@ -51,6 +51,7 @@ type Contender struct {
 
 	Runtime string // one of lambda.Runtimes; empty: the code has a bootstrap
 	Handler string
+	Clients []string // the ones it has; nil: it is asked for each of the plan's
 }
 
 // Config is what [Start] needs: one function is made for each contender,
@@ -62,12 +63,12 @@ type Config struct {
 	Timeout       time.Duration     // of each function, 1 s to 15 min
 	Env           map[string]string // of each contender that is not embedded
 
-	Network    network.Name
-	Corpus     corpus.Spec // of no objects: there is nothing to seed
-	Seed       uint64      // of the network's latencies
-	NoLimits   bool        // leaves CPU and memory unlimited
-	PublicRead bool        // the bucket can be read unsigned
-	SpillAll   bool        // bodies are kept in files, all of them
+	Network    network.Model // the zero Model: network.None
+	Corpus     corpus.Spec   // of no objects: there is nothing to seed
+	Seed       uint64        // of the network's latencies
+	NoLimits   bool          // leaves CPU and memory unlimited
+	PublicRead bool          // the bucket can be read unsigned
+	SpillAll   bool          // bodies are kept in files, all of them
 
 	// Concurrency is how many invocations Lambda runs at once, of all functions
 	// together; what is more is throttled (429). 0: any number.
@@ -219,9 +220,11 @@ func (l *Lab) unpack(cfg *Config) error {
 // functions gives the sandbox's configuration, and notes the functions in
 // Targets.
 func (l *Lab) functions(cfg Config) sandbox.Config {
+	memory := map[string]int{} // of each function
 	box := sandbox.Config{
 		Credentials: l.key, Region: Region, AccountID: Account, Dir: l.Dir, Log: cfg.Log, Concurrency: cfg.Concurrency,
-		ProcessEnv:  func(string) (map[string]string, func()) { return l.processEnv() },
+		ProcessEnv:  func(function string) (map[string]string, func()) { return l.processEnv(memory[function]) },
+		CPUFactor:   cfg.Network.Factor(),
 		JavaOptions: []string{"-Djavax.net.ssl.trustStore=" + l.trustStore(), "-Djavax.net.ssl.trustStoreType=JKS"},
 	}
 	if cfg.NoLimits {
@@ -229,6 +232,9 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 	}
 	for _, c := range cfg.Contenders {
 		env := map[string]string{"BUCKET": Bucket}
+		if cfg.Network.Quota {
+			env["BANDWIDTH"] = lambda.QuotaBandwidth
+		}
 		if c.Embedded == nil {
 			maps.Copy(env, cfg.Env)
 		}
@@ -236,9 +242,9 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 			for _, mb := range cfg.MemoriesMB {
 				t := trial.Target{
 					Function:  fmt.Sprintf("fanout-%s-%s-%d", c.Name, arch, mb),
-					Contender: c.Name, MemoryMB: mb, Arch: arch,
+					Contender: c.Name, MemoryMB: mb, Arch: arch, Clients: c.Clients,
 				}
-				l.Targets = append(l.Targets, t)
+				l.Targets, memory[t.Function] = append(l.Targets, t), mb
 				box.Functions = append(box.Functions, sandbox.Function{
 					Name: t.Function, Code: c.Path(arch), Runtime: c.Runtime, Handler: c.Handler,
 					Arch: arch, MemoryMB: mb, Timeout: cfg.Timeout,
@@ -250,11 +256,11 @@ func (l *Lab) functions(cfg Config) sandbox.Config {
 	return box
 }
 
-// processEnv lets one process into the embedded S3, under a key of its own:
-// bandwidth is counted by key.
-func (l *Lab) processEnv() (env map[string]string, release func()) {
+// processEnv lets one process of a function of a memory size into the embedded
+// S3, under a key of its own: bandwidth is counted by key.
+func (l *Lab) processEnv(memoryMB int) (env map[string]string, release func()) {
 	id, secret := "ASIA"+rand.Text()[:16], rand.Text()
-	l.S3.AddKey(id, secret)
+	l.S3.AddFunction(id, secret, memoryMB)
 	env = l.s3Env()
 	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env["AWS_SESSION_TOKEN"] = id, secret, "sandbox"
 	env["SSL_CERT_FILE"] = l.S3.CAFile()

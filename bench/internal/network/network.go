@@ -1,37 +1,30 @@
 // Package network lists the networks that the embedded S3 can put between a
 // function and its objects: what each does to a request, for the server that
 // does it, the forecast of a run, the prices, the flags and the help. A new one
-// is a line of [Models].
+// is a line of [Models]. [Find] takes a name of the list or a model file, which
+// fanout calibrate writes.
 package network
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"fanout/functions/lambda"
 )
 
-// Name names what lies between a caller and the objects.
-type Name string
-
-// The networks there are; [Models] says what each is.
-const (
-	S3Standard Name = "s3-standard"
-	S3Express  Name = "s3-express"
-	None       Name = "none"
-)
-
 // Model is what a network does to a request. A zero figure does nothing.
 type Model struct {
-	Name  Name
+	Name  string
 	About string // one line, for help and completion
 	// FirstByteMedian and FirstByteP99 define the lognormal that the time
 	// from a request's arrival to the first byte of its answer is drawn from.
 	FirstByteMedian, FirstByteP99 time.Duration
 	// Bandwidth is what one caller gets over all its connections, in bytes a
-	// second.
+	// second: with Quota, up to lambda.QuotaFromMB.
 	Bandwidth float64
 	// GetLimit is how many GET and HEAD requests a second one prefix of a
 	// bucket answers; past that they get 503 SlowDown.
@@ -39,67 +32,150 @@ type Model struct {
 	// Express says that the objects are in S3 Express One Zone, whose prices
 	// are others.
 	Express bool
+
+	// Quota says that the bandwidth grows with the memory size, as
+	// [lambda.Bandwidth] has it.
+	Quota bool
+	// Connect is what setting a connection up takes beyond the work of both
+	// ends: the round trips of TCP and TLS.
+	Connect time.Duration
+	// Sizes are the first byte's figures by object size, in order of size; none:
+	// they are the same for all. Between two sizes both figures are
+	// interpolated by the logarithms; beyond the ends they are the nearest's.
+	Sizes []FirstByte
+	// CPUFactor is the CPU time that a function takes there for what takes it 1
+	// on this machine; 0: 1.
+	CPUFactor float64
+	// Calibration says what the figures come from; nil: they are assumptions.
+	Calibration *Calibration
 }
 
-// Models lists the networks there are, the default first. 5,500 GETs a second
-// and prefix is S3's documented rate. The latencies and the bandwidth are this
+// FirstByte is how long the first byte of objects of one size takes.
+type FirstByte struct {
+	Bytes       int64 // mean size of the objects
+	Median, P99 time.Duration
+}
+
+// The networks there are; [Models] lists them. 5,500 GETs a second and prefix is
+// S3's documented rate, and the bandwidth is Lambda's. The latencies are this
 // project's model of a function beside its bucket: assumptions, to compare
 // settings by.
-var Models = []Model{
-	{S3Standard, "S3 in the same region, general purpose bucket", 20 * time.Millisecond, 100 * time.Millisecond,
-		lambda.BandwidthBytesPerS, 5500, false},
-	{S3Express, "S3 Express One Zone in the same zone", 5 * time.Millisecond, 15 * time.Millisecond, lambda.BandwidthBytesPerS, 5500, true},
-	{None, "loopback as it is: no latency, no limit", 0, 0, 0, 0, false},
-}
+var (
+	S3Standard = Model{
+		Name: "s3-standard", About: "S3 in the same region, general purpose bucket",
+		FirstByteMedian: 20 * time.Millisecond, FirstByteP99: 100 * time.Millisecond,
+		Bandwidth: lambda.BandwidthBytesPerS, GetLimit: 5500,
+	}
+	S3Express = Model{
+		Name: "s3-express", About: "S3 Express One Zone in the same zone",
+		FirstByteMedian: 5 * time.Millisecond, FirstByteP99: 15 * time.Millisecond,
+		Bandwidth: lambda.BandwidthBytesPerS, GetLimit: 5500, Express: true,
+	}
+	None = Model{Name: "none", About: "loopback as it is: no latency, no limit"}
+)
+
+// Models lists the networks there are, the default first.
+var Models = []Model{S3Standard, S3Express, None}
 
 // Names gives the names of [Models], in the same order.
 func Names() []string {
 	names := make([]string, len(Models))
 	for i, m := range Models {
-		names[i] = string(m.Name)
+		names[i] = m.Name
 	}
 	return names
 }
 
-// Parse takes the name of a network, as a user writes it.
-func Parse(name string) (Name, error) {
-	for _, m := range Models {
-		if string(m.Name) == name {
-			return m.Name, nil
-		}
+// Named gives the network of that name; of one that is not there, nothing, and
+// false.
+func Named(name string) (Model, bool) {
+	i := slices.IndexFunc(Models, func(m Model) bool { return m.Name == name })
+	if i < 0 {
+		return Model{}, false
 	}
-	return "", fmt.Errorf("network %q: must be one of %s", name, strings.Join(Names(), ", "))
+	return Models[i], true
 }
 
-// Model gives what n does; of a network that is not there, nothing.
-func (n Name) Model() Model {
-	for _, m := range Models {
-		if m.Name == n {
-			return m
-		}
+// Of gives the network that a result file's header tells of: the one of a model
+// file, or else that of the list, whose bandwidth may grow with the memory size;
+// on AWS, where nobody knows, the zero Model.
+func Of(name string, file *Model, quota bool) Model {
+	if file != nil {
+		return *file
 	}
-	return Model{}
+	m, _ := Named(name)
+	m.Quota = quota
+	return m
 }
 
 // String gives the figures of m in words.
 func (m Model) String() string {
-	if m.FirstByteMedian == 0 && m.Bandwidth == 0 && m.GetLimit == 0 {
+	if m.FirstByteMedian == 0 && m.Bandwidth == 0 && m.GetLimit == 0 && m.Connect == 0 {
 		return "no latency, no limit"
 	}
-	return fmt.Sprintf("first byte %d ms (99th percentile %d ms), %.0f Mbit/s per process, %.0f GET/s per prefix",
-		m.FirstByteMedian.Milliseconds(), m.FirstByteP99.Milliseconds(), m.Bandwidth*8/1e6, m.GetLimit)
+	first := fmt.Sprintf("first byte %s ms (99th percentile %s ms)", milliseconds(m.FirstByteMedian), milliseconds(m.FirstByteP99))
+	parts := []string{first, fmt.Sprintf("%.0f Mbit/s per process", m.Bandwidth*8/1e6)}
+	if m.Quota {
+		parts[1] += fmt.Sprintf(", %.0f at %d MB", m.BandwidthOf(lambda.MaxMemoryMB)*8/1e6, lambda.MaxMemoryMB)
+	}
+	parts = append(parts, fmt.Sprintf("%.0f GET/s per prefix", m.GetLimit))
+	if m.Connect > 0 {
+		parts = append(parts, milliseconds(m.Connect)+" ms to connect")
+	}
+	if f := m.Factor(); f != 1 {
+		parts = append(parts, fmt.Sprintf("%.3g times this machine's CPU time", f))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// milliseconds reads "20" or "23.4".
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.4g", float64(d.Round(100*time.Microsecond))/float64(time.Millisecond))
+}
+
+// BandwidthOf is what a function of a memory size gets, in bytes a second; 0: it
+// is not limited.
+func (m Model) BandwidthOf(memoryMB int) float64 {
+	return m.Bandwidth * lambda.Bandwidth(memoryMB, m.Quota) / lambda.BandwidthBytesPerS
+}
+
+// Factor is CPUFactor, which is 1 where nothing is set.
+func (m Model) Factor() float64 { return cmp.Or(m.CPUFactor, 1) }
+
+// FirstByteOf gives the first byte's figures of an object of that size.
+func (m Model) FirstByteOf(bytes int64) (median, p99 time.Duration) {
+	if len(m.Sizes) == 0 {
+		return m.FirstByteMedian, m.FirstByteP99
+	}
+	i := slices.IndexFunc(m.Sizes, func(s FirstByte) bool { return s.Bytes >= bytes })
+	switch {
+	case i < 0:
+		i = len(m.Sizes) - 1
+	case i > 0:
+		a, b := m.Sizes[i-1], m.Sizes[i]
+		share := math.Log(float64(bytes)/float64(a.Bytes)) / math.Log(float64(b.Bytes)/float64(a.Bytes))
+		between := func(x, y time.Duration) time.Duration {
+			return time.Duration(math.Exp(math.Log(float64(x))*(1-share) + math.Log(float64(y))*share))
+		}
+		return between(a.Median, b.Median), between(a.P99, b.P99)
+	}
+	return m.Sizes[i].Median, m.Sizes[i].P99
 }
 
 // z99 is the 99th percentile of the standard normal distribution.
 const z99 = 2.3263478740408408
 
-// Sigma is the standard deviation of the logarithm of the first byte's time.
-func (m Model) Sigma() float64 {
-	if m.FirstByteMedian == 0 {
+// Sigma is the standard deviation of the logarithm of a time that is lognormal,
+// from its median and 99th percentile.
+func Sigma(median, p99 time.Duration) float64 {
+	if median == 0 {
 		return 0
 	}
-	return math.Log(float64(m.FirstByteP99)/float64(m.FirstByteMedian)) / z99
+	return math.Log(float64(p99)/float64(median)) / z99
 }
+
+// Sigma is the standard deviation of the logarithm of the first byte's time.
+func (m Model) Sigma() float64 { return Sigma(m.FirstByteMedian, m.FirstByteP99) }
 
 // FirstByteMean is the mean of the first byte's time.
 func (m Model) FirstByteMean() time.Duration {

@@ -170,10 +170,11 @@ func (f *faultSampler) asked(c *call) fault {
 	return noFault
 }
 
-// drawGet gives the time to the first byte of one GET, and its fault.
-func (s *Server) drawGet() (delay time.Duration, f fault) {
+// drawGet gives the time to the first byte of one GET of that many bytes, and its
+// fault.
+func (s *Server) drawGet(bytes int64) (delay time.Duration, f fault) {
 	f, spike := s.faults.draw()
-	delay = s.latencies.draw()
+	delay = s.latencies.draw(bytes)
 	if spike {
 		delay *= spikeFactor
 	}

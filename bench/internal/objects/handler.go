@@ -131,7 +131,7 @@ func (s *Server) dispatch(c *call) *apiError {
 		if c.level() == levelBucket && (c.sub == "" || c.sub == "versions") && c.r.Method == http.MethodGet {
 			s.counts.lists.Add(1)
 		}
-		if wait(c.r.Context(), c.arrived, s.latencies.draw()) != nil {
+		if wait(c.r.Context(), c.arrived, s.latencies.draw(noBody)) != nil {
 			return nil // the caller has gone
 		}
 		c.w = &throttledWriter{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // keeper writes a bucket's objects to a file as they are put, so that they
@@ -25,9 +27,13 @@ type keptObject struct {
 	Deleted bool      `json:"deleted,omitempty"`
 }
 
+// ErrInUse says that another server keeps a bucket in the file.
+var ErrInUse = errors.New("in use by another process")
+
 // KeepBucket makes a bucket without versioning whose objects are kept in a file,
 // which is made if there is none, and puts into it what the file has of an
-// earlier server. Of the objects only key and body are kept.
+// earlier server. Of the objects only key and body are kept. The error is
+// [ErrInUse] while another server has the file.
 func (s *Server) KeepBucket(name, path string) error {
 	if err := s.CreateBucket(name); err != nil {
 		return err
@@ -38,6 +44,11 @@ func (s *Server) KeepBucket(name, path string) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep bucket %s: %w", name, err)
+	}
+	// Two writers would cut off each other's lines. A file system without locks is
+	// no reason not to begin.
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return errors.Join(fmt.Errorf("keep bucket %s in %s: %w", name, path, ErrInUse), file.Close())
 	}
 	if err := s.restore(name, file); err != nil {
 		return errors.Join(fmt.Errorf("keep bucket %s in %s: %w", name, path, err), file.Close())

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -85,6 +86,16 @@ func TestKeepBucket(t *testing.T) {
 		t.Errorf("after a restart: %q, want %q", got, want)
 	}
 	put(c, "more", "of it")
+	other, err := Start(Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.KeepBucket("results", path); !errors.Is(err, ErrInUse) {
+		t.Errorf("kept by two servers: %v", err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}

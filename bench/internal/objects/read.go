@@ -21,10 +21,10 @@ func (s *Server) read(c *call) *apiError {
 	f := noFault
 	if c.r.Method == http.MethodGet {
 		s.counts.gets.Add(1)
-		delay, f = s.drawGet()
+		delay, f = s.drawGet(s.sizeOf(c))
 	} else {
 		s.counts.heads.Add(1)
-		delay = s.latencies.draw()
+		delay = s.latencies.draw(noBody)
 	}
 	if f == noFault {
 		if f = s.faults.asked(c); f != noFault {
@@ -52,6 +52,19 @@ func (s *Server) read(c *call) *apiError {
 		return nil
 	}
 	return s.sendObject(c, f == shortFault)
+}
+
+// sizeOf is the size of the object that c asks for, where the latency depends on
+// it.
+func (s *Server) sizeOf(c *call) int64 {
+	if len(s.model.Sizes) == 0 {
+		return noBody
+	}
+	v, _, refusal := s.store.find(c.bucket, c.key, c.param("versionId"))
+	if refusal != nil {
+		return noBody
+	}
+	return v.size
 }
 
 // sendObject sends an object, or what of it is asked for; of a short one half.

@@ -44,8 +44,8 @@ const DefaultRegion = "us-east-1"
 
 // Config says what a [Server] is to be like.
 type Config struct {
-	Network network.Name // "": None
-	Seed    uint64       // of the latencies and faults
+	Network network.Model // the zero Model: network.None
+	Seed    uint64        // of the latencies and faults
 	// Dir is where the server makes a folder of its own, for the certificate
 	// and for bodies beyond MemoryBytes; "": the system's temporary folder.
 	Dir         string
@@ -117,12 +117,6 @@ func Start(cfg Config) (_ *Server, err error) {
 
 // complete checks c and sets what it leaves to the defaults.
 func (c *Config) complete() error {
-	if c.Network == "" {
-		c.Network = network.None
-	}
-	if _, err := network.Parse(string(c.Network)); err != nil {
-		return err
-	}
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = DefaultMemoryBytes
 	}
@@ -135,18 +129,18 @@ func (c *Config) complete() error {
 // newServer gives a server that does not listen yet.
 func newServer(cfg Config, dir string) *Server {
 	s := &Server{
-		model:     cfg.Network.Model(),
+		model:     cfg.Network,
 		region:    cmp.Or(cfg.Region, DefaultRegion),
 		dir:       dir,
 		log:       cfg.Log,
 		callers:   newCallers(cfg.Region),
 		store:     newStore(dir, cfg.MemoryBytes),
-		latencies: newLatencySampler(cfg.Seed, cfg.Network.Model()),
+		latencies: newLatencySampler(cfg.Seed, cfg.Network),
 		faults:    newFaultSampler(cfg.Seed, cfg.Faults),
 		served:    make(chan error, 1),
 	}
 	if cfg.PublicRead {
-		s.public = s.newCaller("", "")
+		s.public = s.newCaller("", "", 0)
 	}
 	return s
 }
@@ -180,6 +174,9 @@ func (s *Server) listen(certificate tls.Certificate) error {
 			}
 		},
 	}
+	if s.model.Connect > 0 {
+		listener = lateListener{listener, s.model.Connect}
+	}
 	go func() { s.served <- s.server.ServeTLS(listener, "", "") }()
 	return nil
 }
@@ -194,13 +191,19 @@ func (s *Server) CAFile() string { return filepath.Join(s.dir, "ca.pem") }
 // AddKey lets a caller in. Each has the network's whole bandwidth to itself.
 // An id that is there already gets the new secret.
 func (s *Server) AddKey(id, secret string) {
-	s.callers.set(id, s.newCaller(id, secret))
+	s.callers.set(id, s.newCaller(id, secret, 0))
 }
 
-func (s *Server) newCaller(id, secret string) *caller {
+// AddFunction lets a function of a memory size in, which its bandwidth may
+// depend on. Otherwise it is [Server.AddKey].
+func (s *Server) AddFunction(id, secret string, memoryMB int) {
+	s.callers.set(id, s.newCaller(id, secret, memoryMB))
+}
+
+func (s *Server) newCaller(id, secret string, memoryMB int) *caller {
 	c := &caller{key: sigv4.Key{ID: id, Secret: secret}}
-	if s.model.Bandwidth > 0 {
-		c.bandwidth = rate.NewLimiter(rate.Limit(s.model.Bandwidth), burstBytes)
+	if bandwidth := s.model.BandwidthOf(memoryMB); bandwidth > 0 {
+		c.bandwidth = rate.NewLimiter(rate.Limit(bandwidth), burstBytes)
 	}
 	return c
 }

@@ -16,10 +16,10 @@ import (
 )
 
 // autoDir is the folder of the experiment auto on one network.
-func autoDir(on network.Name) string { return "auto-" + string(on) }
+func autoDir(on string) string { return "auto-" + on }
 
 // autoNetworks are those that auto is tried on.
-var autoNetworks = []network.Name{network.S3Standard, network.S3Express, network.None}
+var autoNetworks = []network.Model{network.S3Standard, network.S3Express, network.None}
 
 // autoFixed are the concurrencies that auto is compared with.
 var autoFixed = []int{8, 16, 32, 64, 128, 256}
@@ -41,7 +41,7 @@ func runAuto(ctx context.Context, o *Options, f *failures) error {
 	return nil
 }
 
-func runAutoOn(ctx context.Context, o *Options, f *failures, network network.Name) (err error) {
+func runAutoOn(ctx context.Context, o *Options, f *failures, network network.Model) (err error) {
 	s, err := openSession(ctx, o, f, standard(network, o.memories(128, 512, 1769, 3008)...))
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func runAutoOn(ctx context.Context, o *Options, f *failures, network network.Nam
 	if err != nil {
 		return err
 	}
-	out, err := s.file(autoDir(network), s.header)
+	out, err := s.file(autoDir(network.Name), s.header)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func autoColumns(h trial.Header) []table.Column[autoRow] {
 func printAuto(w io.Writer, dir string) (trial.Header, error) {
 	var header trial.Header
 	for _, network := range autoNetworks {
-		f, err := read(dir, autoDir(network))
+		f, err := read(dir, autoDir(network.Name))
 		if err != nil {
 			return header, err
 		}

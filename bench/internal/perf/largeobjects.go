@@ -91,7 +91,7 @@ func runLargeObjects(ctx context.Context, o *Options, f *failures) error {
 	return nil
 }
 
-func runSet(ctx context.Context, o *Options, f *failures, on network.Name, set Set) (err error) {
+func runSet(ctx context.Context, o *Options, f *failures, on network.Model, set Set) (err error) {
 	cfg := lab.Config{
 		Network: on, MemoriesMB: o.memories(512, lambda.VCPUMemoryMB, 3008, lambda.MaxMemoryMB), Corpus: set.spec(),
 		Contenders: []lab.Contender{o.TransferManager},
@@ -107,7 +107,7 @@ func runSet(ctx context.Context, o *Options, f *failures, on network.Name, set S
 	s.expected.Result = strconv.Itoa(set.Count)
 	discarded := s.expected // the Transfer Manager's bytes are thrown away: see the contender
 	discarded.Digest = digestOfNothing(cfg.Corpus).String()
-	out, err := s.file(largeObjectsDir+string(on)+"-"+set.String(), s.header)
+	out, err := s.file(largeObjectsDir+on.Name+"-"+set.String(), s.header)
 	if err != nil {
 		return err
 	}

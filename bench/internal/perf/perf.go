@@ -47,11 +47,11 @@ type Options struct {
 	Own        lab.Contender   // this repository's functions
 	Contenders []lab.Contender // others, in the experiment clients
 
-	TransferManager lab.Contender  // of the experiment large-objects
-	Sets            []Set          // that it reads
-	Networks        []network.Name // that it reads them on
-	Dir             string         // takes the result files; must not exist, or be empty
-	Header          trial.Header   // of the result files: version, run, host, time
+	TransferManager lab.Contender   // of the experiment large-objects
+	Sets            []Set           // that it reads
+	Networks        []network.Model // that it reads them on
+	Dir             string          // takes the result files; must not exist, or be empty
+	Header          trial.Header    // of the result files: version, run, host, time
 
 	Log      *slog.Logger
 	Progress *progress.Progress

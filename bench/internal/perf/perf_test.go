@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func valid() Options {
 	return Options{
 		Experiments: Experiments, Rounds: 9, Workers: 64, Large: 100_000, Dir: "/nowhere",
-		Sets: Sets, Networks: []network.Name{network.None},
+		Sets: Sets, Networks: []network.Model{network.None},
 	}
 }
 

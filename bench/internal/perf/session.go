@@ -66,7 +66,7 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 	if err != nil {
 		return nil, err
 	}
-	s.header.Backend, s.header.Network, s.header.Limits = trial.Sandbox, string(cfg.Network), l.Lambda.Limits()
+	s.header.Backend, s.header.Network, s.header.Limits = trial.Sandbox, cfg.Network.Name, l.Lambda.Limits()
 	s.header.Corpus, s.header.Bytes = cfg.Corpus, s.expected.Bytes
 	s.header.Plan = trial.Plan{
 		MemoriesMB: cfg.MemoriesMB, Architectures: cfg.Architectures, Concurrencies: []int{o.Workers}, Invocations: o.Rounds, Seed: o.Seed,
@@ -236,7 +236,7 @@ func sum(all []time.Duration) time.Duration {
 }
 
 // standard is a lab's configuration for lean alone, at these memory sizes.
-func standard(on network.Name, memories ...int) lab.Config {
+func standard(on network.Model, memories ...int) lab.Config {
 	return lab.Config{Network: on, MemoriesMB: memories, Corpus: corpus.Default()}
 }
 

@@ -300,8 +300,32 @@ func (r *Report) SmallestMemory() string {
 		return ""
 	case alike:
 		return size(r.Advice.SmallestMB)
+	case len(said) > 4:
+		return r.mostAlike(said, size)
 	}
 	return strings.Join(said, ", ")
+}
+
+// mostAlike gives the size that most need, and names only the others: "128 MB,
+// but java lean 512 MB". said names each with its size.
+func (r *Report) mostAlike(said []string, size func(mb int) string) string {
+	times := map[int]int{}
+	for _, s := range r.Advice.Smallest {
+		times[s.MemoryMB]++
+	}
+	most := r.Advice.Smallest[0].MemoryMB
+	for _, s := range r.Advice.Smallest {
+		if times[s.MemoryMB] > times[most] {
+			most = s.MemoryMB
+		}
+	}
+	var others []string
+	for i, s := range r.Advice.Smallest {
+		if s.MemoryMB != most {
+			others = append(others, said[i])
+		}
+	}
+	return size(most) + ", but " + strings.Join(others, ", ")
 }
 
 // Certainty says how sure a pick is: "11% ahead of X (n=6, p=0.002)", "128 to

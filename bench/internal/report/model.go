@@ -18,7 +18,6 @@ import (
 	"strings"
 
 	"fanout/bench/internal/cost"
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
@@ -202,6 +201,7 @@ type usage struct {
 // out, and a warning says why.
 func New(f trial.File, o Options) *Report {
 	f, impossible := possible(f)
+	f = f.InModelCPU()
 	r := &Report{Header: f.Header, End: f.End, Objects: f.Header.Corpus.Count, Bytes: f.Header.Bytes, Region: o.Region, Class: o.Class}
 	if r.Own() { // whatever there is to read, nobody knows what they read of it
 		r.Objects, r.Bytes = 0, 0
@@ -294,7 +294,7 @@ func possible(f trial.File) (trial.File, int) {
 
 // ClassOf gives the storage class that a run read from.
 func ClassOf(h trial.Header) cost.StorageClass {
-	if h.Class == string(cost.Express) || network.Name(h.Network).Model().Express {
+	if h.Class == string(cost.Express) || h.NetworkModel().Express {
 		return cost.Express
 	}
 	return cost.Standard

@@ -310,3 +310,10 @@ func TestCommand(t *testing.T) {
 		}
 	}
 }
+
+// Of many that need the same memory, only the others are named.
+func TestSmallestMemoryOfMany(t *testing.T) {
+	if got, want := New(reporttest.Languages(), Options{}).SmallestMemory(), "128 MB, but java lean 512 MB, java tuned 512 MB"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -28,9 +28,9 @@ func TestScanLimit(t *testing.T) {
 			f.Header.Limits = lambda.Limits{By: lambda.Unlimited}
 			f.Summary.CPUMS = 240_000
 		}, "max concurrency"},
-		// 75 MB/s × 1,020 s = 76.5 GB
-		{"62 GB are 81% of the bandwidth", func(f *scan.File) { f.Summary.Bytes = 62e9 }, "bandwidth"},
-		{"the same without a modelled network", func(f *scan.File) { f.Summary.Bytes, f.Header.Network = 62e9, "none" }, "max concurrency"},
+		// 78.125 MB/s × 1,020 s = 79.7 GB
+		{"65 GB are 82% of the bandwidth", func(f *scan.File) { f.Summary.Bytes = 65e9 }, "bandwidth"},
+		{"the same without a modelled network", func(f *scan.File) { f.Summary.Bytes, f.Header.Network = 65e9, "none" }, "max concurrency"},
 		{"as many as the service allows, listed for 40 of 140 s", func(f *scan.File) { f.Header.Input.Concurrency = 0 }, ""},
 		{"listed for 120 of 140 s", func(f *scan.File) {
 			f.Header.Input.Concurrency = 0

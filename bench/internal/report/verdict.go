@@ -5,7 +5,6 @@ import (
 	"math"
 	"strings"
 
-	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/functions/lambda"
 )
@@ -156,7 +155,7 @@ func (r *Report) judge(row Row, ttfb float64) Verdict {
 	case decided(v.CPU, cpuDecides):
 		v.Kind, v.Figure, v.Helps = CPUBound, v.CPU.percent()+" of its CPU share", d.moreCPU(row)
 	case decided(v.Network, networkDecides):
-		v.Kind, v.Figure = NetworkBound, fmt.Sprintf("%s of %.0f Mbit/s", v.Network.percent(), lambda.BandwidthBytesPerS*8/1e6)
+		v.Kind, v.Figure = NetworkBound, fmt.Sprintf("%s of %.0f Mbit/s", v.Network.percent(), r.Header.BandwidthOf(row.MemoryMB)*8/1e6)
 		v.Helps = "reading fewer bytes, or several functions side by side"
 	case decided(v.Latency, latencyDecides):
 		v.Kind, v.Helps = LatencyBound, d.lessLatency(row, v.CPU.Known)
@@ -224,8 +223,8 @@ func (r *Report) shares(row Row, ttfb float64) (Verdict, demand) {
 		d.latencyMS = u.listMS + math.Ceil(u.objects/float64(workers))*ttfb
 		v.Latency = Share{min(d.latencyMS/duration, 1), true}
 	}
-	if r.Header.Network != string(network.None) && !r.Own() {
-		d.networkMS = u.bytes / lambda.BandwidthBytesPerS * 1000
+	if bandwidth := r.Header.BandwidthOf(row.MemoryMB); bandwidth > 0 && !r.Own() {
+		d.networkMS = u.bytes / bandwidth * 1000
 		v.Network = Share{d.networkMS / duration, d.networkMS <= duration*ceilingHolds}
 	}
 	if u.hasStats && u.objects > 0 {

@@ -39,7 +39,7 @@ func TestVerdict(t *testing.T) {
 			LatencyBound, "latency 84%", "1000 in flight", "S3 Express One Zone"},
 		{"bytes at the ceiling", reporttest.Used{MemoryMB: 1769, Workers: 64, Client: "lean", MS: 380, CPU: 120, P50: 10, P99: 20,
 			List: 10, MaxMB: 30}, "s3-standard",
-			NetworkBound, "network 89%", "89% of 600 Mbit/s", "fewer bytes"},
+			NetworkBound, "network 86%", "86% of 625 Mbit/s", "fewer bytes"},
 		{"network none has no ceiling", reporttest.Used{MemoryMB: 1769, Workers: 64, Client: "lean", MS: 380, CPU: 120, P50: 10,
 			P99: 20, List: 10, MaxMB: 30}, "none",
 			Mixed, "mixed", "CPU 32%, latency 47%", ""},

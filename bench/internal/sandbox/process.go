@@ -213,7 +213,7 @@ func (p *process) start(env []string) (err error) {
 	p.spawned = time.Now()
 	if s.cgroups != nil {
 		// INIT has one vCPU at least, whatever the memory.
-		p.group, err = s.cgroups.Create(s.memoryLimit(p.conf.MemoryMB), min(max(s.quota(p.conf.MemoryMB), 1), s.cpus))
+		p.group, err = s.cgroups.Create(s.memoryLimit(p.conf.MemoryMB), min(max(s.quota(p.conf.MemoryMB), s.share(1)), s.cpus))
 		if err != nil {
 			return err
 		}

@@ -102,6 +102,10 @@ type Config struct {
 	// own access key. Release, if not nil, is called when the process ended.
 	ProcessEnv func(function string) (env map[string]string, release func())
 
+	// CPUFactor is the CPU time that the modelled Lambda takes for what takes 1
+	// on this machine: each share of CPU is divided by it. 0: 1.
+	CPUFactor float64
+
 	// Concurrency is the account's: how many invocations of all functions may
 	// run at once. What is more is answered with TooManyRequestsException. 0:
 	// any number.
@@ -467,8 +471,12 @@ func (s *Sandbox) Limits() lambda.Limits { return s.limits }
 
 // quota is the vCPUs that memoryMB buys, but not more than there are.
 func (s *Sandbox) quota(memoryMB int) float64 {
-	return min(lambda.VCPU(memoryMB), s.cpus)
+	return min(s.share(lambda.VCPU(memoryMB)), s.cpus)
 }
+
+// share is the vCPUs of this machine that do as much as that many of the Lambda
+// that is modelled.
+func (s *Sandbox) share(vcpu float64) float64 { return vcpu / cmp.Or(s.cfg.CPUFactor, 1) }
 
 // memoryLimit is how much a function of memoryMB may use, in bytes, where there
 // are limits.
@@ -481,7 +489,7 @@ func (s *Sandbox) limitsOf(memoryMB int) lambda.Limits {
 	if s.cgroups == nil {
 		return l
 	}
-	if s.cpus < lambda.VCPU(memoryMB) {
+	if s.cpus < s.share(lambda.VCPU(memoryMB)) {
 		l.VCPU = math.Floor(s.cpus*1000) / 1000
 	}
 	if limit := s.memoryLimit(memoryMB); limit < int64(memoryMB)<<20 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/network"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
@@ -32,27 +33,44 @@ const schema = 1
 // redrive, goes on after its End with lines of the same kinds: the last Summary
 // and the last End count.
 type Header struct {
-	Schema    int           `json:"fanout_scan"` // version of this format
-	Version   string        `json:"version"`     // of the command
-	Job       string        `json:"job"`         // name of the execution
-	Execution string        `json:"execution_arn"`
-	Stack     string        `json:"stack,omitempty"` // name of the stack that has the state machine
-	Backend   string        `json:"backend"`         // as in trial: aws, sandbox, endpoint
-	Host      string        `json:"host"`            // kind of machine, or "AWS Lambda, REGION"
-	Region    string        `json:"region,omitempty"`
-	Network   string        `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
-	Limits    lambda.Limits `json:"limits,omitzero"`   // sandbox: how CPU and memory were limited, or why not
-	Lab       *Lab          `json:"lab,omitempty"`     // sandbox: what else it takes to go on with the job
-	Input     fn.Input      `json:"input"`             // of the execution
-	Function  Function      `json:"function"`          // which reads the batches
-	Children  string        `json:"children"`          // type of the child executions: EXPRESS or STANDARD
-	Corpus    *corpus.Spec  `json:"corpus,omitempty"`  // the objects, where they are the seed's; nil: somebody's own
-	Class     string        `json:"storage_class,omitempty"`
-	Prices    string        `json:"prices,omitempty"` // date of the table of prices
-	Estimate  *Estimate     `json:"estimate,omitempty"`
-	Tolerated float64       `json:"tolerated_percent"`
-	Budget    float64       `json:"budget_usd,omitempty"` // 0: none
-	At        time.Time     `json:"at"`
+	Schema    int    `json:"fanout_scan"` // version of this format
+	Version   string `json:"version"`     // of the command
+	Job       string `json:"job"`         // name of the execution
+	Execution string `json:"execution_arn"`
+	Stack     string `json:"stack,omitempty"` // name of the stack that has the state machine
+	Backend   string `json:"backend"`         // as in trial: aws, sandbox, endpoint
+	Host      string `json:"host"`            // kind of machine, or "AWS Lambda, REGION"
+	Region    string `json:"region,omitempty"`
+	Network   string `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
+	// Model is that of a model file, whole; nil: Network is one of the built-in ones.
+	Model     *network.Model `json:"model,omitempty"`
+	Bandwidth string         `json:"bandwidth,omitempty"` // lambda.QuotaBandwidth if it grew with the memory size
+	Limits    lambda.Limits  `json:"limits,omitzero"`     // sandbox: how CPU and memory were limited, or why not
+	Lab       *Lab           `json:"lab,omitempty"`       // sandbox: what else it takes to go on with the job
+	Input     fn.Input       `json:"input"`               // of the execution
+	Function  Function       `json:"function"`            // which reads the batches
+	Children  string         `json:"children"`            // type of the child executions: EXPRESS or STANDARD
+	Corpus    *corpus.Spec   `json:"corpus,omitempty"`    // the objects, where they are the seed's; nil: somebody's own
+	Class     string         `json:"storage_class,omitempty"`
+	Prices    string         `json:"prices,omitempty"` // date of the table of prices
+	Estimate  *Estimate      `json:"estimate,omitempty"`
+	Tolerated float64        `json:"tolerated_percent"`
+	Budget    float64        `json:"budget_usd,omitempty"` // 0: none
+	At        time.Time      `json:"at"`
+}
+
+// NetworkModel is what lay between the functions and their objects; the zero
+// Model on AWS, where nobody knows.
+func (h Header) NetworkModel() network.Model {
+	return network.Of(h.Network, h.Model, h.Bandwidth == lambda.QuotaBandwidth)
+}
+
+// BandwidthOf is what its function had, in bytes a second; 0: it was not limited.
+func (h Header) BandwidthOf() float64 {
+	if m := h.NetworkModel(); m.Name != "" {
+		return m.BandwidthOf(h.Function.MemoryMB)
+	}
+	return lambda.Bandwidth(h.Function.MemoryMB, h.Bandwidth == lambda.QuotaBandwidth)
 }
 
 // Function is the one that the state machine invokes. Zero values: not known.
@@ -225,6 +243,7 @@ const (
 	Stopped     = "stopped"      // somebody stopped the job
 	Interrupted = "interrupted"  // a local job, which ends with the command
 	WrongAnswer = "wrong answer" // everything was read, and it is not what the objects hold
+	Changed     = "changed"      // every object was read, and the parts are not any more what they were then
 	Failed      = "failed"       // the job, for another reason than what could not be read
 )
 

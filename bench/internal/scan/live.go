@@ -15,8 +15,10 @@ import (
 type Live struct {
 	Expected int64 // objects, if known before; 0: what the Map Run has counted
 	Began    time.Time
-	Local    bool // the job costs nothing here
+	Ended    time.Time // zero: it runs
+	Local    bool      // the job costs nothing here
 
+	now     func() time.Time // nil: time.Now
 	mu      sync.Mutex
 	samples []Sample // the last ones, over rateWindow
 }
@@ -69,9 +71,19 @@ func (l *Live) at(now time.Time) (p progressed, ok bool) {
 	return p, true
 }
 
+func (l *Live) time() time.Time {
+	if !l.Ended.IsZero() {
+		return l.Ended
+	}
+	if l.now != nil {
+		return l.now()
+	}
+	return time.Now()
+}
+
 // Lines draws it.
 func (l *Live) Lines(columns, _ int) []string {
-	now := time.Now()
+	now := l.time()
 	p, ok := l.at(now)
 	if !ok {
 		return []string{"starting: elapsed " + progress.Short(now.Sub(l.Began))}
@@ -86,7 +98,7 @@ func (l *Live) Lines(columns, _ int) []string {
 
 // Line is the same for a file or a pipe.
 func (l *Live) Line() string {
-	now := time.Now()
+	now := l.time()
 	p, ok := l.at(now)
 	if !ok {
 		return "starting"
@@ -107,8 +119,14 @@ func (p progressed) doing() string {
 	return p.Phase
 }
 
+// counted is how many objects are done with: while the job runs, with those of
+// batches that failed; in the end, those that were read.
 func (p progressed) counted() string {
-	return fmt.Sprintf("%s of %s objects", table.Grouped(float64(p.Items.Done())), table.Grouped(float64(p.total)))
+	done := p.Items.Done()
+	if p.Phase == Ended {
+		done = p.Items.Succeeded
+	}
+	return fmt.Sprintf("%s of %s objects", table.Grouped(float64(done)), table.Grouped(float64(p.total)))
 }
 
 // figures are the rest, the most important first.
@@ -129,8 +147,11 @@ func (p progressed) figures() []string {
 	if n := p.Batches.Running; n > 0 {
 		all = append(all, fmt.Sprintf("%s at once", batches(n)))
 	}
-	if n := p.Batches.Lost(); n > 0 {
+	if n := p.Batches.Failed + p.Batches.TimedOut; n > 0 {
 		all = append(all, fmt.Sprintf("%s failed", batches(n)))
+	}
+	if n := p.Batches.Aborted; n > 0 {
+		all = append(all, fmt.Sprintf("%s stopped", batches(n)))
 	}
 	return all
 }

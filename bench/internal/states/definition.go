@@ -159,6 +159,9 @@ func parse(text string) (*machine, error) {
 	if !ok {
 		return nil, &definitionError{"/", "INVALID_JSON_DESCRIPTION", "the definition must be an object"}
 	}
+	if at := duplicate(json.NewDecoder(strings.NewReader(text)), ""); at != "" {
+		return nil, &definitionError{at, "INVALID_JSON_DESCRIPTION", "the field is there twice"}
+	}
 	f := newFields(m, "", &err)
 	machine := parseMachine(f, nil)
 	if f.oneOf("Version", "1.0"); err == nil {
@@ -168,6 +171,31 @@ func parse(text string) (*machine, error) {
 		return nil, err
 	}
 	return machine, nil
+}
+
+// duplicate gives the path of the first field that an object has twice, of
+// which only the last would be seen; empty: there is none. The text is JSON.
+func duplicate(d *json.Decoder, at string) string {
+	token, _ := d.Token()
+	seen := map[string]bool{}
+	for i := 0; (token == json.Delim('{') || token == json.Delim('[')) && d.More(); i++ {
+		inside := fmt.Sprintf("%s[%d]", at, i)
+		if token == json.Delim('{') {
+			name, _ := d.Token()
+			inside = fmt.Sprintf("%s/%s", at, name)
+			if seen[inside] {
+				return inside
+			}
+			seen[inside] = true
+		}
+		if found := duplicate(d, inside); found != "" {
+			return found
+		}
+	}
+	if _, ok := token.(json.Delim); ok {
+		_, _ = d.Token() // its end
+	}
+	return ""
 }
 
 // inside is where a workflow stands that a Map runs.

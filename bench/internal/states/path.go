@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -54,7 +55,28 @@ func parsePath(text string) (path, error) {
 		}
 		p.steps = append(p.steps, s)
 	}
-	return p, nil
+	return p, p.checkContext()
+}
+
+// contextFields are what the context object has here
+// (docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html).
+var contextFields = map[string][]string{
+	"Execution":    {"Id", "Input", "Name", "RedriveCount", "RedriveTime", "RoleArn", "StartTime"},
+	"Map":          {"Item"},
+	"State":        {"EnteredTime", "Name", "RetryCount"},
+	"StateMachine": {"Id", "Name"},
+}
+
+// checkContext refuses a path to what the context object never has.
+func (p path) checkContext() error {
+	if !p.context || len(p.steps) == 0 {
+		return nil
+	}
+	known, ok := contextFields[p.steps[0].name]
+	if !ok || len(p.steps) > 1 && !slices.Contains(known, p.steps[1].name) {
+		return fmt.Errorf("path %q: the context object has no such field here", p.text)
+	}
+	return nil
 }
 
 // dotted takes a name up to the next . or [.

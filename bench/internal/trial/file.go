@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"fanout/bench/internal/network"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
 )
@@ -25,20 +26,61 @@ const schema = 2
 
 // Header is the first line of a result file.
 type Header struct {
-	Schema  int           `json:"fanout_results"` // version of this format
-	Version string        `json:"version"`        // of the command
-	Run     string        `json:"run"`
-	Backend string        `json:"backend"`
-	Host    string        `json:"host"`              // kind of machine: processor, cores, operating system and architecture
-	Region  string        `json:"region,omitempty"`  // aws
-	Network string        `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
-	Limits  lambda.Limits `json:"limits,omitzero"`   // sandbox: how CPU and memory were limited, or why not
-	Plan    Plan          `json:"plan"`
-	Corpus  corpus.Spec   `json:"corpus"`
-	Bytes   int64         `json:"corpus_bytes"`
-	Class   string        `json:"storage_class,omitempty"` // of the objects, as in fanout prices; empty: as Network says, else standard
-	Prices  string        `json:"prices,omitempty"`        // date of the table of prices that the run knew
-	At      time.Time     `json:"at"`
+	Schema  int    `json:"fanout_results"` // version of this format
+	Version string `json:"version"`        // of the command
+	Run     string `json:"run"`
+	Backend string `json:"backend"`
+	Host    string `json:"host"`              // kind of machine: processor, cores, operating system and architecture
+	Region  string `json:"region,omitempty"`  // aws
+	Network string `json:"network,omitempty"` // sandbox: what the embedded S3 modelled
+	// Model is that of a model file, whole: what Network names, the CPU factor,
+	// and what both were calibrated by. nil: Network is one of the built-in ones.
+	Model *network.Model `json:"model,omitempty"`
+	// Bandwidth is lambda.QuotaBandwidth if it grew with the memory size, or was
+	// said to; empty: it did not.
+	Bandwidth string        `json:"bandwidth,omitempty"`
+	Limits    lambda.Limits `json:"limits,omitzero"` // sandbox: how CPU and memory were limited, or why not
+	Plan      Plan          `json:"plan"`
+	Corpus    corpus.Spec   `json:"corpus"`
+	Bytes     int64         `json:"corpus_bytes"`
+	Class     string        `json:"storage_class,omitempty"` // of the objects, as in fanout prices; empty: as Network says, else standard
+	Prices    string        `json:"prices,omitempty"`        // date of the table of prices that the run knew
+	At        time.Time     `json:"at"`
+}
+
+// NetworkModel is what lay between the functions and their objects; the zero
+// Model on AWS, where nobody knows.
+func (h Header) NetworkModel() network.Model {
+	return network.Of(h.Network, h.Model, h.Bandwidth == lambda.QuotaBandwidth)
+}
+
+// BandwidthOf is what a function of a memory size had, in bytes a second; 0: it
+// was not limited.
+func (h Header) BandwidthOf(memoryMB int) float64 {
+	if m := h.NetworkModel(); m.Name != "" {
+		return m.BandwidthOf(memoryMB)
+	}
+	return lambda.Bandwidth(memoryMB, h.Bandwidth == lambda.QuotaBandwidth)
+}
+
+// Calibration says what the model of a sandbox was fitted to; nil: nothing.
+func (h Header) Calibration() *network.Calibration {
+	if h.Model == nil {
+		return nil
+	}
+	return h.Model.Calibration
+}
+
+// modelText is the model as a line, to compare and to name.
+func (h Header) modelText() string {
+	if h.Model == nil {
+		return ""
+	}
+	text, err := json.Marshal(h.Model)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // End is the closing line of a result file: why the run ended. A run that was
@@ -68,6 +110,31 @@ type File struct {
 	Results []Result
 	End     End       // the zero value: the run could not say
 	Skipped []Skipped // lines that could not be read
+}
+
+// InModelCPU gives a file whose CPU times, and shares of this machine's CPU, are
+// those of the Lambda that was modelled: times a model file's CPU factor.
+func (f File) InModelCPU() File {
+	factor := f.Header.NetworkModel().Factor()
+	if factor == 1 {
+		return f
+	}
+	f.Header.Limits.VCPU *= factor
+	f.Results = slices.Clone(f.Results)
+	for i := range f.Results {
+		r := &f.Results[i]
+		r.Limits.VCPU *= factor
+		if r.ProcessMS != nil {
+			ms := *r.ProcessMS * factor
+			r.ProcessMS = &ms
+		}
+		if r.Stats != nil {
+			s := *r.Stats
+			s.CPUMS *= factor
+			r.Stats = &s
+		}
+	}
+	return f
 }
 
 // Skipped is a line of a result file that is not among the results.
@@ -267,7 +334,8 @@ func (r *reader) takeHeader(line []byte) error {
 // results must not be mixed.
 func (h *Header) join(o Header) error {
 	for _, f := range []struct{ name, first, other string }{
-		{"backend", h.Backend, o.Backend}, {"region", h.Region, o.Region}, {"network", h.Network, o.Network}, {"host", h.Host, o.Host},
+		{"backend", h.Backend, o.Backend}, {"region", h.Region, o.Region}, {"network", h.Network, o.Network},
+		{"model", h.modelText(), o.modelText()}, {"bandwidth", h.Bandwidth, o.Bandwidth}, {"host", h.Host, o.Host},
 		{"limits", h.Limits.String(), o.Limits.String()}, {"storage_class", h.Class, o.Class},
 		{"corpus", h.Corpus.String(), o.Corpus.String()}, {"corpus_bytes", fmt.Sprint(h.Bytes), fmt.Sprint(o.Bytes)},
 		{"count", fmt.Sprint(h.Plan.Count), fmt.Sprint(o.Plan.Count)},

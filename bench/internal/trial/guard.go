@@ -58,7 +58,7 @@ func (r *Runner) Guess(s Setting) time.Duration {
 	if r.Header.Plan.Own() {
 		return ownGuess
 	}
-	return guess(s, r.Header.Corpus.Count, r.Header.Bytes, r.Header.Network)
+	return guess(s, r.Header.Corpus.Count, r.Header.Bytes, r.Header)
 }
 
 // ownGuess is what is taken for an invocation of which nothing is known.

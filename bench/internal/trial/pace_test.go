@@ -8,7 +8,7 @@ import (
 
 // guessed is a guess of an invocation that reads the default corpus.
 func guessed(s Setting) time.Duration {
-	return guess(s, 1000, 25_500_000, "s3-standard")
+	return guess(s, 1000, 25_500_000, Header{Network: "s3-standard"})
 }
 
 // Time left, from guesses that are wrong by another factor for each setting:

@@ -206,14 +206,14 @@ const measuredVCPU = 2
 // guess is a forecast of an invocation's time: the longest of waiting for first
 // bytes, CPU time at the memory size's share, and the bodies at Lambda's
 // bandwidth. A client that nobody measured is taken for the slowest that was.
-func guess(s Setting, objects int, bytes int64, on string) time.Duration {
+func guess(s Setting, objects int, bytes int64, h Header) time.Duration {
 	workers := float64(s.Concurrency)
 	if s.Concurrency == Auto {
 		workers = 64
 	}
-	model := network.Name(on).Model()
+	model := h.NetworkModel()
 	if model.Name == "" {
-		model = network.S3Standard.Model() // AWS, by its most usual storage class
+		model = network.S3Standard // AWS, by its most usual storage class
 	}
 	var ms float64
 	figures, ok := clientCPU[s.Client]
@@ -226,7 +226,10 @@ func guess(s Setting, objects int, bytes int64, on string) time.Duration {
 		}
 	}
 	latency := float64(objects)/workers*lambda.Milliseconds(model.FirstByteMean()) + lambda.Milliseconds(model.FirstByteP99)
-	cpu := float64(objects) * ms / min(lambda.VCPU(max(s.Target.MemoryMB, lambda.MinMemoryMB)), measuredVCPU)
-	bodies := float64(bytes) / lambda.BandwidthBytesPerS * 1000
+	cpu := float64(objects) * ms * model.Factor() / min(lambda.VCPU(max(s.Target.MemoryMB, lambda.MinMemoryMB)), measuredVCPU)
+	bodies := 0.
+	if bandwidth := h.BandwidthOf(s.Target.MemoryMB); bandwidth > 0 {
+		bodies = float64(bytes) / bandwidth * 1000
+	}
 	return time.Duration(max(latency, cpu, bodies) * float64(time.Millisecond))
 }

@@ -190,10 +190,10 @@ func TestGuess(t *testing.T) {
 		{"a slower client", setting(128, "stock", 64), 1000, 25_500_000, "s3-standard", 8917 * time.Millisecond},
 		{"a client that nobody measured", setting(128, "foreign", 64), 1000, 25_500_000, "s3-standard", 8917 * time.Millisecond},
 		{"no more than two vCPUs were measured", setting(10240, "stock", 1024), 100_000, 0, "none", 16_495 * time.Millisecond},
-		{"one object of 3 GB", setting(1769, "lean", 64), 1, 3_000_000_000, "s3-standard", 40 * time.Second},
+		{"one object of 3 GB", setting(1769, "lean", 64), 1, 3_000_000_000, "s3-standard", 38_400 * time.Millisecond},
 		{"nothing known", setting(0, "", Auto), 0, 0, "", 100 * time.Millisecond},
 	} {
-		got := guess(tc.setting, tc.objects, tc.bytes, tc.network)
+		got := guess(tc.setting, tc.objects, tc.bytes, Header{Network: tc.network})
 		if diff := got - tc.want; diff.Abs() > time.Millisecond {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}

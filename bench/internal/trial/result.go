@@ -163,7 +163,7 @@ func checkStats(s fetch.Stats) error {
 		checkFigure("stats.errors", float64(s.Errors)), checkFigure("stats.retries", float64(s.Retries)),
 		checkFigure("stats.connections", float64(s.Connections)), checkFigure("stats.list_ms", s.ListMS),
 		checkFigure("stats.cpu_ms", s.CPUMS), checkFigure("stats.max_rss_mb", s.MaxRSSMB),
-		checkFigure("stats.concurrency", float64(s.Concurrency)),
+		checkFigure("stats.concurrency", float64(s.Concurrency)), checkFigure("stats.connect_min_ms", orZero(s.ConnectMinMS)),
 	)
 	for _, v := range []*float64{s.TTFBP50MS, s.TTFBP99MS} {
 		if v != nil {
@@ -174,4 +174,12 @@ func checkStats(s fetch.Stats) error {
 		err = cmp.Or(err, fmt.Errorf("stats.client and stats.digest: must be %d bytes at most", maxNameBytes))
 	}
 	return err
+}
+
+// orZero is a figure that may be missing.
+func orZero(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
 }

@@ -7,6 +7,7 @@
 //	package -o build -arch host fetch    this machine's only
 //	package -o build fetch-lean          cmd/fetch without the SDK: the client lean only
 //	package -arch arm64 -prebuilt FILE rust   a bootstrap built by somebody else, under the name rust
+//	package -o build -folder DIR node    all files of a folder, as OUT/node.zip
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,11 +46,18 @@ func run(ctx context.Context, args []string) error {
 	out := flags.String("o", "build", "folder to write to")
 	arch := flags.String("arch", strings.Join(lambda.Architectures, ","), "architectures, or host")
 	prebuilt := flags.String("prebuilt", "", "pack this bootstrap, of the one architecture named, instead of building one")
+	folder := flags.String("folder", "", "pack this folder as it is, under the one name given, instead of building a bootstrap")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() == 0 {
 		return errors.New("no command named")
+	}
+	if *folder != "" {
+		if flags.NArg() != 1 {
+			return errors.New("-folder: give one name")
+		}
+		return packFolder(*folder, filepath.Join(*out, flags.Arg(0)+".zip"))
 	}
 	archs := strings.Split(*arch, ",")
 	if *arch == "host" {
@@ -153,23 +162,73 @@ func pack(bootstrap, archive string) (err error) {
 		return nil
 	}
 	var packed bytes.Buffer
-	w := zip.NewWriter(&packed)
-	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
-		return flate.NewWriter(out, flate.BestCompression)
-	})
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
-	header.SetMode(0o755)
-	entry, err := w.CreateHeader(header)
-	if err != nil {
-		return err
-	}
-	if _, err := entry.Write(program); err != nil {
+	w := newZip(&packed)
+	if err := add(w, "bootstrap", 0o755, program); err != nil {
 		return err
 	}
 	if err := w.Close(); err != nil {
 		return err
 	}
 	return os.WriteFile(archive, packed.Bytes(), 0o644)
+}
+
+// packFolder packs the regular files below a folder, in the order of their names.
+// What only their owner may read, Lambda could not: their modes are 0755, if they
+// can be executed, and 0644.
+func packFolder(folder, archive string) error {
+	var packed bytes.Buffer
+	w := newZip(&packed)
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: neither a file nor a folder", path)
+		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return add(w, filepath.ToSlash(name), 0o644|0o111*(info.Mode()>>6&1), content)
+	})
+	if err != nil {
+		return fmt.Errorf("pack %s: %w", folder, err)
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("pack %s: %w", folder, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(archive, packed.Bytes(), 0o644)
+}
+
+func newZip(to io.Writer) *zip.Writer {
+	w := zip.NewWriter(to)
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) {
+		return flate.NewWriter(out, flate.BestCompression)
+	})
+	return w
+}
+
+// add writes a file without the time: the same files give the same bytes.
+func add(w *zip.Writer, name string, mode fs.FileMode, content []byte) error {
+	header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	header.SetMode(mode)
+	entry, err := w.CreateHeader(header)
+	if err != nil {
+		return err
+	}
+	_, err = entry.Write(content)
+	return err
 }
 
 // holds says whether an archive is there that holds this program, and nothing

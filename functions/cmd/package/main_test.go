@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 )
@@ -31,7 +32,7 @@ func TestPackageIsReproducible(t *testing.T) {
 	}
 	for _, e := range entries {
 		switch from, to := filepath.Join(module, e.Name()), filepath.Join(copied, e.Name()); {
-		case e.Name() == "rust": // no Go, and perhaps gigabytes of what cargo built
+		case e.Name() == "rust" || e.Name() == "node" || e.Name() == "python": // no Go, and perhaps gigabytes of what was built
 		case e.IsDir():
 			err = os.CopyFS(to, os.DirFS(from))
 		default:
@@ -89,6 +90,9 @@ func TestRefusals(t *testing.T) {
 		{"-o", out, "-arch", "x86_64", "-prebuilt", "main.go", "rust"}, // not a program
 		{"-o", out, "-arch", "x86_64", "-prebuilt", "gone", "rust"},
 		{"-o", out, "-arch", otherArch(), "-prebuilt", "/proc/self/exe", "rust"}, // for another processor
+		{"-o", out, "-folder", ".", "node", "python"},                            // under which name?
+		{"-o", out, "-folder", "gone", "node"},
+		{"-o", out, "-folder", "/dev/fd", "node"}, // symbolic links: Lambda would follow them elsewhere, or nowhere
 	} {
 		if err := run(t.Context(), args); err == nil {
 			t.Errorf("%v was accepted", args)
@@ -104,6 +108,48 @@ func otherArch() string {
 		return "x86_64"
 	}
 	return "arm64"
+}
+
+// A folder is packed as it is, with modes that Lambda can read, and without times.
+func TestFolder(t *testing.T) {
+	folder, out := t.TempDir(), t.TempDir()
+	for name, mode := range map[string]os.FileMode{"bootstrap": 0o700, "a/b.mjs": 0o600, "c.txt": 0o666} {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var packed [2][]byte
+	for i := range packed {
+		if err := run(t.Context(), []string{"-o", out, "-folder", folder, "node"}); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if packed[i], err = os.ReadFile(filepath.Join(out, "node.zip")); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		if err := os.Chtimes(filepath.Join(folder, "c.txt"), now, now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(packed[0], packed[1]) {
+		t.Error("the same folder gave two zips")
+	}
+	archive, err := zip.NewReader(bytes.NewReader(packed[0]), int64(len(packed[0])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range archive.File {
+		got = append(got, f.Mode().String()+" "+f.Name)
+	}
+	if want := []string{"-rw-r--r-- a/b.mjs", "-rwxr-xr-x bootstrap", "-rw-r--r-- c.txt"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 // A bootstrap that was built elsewhere is packed like one of ours.

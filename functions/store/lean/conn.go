@@ -276,6 +276,7 @@ func connect(ctx context.Context, h *host, nth int) (net.Conn, error) {
 func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	began := time.Now()
 	raw, err := h.pool.connect(ctx, h, nth)
 	if err != nil {
 		return nil, err
@@ -294,5 +295,16 @@ func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 		}
 		c.Conn = secure
 	}
+	h.pool.tookToConnect(time.Since(began))
 	return c, nil
+}
+
+// tookToConnect notes how long a connection's set-up took, if it is the shortest.
+func (p *pool) tookToConnect(took time.Duration) {
+	for {
+		least := p.fastest.Load()
+		if least != 0 && least <= int64(took) || p.fastest.CompareAndSwap(least, max(int64(took), 1)) {
+			return
+		}
+	}
 }

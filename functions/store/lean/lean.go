@@ -78,6 +78,10 @@ func New(cfg Config) (*Client, error) {
 // Connections counts the connections opened so far.
 func (c *Client) Connections() int64 { return c.pool.opened.Load() }
 
+// FastestConnect is the shortest set-up of a connection, TCP and TLS, since the
+// last call; 0: none was opened.
+func (c *Client) FastestConnect() time.Duration { return time.Duration(c.pool.fastest.Swap(0)) }
+
 // Close closes the idle connections. The client can still be used.
 func (c *Client) Close() { c.pool.closeIdle() }
 

@@ -24,14 +24,14 @@ type part struct {
 
 // partKey explains the i-th part.
 func partKey(i int, name string) keyItem {
-	return keyItem{keyMark(style{partRole(i), shapes[1], 5}), name}
+	return keyItem{Mark: keyMark(style{role: partRole(i), shape: shapes[1], radius: 5}), Name: name}
 }
 
 // partRole is the colour of the i-th part, which no series has.
 func partRole(i int) role { return part0 + role(i%parts) }
 
 // warmMark is a warm invocation beside a cold start's bar.
-var warmMark = style{ink, shapes[3], 5}
+var warmMark = style{role: ink, shape: shapes[3], radius: 5}
 
 // bar begins one of a setting.
 func (c *charts) bar(row report.Row) bar {

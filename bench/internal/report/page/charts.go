@@ -27,6 +27,7 @@ type figure struct {
 type keyItem struct {
 	Mark template.HTML
 	Name string
+	Of   []keyItem // of a contender: its clients
 }
 
 // picture is a drawing, once for a wide page and once for a narrow one; Narrow
@@ -47,31 +48,57 @@ const (
 
 const (
 	maxPanels = 6   // side by side, of one figure
-	maxBars   = 30  // below each other
+	maxBars   = 60  // below each other
 	maxMarks  = 200 // of one setting's runs
 )
 
 // charts draws the figures of a report.
 type charts struct {
 	*report.Report
-	series []report.Row // the first row of each series
+	series []report.Row // the first row of each series; those of a contender stand together
 	of     map[int]int  // a row's series
+	styles []style      // of each series
 }
 
 func newCharts(r *report.Report) *charts {
 	c := &charts{Report: r, of: map[int]int{}}
-	for i, row := range r.Rows {
-		n := slices.IndexFunc(c.series, func(o report.Row) bool {
+	seriesOf := func(row report.Row) int {
+		return slices.IndexFunc(c.series, func(o report.Row) bool {
 			return o.Contender == row.Contender && o.Arch == row.Arch && o.Client == row.Client
 		})
-		if n < 0 {
-			n = len(c.series)
+	}
+	groups := map[string]int{} // contenders, in the order of their first rows
+	for _, row := range r.Rows {
+		if _, ok := groups[row.Contender]; !ok {
+			groups[row.Contender] = len(groups)
+		}
+		if seriesOf(row) < 0 {
 			c.series = append(c.series, row)
 		}
-		c.of[i] = n
+	}
+	slices.SortStableFunc(c.series, func(a, b report.Row) int { return cmp.Compare(groups[a.Contender], groups[b.Contender]) })
+	for i, row := range r.Rows {
+		c.of[i] = seriesOf(row)
+	}
+	within := map[string]int{}
+	for n, s := range c.series {
+		c.styles = append(c.styles, seriesStyle(n))
+		if len(groups) > 1 {
+			c.styles[n] = groupStyle(groups[s.Contender], within[s.Contender])
+			within[s.Contender]++
+		}
 	}
 	return c
 }
+
+// grouped says whether series have the colours of their contenders.
+func (c *charts) grouped() bool {
+	return slices.ContainsFunc(c.series, func(o report.Row) bool { return o.Contender != c.series[0].Contender })
+}
+
+// manySeries is from how many on lines are named at their ends, too: nobody
+// finds one of so many by its colour.
+const manySeries = 9
 
 // figures gives all of them, in the order of the page.
 func (c *charts) figures() []figure {
@@ -129,9 +156,26 @@ func workers(row report.Row) string {
 }
 
 // style gives a series' colour and shape.
-func (c *charts) style(series int) style {
-	// Beyond eight, another shape with the colour.
+func (c *charts) style(series int) style { return c.styles[series] }
+
+// seriesStyle is that of a series where all are one contender's. Beyond eight,
+// another shape comes with the colour.
+func seriesStyle(series int) style {
 	return style{role: role(series % 8), shape: shapes[(series+series/len(shapes))%len(shapes)], radius: 4}
+}
+
+// dashes tell the clients of a contender apart, beside how their marks are
+// filled.
+var dashes = []string{"", "7 3", "2 3", "9 3 2 3", "14 4", "4 8"}
+
+// groupStyle is that of a contender's series, the member-th of its own: the
+// colour and the shape are the contender's. Beyond eight contenders, another
+// shape comes with the colour.
+func groupStyle(group, member int) style {
+	return style{
+		role: role(group % 8), shape: solidShapes[(group+group/len(solidShapes))%len(solidShapes)], radius: 4,
+		filling: filling(member % 3), dash: dashes[member%len(dashes)],
+	}
 }
 
 // drawable says whether a figure can stand on an axis: results may hold any.
@@ -163,10 +207,26 @@ func (c *charts) key(rows []int) []keyItem {
 		found = append(found, c.of[i])
 	}
 	var items []keyItem
+	last := ""
 	for _, n := range slices.Compact(slices.Sorted(slices.Values(found))) {
-		items = append(items, keyItem{keyMark(c.style(n)), c.who(c.series[n])})
+		row := c.series[n]
+		if !c.grouped() {
+			items = append(items, keyItem{Mark: keyMark(c.style(n)), Name: c.who(row)})
+			continue
+		}
+		if len(items) == 0 || row.Contender != last {
+			items = append(items, keyItem{Name: table.Clip(row.Contender, 24)})
+			last = row.Contender
+		}
+		group := &items[len(items)-1]
+		group.Of = append(group.Of, keyItem{Mark: lineMark(c.style(n)), Name: c.member(row)})
 	}
 	return items
+}
+
+// member names a series within its contender; empty where nothing else is known.
+func (c *charts) member(row report.Row) string {
+	return strings.TrimSpace(strings.TrimPrefix(c.who(row), table.Clip(row.Contender, 24)))
 }
 
 // rowsWith lists the rows that a condition holds for.

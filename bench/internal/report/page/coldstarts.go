@@ -25,7 +25,7 @@ func (c *charts) coldStarts() figure {
 		f.Summary += fmt.Sprintf(" Relative to a warm invocation, a cold start takes longest at %s: %s instead of %s.", c.name(row),
 			ms(row.Cold.Median), ms(row.Warm.Median))
 	}
-	f.Key = []keyItem{partKey(0, "init"), partKey(1, "first invocation"), {keyMark(warmMark), "warm invocation"}}
+	f.Key = []keyItem{partKey(0, "init"), partKey(1, "first invocation"), {Mark: keyMark(warmMark), Name: "warm invocation"}}
 	for _, i := range rows {
 		row := c.Rows[i]
 		f.Rows = append(f.Rows, []string{c.name(row), middle(row.Init), middle(row.First), middle(row.Cold), middle(row.Warm),

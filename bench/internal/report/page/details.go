@@ -6,6 +6,7 @@ import (
 	"fanout/bench/internal/stats"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
 	"fmt"
 	"strconv"
 	"strings"
@@ -45,6 +46,14 @@ func details(r *report.Report) []fact {
 	add("region", h.Region)
 	if !r.Own() {
 		add("network model", h.Network)
+		if h.Model != nil {
+			add("its figures", h.Model.String())
+		}
+		add("calibrated by", r.CalibratedBy())
+		if c := h.Calibration(); c != nil {
+			add("CPU compared with", c.Against)
+			add("assumed", strings.Join(c.Assumed, "; "))
+		}
 	}
 	add("CPU and memory limits", h.Limits.String())
 	add("contenders", strings.Join(h.Plan.Contenders, ", "))
@@ -102,6 +111,19 @@ func eventList(events []trial.EventInfo) string {
 	return strings.Join(words, "; ")
 }
 
+// bandwidth says what functions had: "625 Mbit/s", or from and up to what.
+func bandwidth(r *report.Report) string {
+	mbit := func(memoryMB int) string { return fmt.Sprintf("%.0f Mbit/s", r.Header.BandwidthOf(memoryMB)*8/1e6) }
+	least, most := mbit(lambda.MinMemoryMB), mbit(lambda.MaxMemoryMB)
+	switch {
+	case r.Header.BandwidthOf(lambda.MinMemoryMB) == 0:
+		return "a bandwidth that is not limited"
+	case least != most:
+		return fmt.Sprintf("%s, which grow from %d MB on to %s", least, lambda.QuotaFromMB, most)
+	}
+	return least
+}
+
 // how says how the figures come about.
 func how(r *report.Report) []string {
 	said := []string{
@@ -116,7 +138,7 @@ func how(r *report.Report) []string {
 		fmt.Sprintf("The balanced pick has the lowest product of time to the power of %.2g and compute cost to the power of %.2g. %s",
 			r.Advice.Weight, 1-r.Advice.Weight, unsettable(r)),
 		"Why compares CPU time with the memory's CPU share (1,769 MB is one vCPU), rounds of first bytes with the time, bytes per second " +
-			"with 600 Mbit/s, and peak memory with the limit, and it counts retried GETs. The first limit that was reached is named.",
+			"with " + bandwidth(r) + ", and peak memory with the limit, and it counts retried GETs. The first limit that was reached is named.",
 	}
 	if r.Own() {
 		said[len(said)-1] = "Why compares CPU time with the memory's CPU share (1,769 MB is one vCPU) and peak memory with the limit. What " +
@@ -135,6 +157,11 @@ func how(r *report.Report) []string {
 		}
 		said = append(said, fmt.Sprintf("Cost is billed seconds × GB × the architecture's price per GB-second, the request fee, and S3's "+
 			"GETs and LISTs%s, without free tier and volume discounts.", class))
+	}
+	if c := r.Header.Calibration(); c != nil {
+		said = append(said, fmt.Sprintf("Network and CPU were calibrated: fitted to measured times, so that forecasts of the settings "+
+			"measured there were off by %.1f%% in the median. CPU times are this machine's times %.3g, which is what they would take "+
+			"there.", c.Residual*100, r.Header.NetworkModel().Factor()))
 	}
 	if r.Header.Backend == trial.Sandbox {
 		said = append(said, "The sandbox runs the functions' real bootstraps on one machine, each limited to its memory's share of CPU, "+

@@ -37,7 +37,7 @@ func (c *charts) frontier() figure {
 	}
 	shown := c.nearFrontier(all, edge)
 	f.Summary = c.frontierSummary(edge, len(all), len(shown))
-	f.Key = append(c.key(shown), keyItem{keyMark(style{ink, ring, 6}), "on the frontier"})
+	f.Key = append(c.key(shown), keyItem{Mark: keyMark(style{role: ink, shape: ring, radius: 6}), Name: "on the frontier"})
 	picked := c.picked()
 	for _, i := range edge {
 		row := c.Rows[i]
@@ -134,7 +134,7 @@ func (c *charts) drawFrontier(edge, shown []int, width, height float64, attribut
 		p.titled(title, func() { p.mark(c.style(c.of[i]), at(i)) })
 		marks = append(marks, at(i))
 		if slices.Contains(edge, i) {
-			p.mark(style{ink, ring, 7.5}, at(i))
+			p.mark(style{role: ink, shape: ring, radius: 7.5}, at(i))
 		}
 		if goals := picked[i]; len(goals) > 0 {
 			labels = append(labels, label{at(i), c.pickLabel(goals, row)})
@@ -148,6 +148,9 @@ func (c *charts) drawFrontier(edge, shown []int, width, height float64, attribut
 func (c *charts) pickLabel(goals []string, row report.Row) string {
 	if c.Own() {
 		return fmt.Sprintf("%s: %d MB", strings.Join(goals, ", "), row.MemoryMB)
+	}
+	if c.grouped() {
+		return fmt.Sprintf("%s: %d MB %s", strings.Join(goals, ", "), row.MemoryMB, c.who(row))
 	}
 	return fmt.Sprintf("%s: %d MB ×%d", strings.Join(goals, ", "), row.MemoryMB, row.InFlight())
 }

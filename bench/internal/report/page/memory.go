@@ -53,11 +53,13 @@ func (c *charts) memory() figure {
 	costs := c.upright("compute, $/M", rows, million)
 	times.axis.least, costs.axis.least = costs.axis.room(), times.axis.room()
 	for _, panel := range panels {
-		drawn := c.byMemory(f, panel, sizes, panelHeight, times)
+		drawn := picture{Caption: panel.caption}
+		drawn.Wide, drawn.Narrow = c.byMemory(f, panel, rows, sizes, panelHeight, times)
 		if c.Priced {
-			drawn += c.byMemory(f, panel, sizes, costHeight, costs)
+			wide, narrow := c.byMemory(f, panel, rows, sizes, costHeight, costs)
+			drawn.Wide, drawn.Narrow = drawn.Wide+wide, drawn.Narrow+narrow
 		}
-		f.Pictures = append(f.Pictures, picture{Caption: panel.caption, Wide: drawn})
+		f.Pictures = append(f.Pictures, drawn)
 	}
 	for _, i := range rows {
 		row := c.Rows[i]
@@ -116,16 +118,28 @@ func (c *charts) upright(title string, rows []int, of func(report.Row) stats.Sum
 	return metric{logarithmic(title, values.lo, values.hi), of}
 }
 
-// byMemory draws what a metric says of a panel's rows; nothing, if it says
-// nothing of any row.
-func (c *charts) byMemory(f figure, p panel, sizes []int, height float64, m metric) template.HTML {
+// byMemory draws what a metric says of a panel's rows, of all of the figure's;
+// nothing, if it says nothing of any row.
+func (c *charts) byMemory(f figure, p panel, all, sizes []int, height float64, m metric) (wide, narrow template.HTML) {
 	if m.axis.hi == 0 {
-		return ""
+		return "", ""
 	}
+	one, other := c.panelSizes(all, height)
+	wide = c.drawByMemory(f, p, sizes, one, m)
+	if other.width > 0 {
+		narrow = c.drawByMemory(f, p, sizes, other, m)
+	}
+	return wide, narrow
+}
+
+func (c *charts) drawByMemory(f figure, p panel, sizes []int, size panelSize, m metric) template.HTML {
 	memory := logarithmic("memory, MB", float64(sizes[0]), float64(sizes[len(sizes)-1])).marking(sizes)
-	drawn := newPlot(panelWidth, height, memory, m.axis, attributes(f, "panel", f.Title+", "+p.caption+", "+m.axis.title)...)
+	if size.named {
+		memory.after = c.nameRoom()
+	}
+	drawn := newPlot(size.width, size.height, memory, m.axis, attributes(f, size.class, f.Title+", "+p.caption+", "+m.axis.title)...)
 	rows := slices.DeleteFunc(slices.Clone(p.rows), func(i int) bool { return !drawable(m.of(c.Rows[i]).Median) })
-	c.curves(drawn, rows, curve{
+	last := c.curves(drawn, rows, curve{
 		at:       func(row report.Row) (x, y float64) { return float64(row.MemoryMB), m.of(row).Median },
 		interval: m.of,
 		title: func(row report.Row) string {
@@ -133,6 +147,9 @@ func (c *charts) byMemory(f figure, p panel, sizes []int, height float64, m metr
 			return fmt.Sprintf("%s: %s %s, interval %s, n=%d", c.name(row), m.axis.title, table.Grouped(s.Median), interval(s), s.N)
 		},
 	})
+	if size.named {
+		c.nameLines(drawn, last)
+	}
 	return drawn.markup()
 }
 

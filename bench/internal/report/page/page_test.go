@@ -269,19 +269,80 @@ func TestPictures(t *testing.T) {
 			t.Errorf("%s: %d marks, want %d", f.ID, marks, want)
 		}
 	}
-	styles := map[string]bool{}
+}
+
+// Series can be told apart by more than their colours: those of one contender,
+// and those of several, where colour and shape are the contender's, and how a
+// mark is filled and a line dashed is the client's.
+func TestStyles(t *testing.T) {
+	styles, grouped := map[string]bool{}, map[string]bool{}
 	for n := range 64 {
-		s := c.style(n)
+		s := seriesStyle(n)
 		styles[fmt.Sprintf("%v %s", s.role, s.shape.name)] = true
+		g := groupStyle(n/6, n%6)
+		if g.shape.hollow {
+			t.Errorf("%s cannot be filled", g.shape.name)
+		}
+		grouped[fmt.Sprintf("%v %s %v %s", g.role, g.shape.name, g.filling, g.dash)] = true
 	}
-	if len(styles) != 64 {
-		t.Errorf("%d of 64 series can be told apart", len(styles))
+	if len(styles) != 64 || len(grouped) != 64 {
+		t.Errorf("%d and %d of 64 series can be told apart", len(styles), len(grouped))
 	}
 	for a := range 8 {
 		for b := range a {
-			if c.style(a).shape.name == c.style(b).shape.name {
+			if seriesStyle(a).shape.name == seriesStyle(b).shape.name || groupStyle(a, 0).shape.name == groupStyle(b, 0).shape.name {
 				t.Errorf("series %d and %d have one shape", a, b)
 			}
+		}
+	}
+}
+
+// Of six languages with twelve clients, the page groups by language: in the key,
+// and by colour. Each line is named at its end.
+func TestLanguages(t *testing.T) {
+	page := pageOf(t, reporttest.Languages())
+	reporttest.Golden(t, "languages.html", readable(page))
+	if *keepPages != "" {
+		if err := os.WriteFile(filepath.Join(*keepPages, "languages.html"), page, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := newCharts(report.New(reporttest.Languages(), report.Options{}))
+	if len(c.series) != 12 {
+		t.Fatalf("%d series", len(c.series))
+	}
+	for i, f := range c.figures()[:2] { // the frontier and the times by memory
+		groups := 0
+		for _, item := range f.Key {
+			if len(item.Of) > 0 {
+				groups++
+			}
+		}
+		if i == 1 && groups != 6 || groups < 2 {
+			t.Errorf("%s: %d groups in the key", f.ID, groups)
+		}
+	}
+	byMemory := c.memory()
+	for _, row := range c.series {
+		if n := strings.Count(string(byMemory.Pictures[0].Wide), ">"+c.who(row)+"</text>"); n != 2 { // time and cost
+			t.Errorf("%s is named %d times", c.who(row), n)
+		}
+	}
+	// Names stand apart from each other.
+	root := parse(t, []byte(byMemory.Pictures[0].Wide))
+	for _, svg := range all(root, "svg") {
+		at := map[string][]float64{}
+		for _, text := range all(svg, "text") {
+			y, err := strconv.ParseFloat(attribute(text, "y"), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range at[attribute(text, "x")] {
+				if attribute(text, "text-anchor") == begins && math.Abs(other-y) < nameHeight-0.2 {
+					t.Errorf("%s stands %v from another name", textOf(text), math.Abs(other-y))
+				}
+			}
+			at[attribute(text, "x")] = append(at[attribute(text, "x")], y)
 		}
 	}
 }
@@ -558,5 +619,30 @@ func TestObjectSizes(t *testing.T) {
 	}
 	if strings.Contains(string(pageOf(t, reporttest.AWS())), "Object sizes") {
 		t.Error("sizes between bounds are drawn")
+	}
+}
+
+// Of a function of the caller's own, the page says nothing that nobody knows.
+func TestPageOwn(t *testing.T) {
+	f := reporttest.Own(512, reporttest.OneEvent, slices.Repeat([][2]float64{{400, 20}}, 6)...)
+	f.Results = append(f.Results, reporttest.Own(1024, reporttest.OneEvent, slices.Repeat([][2]float64{{300, 21}}, 6)...).Results...)
+	var b bytes.Buffer
+	if err := Write(&b, report.New(f, report.Options{})); err != nil {
+		t.Fatal(err)
+	}
+	body := b.String()[strings.Index(b.String(), "<body"):strings.Index(b.String(), "<script>")]
+	body = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(body, "") // attributes are for the script
+	for _, word := range []string{"worker", "speed-up", "Speed-up", "S3's part", "GETs", "objects", "needle", "client", "Client"} {
+		if i := strings.Index(body, word); i >= 0 {
+			t.Errorf("the page says %q: %s", word, body[max(0, i-80):i+80])
+		}
+	}
+	for _, word := range []string{
+		"Choose 512 MB mine", "order.json, 7 bytes", "run by Python 3.11.7", "Answers were compared with the first one",
+		"What the function calls",
+	} {
+		if !strings.Contains(body, word) {
+			t.Errorf("the page does not say %q", word)
+		}
 	}
 }

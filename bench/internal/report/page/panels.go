@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/stats"
+	"maps"
 	"math"
 	"slices"
 )
@@ -62,8 +63,78 @@ type curve struct {
 	title    func(report.Row) string
 }
 
-// curves draws the rows of each series as a line with marks.
-func (c *charts) curves(p *plot, rows []int, show curve) {
+// panelSize is how a figure with panels is drawn.
+type panelSize struct {
+	class         string
+	width, height float64
+	named         bool // lines have their names at their ends
+}
+
+// panelSizes gives those of a figure of some rows: one that fits wide and narrow
+// pages, or, of many series, a wide one in which each line is named, and a narrow
+// one without.
+func (c *charts) panelSizes(rows []int, height float64) (wide, narrow panelSize) {
+	if len(c.seriesIn(rows)) < manySeries {
+		return panelSize{class: "panel", width: panelWidth, height: height}, panelSize{}
+	}
+	return panelSize{"wide", wideWidth, height * 1.5, true}, panelSize{"narrow", narrowWidth, height * 1.2, false}
+}
+
+// seriesIn lists the series of some rows.
+func (c *charts) seriesIn(rows []int) []int {
+	var found []int
+	for _, i := range rows {
+		found = append(found, c.of[i])
+	}
+	return slices.Compact(slices.Sorted(slices.Values(found)))
+}
+
+// The measures of names at the ends of lines.
+const (
+	nameGap    = 46 // from the end of the plot to a name, with its mark
+	nameHeight = 14
+)
+
+// nameRoom is how much room names at the ends of lines take.
+func (c *charts) nameRoom() float64 {
+	room := 0.0
+	for _, row := range c.series {
+		room = max(room, textWidth(c.who(row)))
+	}
+	return nameGap + room - rightRoom + 4
+}
+
+// nameLines writes the name of each series beside the end of its line, or as
+// near to it as the others leave room, and joins the two.
+func (c *charts) nameLines(p *plot, last map[int]point) {
+	series := slices.SortedFunc(maps.Keys(last), func(a, b int) int {
+		return cmp.Or(cmp.Compare(last[a].y, last[b].y), cmp.Compare(a, b))
+	})
+	at := make([]float64, len(series))
+	for k, n := range series {
+		at[k] = max(last[n].y, p.top+nameHeight/2)
+		if k > 0 {
+			at[k] = max(at[k], at[k-1]+nameHeight)
+		}
+	}
+	for k := len(at) - 1; k >= 0; k-- { // and back up, where they ran out of the plot
+		limit := p.bottom
+		if k < len(at)-1 {
+			limit = at[k+1] - nameHeight
+		}
+		at[k] = min(at[k], limit)
+	}
+	for k, n := range series {
+		p.line(soft, 0.5, "", point{last[n].x + 6, last[n].y}, point{p.right + nameGap - 18, at[k]})
+		p.mark(c.style(n), point{p.right + nameGap - 10, at[k]})
+		p.text(ink, begins, point{p.right + nameGap, at[k]}, c.who(c.series[n]))
+	}
+}
+
+// curves draws the rows of each series as a line with marks, and gives where each line
+// ends.
+func (c *charts) curves(p *plot, rows []int, show curve) (last map[int]point) {
+	last = map[int]point{}
 	for n := range c.series {
 		of := slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return c.of[i] != n })
 		if len(of) == 0 {
@@ -79,8 +150,9 @@ func (c *charts) curves(p *plot, rows []int, show curve) {
 			at[k] = p.at(show.at(c.Rows[i]))
 			at[k].x += aside
 		}
+		last[n] = at[len(at)-1]
 		if len(at) > 1 {
-			p.line(style.role, 1.5, "", at...)
+			p.line(style.role, 1.5, style.dash, at...)
 		}
 		for k, i := range of {
 			row := c.Rows[i]
@@ -92,4 +164,5 @@ func (c *charts) curves(p *plot, rows []int, show curve) {
 			p.titled(show.title(row), func() { p.mark(style, at[k]) })
 		}
 	}
+	return last
 }

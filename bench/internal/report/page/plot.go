@@ -19,6 +19,7 @@ type axis struct {
 
 	measured bool    // the ticks are what was measured
 	least    float64 // of its width, if it stands upright: to align it with others
+	after    float64 // room to the right of one that lies, for what is said there
 }
 
 // tick marks a value.
@@ -187,7 +188,7 @@ func (a axis) room() float64 {
 
 // newPlot draws the axes of a picture, and the grid behind what is to come.
 func newPlot(width, height float64, x, y axis, attributes ...string) *plot {
-	p := &plot{svg: newSVG(width, height, attributes...), x: x, y: y, left: y.room(), right: width - rightRoom, top: 10,
+	p := &plot{svg: newSVG(width, height, attributes...), x: x, y: y, left: y.room(), right: width - rightRoom - x.after, top: 10,
 		bottom: height - 22}
 	if x.title != "" {
 		p.bottom -= titleRoom

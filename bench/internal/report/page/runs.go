@@ -47,8 +47,8 @@ func (c *charts) runs() figure {
 		f.Rows = append(f.Rows, []string{c.name(row), strconv.Itoa(row.Warm.N), extreme(row.Warm, row.Warm.Lowest), middle(row.Warm),
 			extreme(row.Warm, row.Warm.Highest), strconv.Itoa(row.Cold.N)})
 	}
-	f.Key = append(c.key(rows), keyItem{keyMark(style{soft, shapes[0], 3}), "warm"},
-		keyItem{keyMark(style{soft, openTriangle, 3.5}), "cold, INIT included"})
+	f.Key = append(c.key(rows), keyItem{Mark: keyMark(style{role: soft, shape: shapes[0], radius: 3}), Name: "warm"},
+		keyItem{Mark: keyMark(style{role: soft, shape: openTriangle, radius: 3.5}), Name: "cold, INIT included"})
 	if slices.ContainsFunc(rows, func(i int) bool { return max(c.Rows[i].Warm.N, c.Rows[i].Cold.N) > maxMarks }) {
 		f.Summary += fmt.Sprintf(" If there are more than %d runs, that many are drawn, evenly by rank.", maxMarks)
 	}
@@ -65,8 +65,8 @@ func (c *charts) runs() figure {
 			if m := row.Warm.Median; drawable(m) {
 				p.line(ink, 1.5, "", p.at(m, y-0.38), p.at(m, y+0.38))
 			}
-			c.drawRuns(p, row, y, "cold ms", style{colour, openTriangle, 3.5}, values(row.Cold))
-			c.drawRuns(p, row, y, "warm ms", style{colour, shapes[0], 3}, values(row.Warm))
+			c.drawRuns(p, row, y, "cold ms", style{role: colour, shape: openTriangle, radius: 3.5}, values(row.Cold))
+			c.drawRuns(p, row, y, "warm ms", style{role: colour, shape: shapes[0], radius: 3}, values(row.Warm))
 		}
 		return p.markup()
 	}

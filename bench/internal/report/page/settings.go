@@ -27,6 +27,7 @@ type pageRow struct {
 	Frontier bool // on the frontier
 	Size     string
 	Who      string
+	Group    string // the contender
 	Memory   string
 	Kind     string
 	Work     string
@@ -65,7 +66,7 @@ func (c *charts) table() pageTable {
 		}
 		t.Rows = append(t.Rows, pageRow{
 			Frontier: slices.Contains(c.Advice.Frontier, i), Size: fmt.Sprintf("%d MB",
-				row.MemoryMB), Who: c.who(row), Memory: strconv.Itoa(row.MemoryMB),
+				row.MemoryMB), Who: c.who(row), Group: table.Clip(row.Contender, 24), Memory: strconv.Itoa(row.MemoryMB),
 			Kind: string(row.Verdict.Kind), Work: row.Key.Workers(), Cells: cells,
 		})
 		for _, f := range row.Failures {
@@ -111,6 +112,7 @@ func filters(rows []pageRow) []pageFilter {
 		of        func(pageRow) string
 	}{
 		{"Memory, MB", "memory", func(r pageRow) string { return r.Memory }},
+		{"Contender", "group", func(r pageRow) string { return r.Group }},
 		{"Client", "who", func(r pageRow) string { return r.Who }},
 		{"Workers", "workers", func(r pageRow) string { return r.Work }},
 		{"Why", "kind", func(r pageRow) string { return r.Kind }},

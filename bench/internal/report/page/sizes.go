@@ -15,7 +15,7 @@ func (c *charts) sizes() figure {
 	f.Summary = fmt.Sprintf("Sizes are drawn like those of %s. The lines show which share of the objects, and of their bytes, are those "+
 		"of at most so many bytes.", shape)
 	objects, bytes := style{role: 0, shape: shapes[0], radius: 3}, style{role: 1, shape: shapes[1], radius: 3}
-	f.Key = []keyItem{{keyMark(objects), "objects"}, {keyMark(bytes), "bytes"}}
+	f.Key = []keyItem{{Mark: keyMark(objects), Name: "objects"}, {Mark: keyMark(bytes), Name: "bytes"}}
 	for _, p := range points[1:] {
 		f.Rows = append(f.Rows, []string{table.Grouped(float64(p.Size)), percent(p.Objects), percent(p.Bytes)})
 	}

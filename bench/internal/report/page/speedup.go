@@ -5,6 +5,7 @@ import (
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/table"
 	"fmt"
+	"html/template"
 	"slices"
 	"strconv"
 )
@@ -40,16 +41,31 @@ func (c *charts) speedUp() figure {
 	for _, i := range rows {
 		faster = faster.with(c.Rows[i].SpeedUp)
 	}
+	wide, narrow := c.panelSizes(rows, panelHeight)
 	for _, panel := range panels {
-		p := newPlot(panelWidth, panelHeight, logarithmic("workers", 1, max(most, 2)).marking(workers),
-			logarithmic("times as fast", faster.lo, faster.hi), attributes(f, "panel", f.Title+", "+panel.caption)...)
-		end := min(most, faster.hi)
-		p.line(soft, 1, "4 3", p.at(1, 1), p.at(end, end)) // twice the workers, twice as fast
-		c.curves(p, panel.rows, curve{
-			at:    func(row report.Row) (x, y float64) { return float64(row.InFlight()), row.SpeedUp },
-			title: func(row report.Row) string { return fmt.Sprintf("%s: %s", c.name(row), table.Times(row.SpeedUp)) },
-		})
-		f.Pictures = append(f.Pictures, picture{Caption: panel.caption, Wide: p.markup()})
+		draw := func(size panelSize) template.HTML {
+			lying := logarithmic("workers", 1, max(most, 2)).marking(workers)
+			if size.named {
+				lying.after = c.nameRoom()
+			}
+			p := newPlot(size.width, size.height, lying, logarithmic("times as fast", faster.lo, faster.hi),
+				attributes(f, size.class, f.Title+", "+panel.caption)...)
+			end := min(most, faster.hi)
+			p.line(soft, 1, "4 3", p.at(1, 1), p.at(end, end)) // twice the workers, twice as fast
+			last := c.curves(p, panel.rows, curve{
+				at:    func(row report.Row) (x, y float64) { return float64(row.InFlight()), row.SpeedUp },
+				title: func(row report.Row) string { return fmt.Sprintf("%s: %s", c.name(row), table.Times(row.SpeedUp)) },
+			})
+			if size.named {
+				c.nameLines(p, last)
+			}
+			return p.markup()
+		}
+		drawn := picture{Caption: panel.caption, Wide: draw(wide)}
+		if narrow.width > 0 {
+			drawn.Narrow = draw(narrow)
+		}
+		f.Pictures = append(f.Pictures, drawn)
 	}
 	for _, i := range rows {
 		row := c.Rows[i]

@@ -175,6 +175,33 @@ var shapes = []shape{
 	{"pentagon", false, polygon(5, math.Pi/2, 1.1)},
 }
 
+// solidShapes are those that can be filled, or not: a contender has one of them,
+// and its clients differ in how it is filled.
+var solidShapes = []shape{
+	shapes[0], shapes[1], shapes[2], shapes[3], shapes[4], shapes[7],
+	{"star", false, starPath},
+	{"thick plus", false, func(p point, r float64) string {
+		o, i := r*1.15, r*0.42
+		return path(point{p.x - i, p.y - o}, point{p.x + i, p.y - o}, point{p.x + i, p.y - i}, point{p.x + o, p.y - i},
+			point{p.x + o, p.y + i}, point{p.x + i, p.y + i}, point{p.x + i, p.y + o}, point{p.x - i, p.y + o},
+			point{p.x - i, p.y + i}, point{p.x - o, p.y + i}, point{p.x - o, p.y - i}, point{p.x - i, p.y - i}) + "Z"
+	}},
+}
+
+// starPath has five tips.
+func starPath(p point, r float64) string {
+	points := make([]point, 10)
+	for i := range points {
+		sin, cos := math.Sincos(math.Pi/2 + math.Pi*float64(i)/5)
+		far := r * 1.45
+		if i%2 == 1 {
+			far = r * 0.65
+		}
+		points[i] = point{p.x + far*cos, p.y - far*sin}
+	}
+	return path(points...) + "Z"
+}
+
 // Shapes that no series has by itself.
 var (
 	ring         = shape{"ring", true, circlePath}
@@ -200,22 +227,50 @@ func polygon(corners int, first, times float64) func(point, float64) string {
 	}
 }
 
-// style is how a mark looks.
+// style is how a mark looks, and a line through several.
 type style struct {
-	role   role
-	shape  shape
-	radius float64
+	role    role
+	shape   shape
+	radius  float64
+	filling filling
+	dash    string // of the line; empty: it is solid
 }
+
+// filling is what is inside a mark.
+type filling uint8
+
+const (
+	filled filling = iota
+	open           // nothing
+	dotted         // a dot
+)
 
 // mark draws one.
 func (s *svg) mark(st style, at point) {
 	d := st.shape.path(at, st.radius)
+	if st.filling != filled && !st.shape.hollow {
+		s.open("path", "class", strokeClass(st.role)+" inside", "stroke-width", "1.5", "d", d)
+		s.b.WriteString("</path>")
+		if st.filling == dotted {
+			s.open("path", "class", fillClass(st.role), "d", circlePath(at, st.radius*0.4))
+			s.b.WriteString("</path>")
+		}
+		return
+	}
 	if st.shape.hollow {
 		s.open("path", "class", strokeClass(st.role), "fill", "none", "stroke-width", "1.25", "d", d)
 	} else {
 		s.open("path", "class", fillClass(st.role), "d", d)
 	}
 	s.b.WriteString("</path>")
+}
+
+// lineMark is the same with the line through it.
+func lineMark(st style) template.HTML {
+	s := newSVG(34, 14, "class", "mark line", "aria-hidden", "true")
+	s.line(st.role, 1.5, st.dash, point{0, 7}, point{34, 7})
+	s.mark(st, point{17, 7})
+	return s.markup()
 }
 
 // keyMark is a small picture for a key.

@@ -199,6 +199,44 @@ func Sample(rng *rand.Rand, u Used, n int, sigma float64) []trial.Result {
 	return all
 }
 
+// Languages has made-up times of six contenders with twelve clients at four
+// memory sizes; at 128 MB, java runs out of memory.
+func Languages() trial.File {
+	rng := rand.New(rand.NewPCG(16, 12))
+	f := trial.File{Header: Header(), End: trial.End{Reason: trial.Complete}}
+	f.Header.Plan.MemoriesMB, f.Header.Plan.Concurrencies = []int{128, 512, 1769, 3008}, []int{64}
+	f.Header.Plan.Clients = []string{"lean", "tuned", "stock"}
+	f.Header.Plan.Contenders = []string{"go", "rust", "python", "node", "cpp", "java"}
+	for _, memory := range f.Header.Plan.MemoriesMB {
+		for i, who := range []struct {
+			contender, client string
+			cpu, init         float64 // ms of 1,000 objects, and of a start
+			maxMB             int
+		}{
+			{"go", "lean", 80, 70, 22}, {"go", "tuned", 250, 80, 40}, {"go", "stock", 350, 90, 41}, {"rust", "aws-sdk-s3", 190, 180, 20},
+			{"python", "lean", 200, 150, 45}, {"python", "tuned", 3000, 700, 90}, {"node", "lean", 290, 160, 80},
+			{"node", "tuned", 3400, 500, 120}, {"cpp", "lean", 70, 30, 12}, {"cpp", "crt", 230, 60, 25}, {"java", "lean", 600, 600, 110},
+			{"java", "tuned", 3100, 1500, 127},
+		} {
+			u := Used{
+				Contender: who.contender, Client: who.client, MemoryMB: memory, Workers: 64, CPU: who.cpu, P50: 20, P99: 100, List: 25,
+				MaxMB: who.maxMB, MS: max(who.cpu/min(float64(memory)/1769, 1.6), 380+float64(i)),
+			}
+			if who.contender == "java" && memory == 128 {
+				u.Failure = "Runtime.OutOfMemory"
+			}
+			f.Results = append(f.Results, Sample(rng, u, 6, 0.05)...)
+			for k := range 3 {
+				cold := u.Result(k)
+				cold.Start, cold.InitMS, cold.DurationMS = trial.Cold, who.init, u.MS*1.5
+				cold.BilledMS = math.Ceil(cold.InitMS + cold.DurationMS)
+				f.Results = append(f.Results, cold)
+			}
+		}
+	}
+	return f
+}
+
 // Build is one synthetic run of a program, n warm invocations of each of twelve
 // settings, in the order of a report: times of each are spread by 5%, as in a
 // quiet sandbox, and multiplied by what slower says of its setting.
@@ -233,4 +271,25 @@ func Golden(t *testing.T, name string, got []byte) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s differs (go test -update rewrites it); got:\n%s", path, got)
 	}
+}
+
+// OneEvent is an event of the caller's own.
+var OneEvent = []trial.EventInfo{{Name: "order.json", Weight: 1, Bytes: 7}}
+
+// Own has one function of the caller's own at one memory size, with these
+// durations and CPU times in ms.
+func Own(memoryMB int, events []trial.EventInfo, used ...[2]float64) trial.File {
+	h := Header()
+	h.Plan.Events, h.Plan.Expect = events, trial.ExpectFirst
+	h.Plan.Clients, h.Plan.Concurrencies, h.Plan.Contenders = nil, nil, []string{"mine"}
+	h.Corpus, h.Bytes = corpus.Spec{}, 0
+	f := trial.File{Header: h, End: trial.End{Reason: trial.Complete}}
+	for i, u := range used {
+		f.Results = append(f.Results, trial.Result{
+			Run: h.Run, Backend: h.Backend, Contender: "mine", MemoryMB: memoryMB, Arch: lambda.X86, Start: trial.Warm, Seq: i, OK: true,
+			DurationMS: u[0], BilledMS: u[0], MaxMemoryMB: 50, ProcessMS: &used[i][1], Limits: h.Limits,
+			Runtime: "python3.13", RanBy: "Python 3.11.7, awslambdaric 4.2.2", At: time.Unix(int64(i), 0),
+		})
+	}
+	return f
 }

@@ -30,6 +30,7 @@ type Plan struct {
 	MapRuns   int               `json:"map_runs"` // jobs at the same time, each with its part of the keys; 0: as few as may be
 
 	MemoryMB int    `json:"memory_mb"`
+	Quota    bool   `json:"bandwidth_quota,omitempty"` // bandwidth grows with the memory size, as lambda.Bandwidth has it
 	Arch     string `json:"arch"`
 	Speed    Speed  `json:"speed"`
 
@@ -215,7 +216,7 @@ func (p Plan) speed() pace {
 			perObject = Measured.CPUPerObject.Seconds() + (p.Speed.Bytes-Measured.Bytes)*cpuPerByte
 		}
 		perObject = max(perObject+(bytes-p.Speed.Bytes)*cpuPerByte, perObject/4)
-		return lambda.VCPU(memoryMB) / perObject, lambda.BandwidthBytesPerS / max(bytes, 1)
+		return lambda.VCPU(memoryMB) / perObject, lambda.Bandwidth(memoryMB, p.Quota) / max(bytes, 1)
 	}
 	cpu, bandwidth := at(p.Speed.MemoryMB, p.Speed.Bytes)
 	latency, used := math.Inf(1), p.Speed.ObjectsPerS/min(cpu, bandwidth)

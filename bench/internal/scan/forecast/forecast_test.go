@@ -65,8 +65,12 @@ func TestLimits(t *testing.T) {
 			plan(func(p *Plan) {
 				p.Objects, p.Prefixes, p.Inventory, p.MapRuns, p.AccountConcurrency = 1e8, 1000, true, 10, 10_000
 			}), Ramp, 37.958, 4796},
-		{"6: 10 MB at 75 MB/s are 7.5 a second, 50 of them take 6.767 s, 7.389 a second; × 500 = 3,694.6: 270.7 s",
-			plan(func(p *Plan) { p.Bytes, p.Batch, p.AccountConcurrency = 10e6, 50, 500 }), Bandwidth, 270.667, 500},
+		{"6: 10 MB at 78.125 MB/s are 7.8125 a second, 50 of them take 6.5 s, 7.692 a second; × 500 = 3,846: 260 s",
+			plan(func(p *Plan) { p.Bytes, p.Batch, p.AccountConcurrency = 10e6, 50, 500 }), Bandwidth, 260, 500},
+		{"6, with the bandwidth of 3,000 Mbit/s that 10,240 MB can have: 37.5 a second, 50 take 1.433 s, 34.88 a second: 57.3 s",
+			plan(func(p *Plan) {
+				p.Bytes, p.Batch, p.AccountConcurrency, p.MemoryMB, p.Quota, p.Prefixes, p.Inventory = 10e6, 50, 500, 10_240, true, 16, true
+			}), Bandwidth, 57.333, 500},
 		{"7: 10 ms of CPU an object are 28.9 a second at 0.289 vCPU, and 28 were measured; 100 take 3.671 s, 27.24 a second; × 100: 367.1 s",
 			plan(func(p *Plan) {
 				p.Speed.CPUPerObject, p.Speed.ObjectsPerS, p.Batch, p.AccountConcurrency = 10*time.Millisecond, 28, 100, 100
@@ -84,8 +88,8 @@ func TestLimits(t *testing.T) {
 		{"10^9 are ten Map Runs at least; one prefix's 5,500: 181,818 s, 50 hours. Each Map Run gets one of the 7 functions",
 			plan(func(p *Plan) { p.Objects = 1e9 }), GETRate, 181_818.18, 10},
 		{"100 at once of a prefix that feeds 6: they wait, and are paid", plan(func(p *Plan) { p.MaxConcurrency = 100 }), GETRate, 181.818, 100},
-		{"objects of 11 GB take 146.67 s of 140; 10^6 / 1,000 × 146.77 s",
-			plan(func(p *Plan) { p.Bytes, p.Batch = 11e9, 1 }), TimeLimit, 146_766.7, 1000},
+		{"objects of 11 GB take 140.8 s of 140; 10^6 / 1,000 × 140.9 s",
+			plan(func(p *Plan) { p.Bytes, p.Batch = 11e9, 1 }), TimeLimit, 140_900, 1000},
 	} {
 		f, err := New(tc.plan, prices(t))
 		if err != nil {

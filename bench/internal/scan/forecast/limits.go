@@ -82,7 +82,7 @@ func functionLimit(p Plan) Limit {
 		l.Why += fmt.Sprintf(" with its %.3g vCPU", lambda.VCPU(p.MemoryMB))
 	case Bandwidth:
 		l.Name = Bandwidth
-		l.Why += fmt.Sprintf(" with its %.0f Mbit/s", lambda.BandwidthBytesPerS*8/1e6)
+		l.Why += fmt.Sprintf(" with its %.0f Mbit/s", lambda.Bandwidth(p.MemoryMB, p.Quota)*8/1e6)
 	}
 	return l
 }

@@ -1,0 +1,234 @@
+package calibrate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"fanout/bench/internal/hint"
+	"fanout/bench/internal/network"
+	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
+)
+
+// fitFirstByte fits the lognormal of the first byte, for each size of objects: what
+// idle settings saw, corrected by what a simulation of them sees. A size that does
+// not tell it is left out if another does.
+func fitFirstByte(m *network.Model, all []sample, assume func(string, ...any)) error {
+	var untold error
+	slices.SortStableFunc(all, func(a, b sample) int { return cmp.Compare(a.ObjectBytes, b.ObjectBytes) })
+	for len(all) > 0 {
+		n := slices.IndexFunc(all, func(s sample) bool { return float64(s.ObjectBytes) > float64(all[0].ObjectBytes)*sameSize })
+		if n < 0 {
+			n = len(all)
+		}
+		if first, err := firstByteOf(all[:n]); err == nil {
+			m.Sizes = append(m.Sizes, first)
+		} else {
+			untold = cmp.Or(untold, err)
+			assume("objects of %d bytes have the first byte of the nearest size: their settings do not tell it", all[0].ObjectBytes)
+		}
+		all = all[n:]
+	}
+	if len(m.Sizes) == 0 {
+		return untold
+	}
+	middle := m.Sizes[len(m.Sizes)/2]
+	m.FirstByteMedian, m.FirstByteP99 = middle.Median, middle.P99
+	if len(m.Sizes) == 1 {
+		m.Sizes = nil
+	}
+	return nil
+}
+
+// firstByteOf fits it to settings with objects of one size.
+func firstByteOf(all []sample) (network.FirstByte, error) {
+	idle := idleOf(all)
+	var p50, p99 []float64
+	for _, s := range idle {
+		p50, p99 = append(p50, s.p50...), append(p99, s.p99...)
+	}
+	told := func(s sample) bool { return len(s.p50) > 0 }
+	switch {
+	case len(idle) == 0 && slices.ContainsFunc(all, told):
+		return network.FirstByte{}, hint.Failed("measure a setting with fewer workers or more memory, such as --memory 1769 --concurrency 16",
+			"calibrate: every setting with objects of %d bytes used most of its CPU share or bandwidth, "+
+				"so that no first byte was seen as it is", all[0].ObjectBytes)
+	case len(p50) < leastInvocations:
+		return network.FirstByte{}, hint.Failed("measure with --invocations 6 or more, and at least 100 objects",
+			"calibrate: too few invocations: %d warm ones tell the first byte's percentiles of objects of %d bytes, and it takes %d",
+			len(p50), all[0].ObjectBytes, leastInvocations)
+	}
+	want50, want99 := median(p50), median(p99)
+	fit := network.FirstByte{Bytes: max(idle[0].ObjectBytes, 1), Median: inMS(want50), P99: inMS(want99)}
+	for range rounds {
+		var seen50, seen99 []float64
+		for i, s := range idle {
+			o := simulated(network.Model{FirstByteMedian: fit.Median, FirstByteP99: fit.P99}, s.load, uint64(i))
+			for range s.p50 {
+				seen50, seen99 = append(seen50, o.p50MS), append(seen99, o.p99MS)
+			}
+		}
+		fit.Median = scaled(fit.Median, want50/median(seen50))
+		fit.P99 = max(scaled(fit.P99, want99/median(seen99)), fit.Median)
+	}
+	return fit, nil
+}
+
+func scaled(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
+
+// idleOf gives the settings that have CPU and bandwidth to spare.
+func idleOf(all []sample) []sample {
+	top := 0.0
+	for _, s := range all {
+		top = max(top, s.bytesPerMS)
+	}
+	spare := func(most float64) []sample {
+		return slices.DeleteFunc(slices.Clone(all), func(s sample) bool {
+			return len(s.p50) == 0 || s.cpuShare > idleCPU || s.bytesPerMS > idleBandwidth*most
+		})
+	}
+	if idle := spare(min(top, lambda.BandwidthBytesPerS/1000)); len(idle) > 0 {
+		return idle
+	}
+	return spare(lambda.BandwidthBytesPerS / 1000) // all of them may be: then none is at the top
+}
+
+// fitBandwidth fits what the settings moved that nothing but the bandwidth held.
+func fitBandwidth(m *network.Model, all []sample, assume func(string, ...any)) {
+	free := *m // without any limit
+	var small, large []float64
+	top := [2]float64{} // bytes a millisecond, of small sizes and of those that may have more
+	which := func(s sample) int {
+		if s.MemoryMB > lambda.QuotaFromMB {
+			return 1
+		}
+		return 0
+	}
+	for _, s := range all {
+		top[which(s)] = max(top[which(s)], s.bytesPerMS)
+	}
+	for i, s := range all {
+		if s.bytesPerMS < nearTop*top[which(s)] || s.cpuShare > boundShare {
+			continue
+		}
+		if s.MeasuredMS < bandwidthBinds*simulated(free, s.load, uint64(i)).durationMS {
+			continue
+		}
+		if fitted := bandwidthOf(free, s, uint64(i)); which(s) == 0 {
+			small = append(small, fitted)
+		} else {
+			large = append(large, fitted/lambda.Bandwidth(s.MemoryMB, true)*lambda.BandwidthBytesPerS, fitted)
+		}
+	}
+	flat, steep := everySecond(large, 1), everySecond(large, 0)
+	switch {
+	case len(small) > 0:
+		m.Bandwidth = median(small)
+		// Beyond 2,048 MB either the same was there, or more by memory: the nearer.
+		m.Quota = len(flat) > 0 && math.Abs(math.Log(median(steep)/m.Bandwidth)) < math.Abs(math.Log(median(flat)/m.Bandwidth))
+	case len(flat) > 0:
+		assume("bandwidth: only settings above %d MB used it up, and it is taken for the same at each size", lambda.QuotaFromMB)
+		m.Bandwidth = median(flat)
+	default:
+		m.Bandwidth = max(lambda.BandwidthBytesPerS, top[0]*1000)
+		assume("%.0f Mbit/s of bandwidth: no setting used it up (a run with larger objects would tell it, such as --objects 200 "+
+			"--min-bytes 2000000 --max-bytes 2000000 --memory 1769 --concurrency 64)", m.Bandwidth*8/1e6)
+	}
+}
+
+// boundShare is from which CPU share on a setting may be held by its CPU.
+const boundShare = 0.8
+
+// everySecond gives every second value, from the first one.
+func everySecond(v []float64, first int) []float64 {
+	var all []float64
+	for i := first; i < len(v); i += 2 {
+		all = append(all, v[i])
+	}
+	return all
+}
+
+// bandwidthOf finds the bandwidth, in bytes a second, with which a setting takes
+// as long as it did.
+func bandwidthOf(m network.Model, s sample, seed uint64) float64 {
+	lo, hi := s.bytesPerMS*1000/2, s.bytesPerMS*1000*4
+	for range 14 {
+		m.Bandwidth = math.Sqrt(lo * hi)
+		if simulated(m, s.load, seed).durationMS > s.MeasuredMS {
+			lo = m.Bandwidth
+		} else {
+			hi = m.Bandwidth
+		}
+	}
+	return m.Bandwidth
+}
+
+// fitThisMachine fits what a run of the sandbox on this machine is compared for:
+// the CPU factor, and the connection's set-up beyond the work of both ends.
+func fitThisMachine(m *network.Model, in Input, all []sample, connects []float64, assume func(string, ...any)) error {
+	here := 0.0 // what a set-up takes here beyond the model's, in ms
+	m.CPUFactor = 1
+	if in.Sandbox == nil {
+		assume("CPU factor 1: no run of the sandbox was given to compare with (--sandbox)")
+	} else {
+		ratios, err := cpuRatios(in, all)
+		if err != nil {
+			return err
+		}
+		m.CPUFactor, m.Calibration.Against = median(ratios), in.Sandbox.Header.Host
+		if mine := connectsOf(*in.Sandbox); len(mine) > 0 {
+			here = max(median(mine)-lambda.Milliseconds(in.Sandbox.Header.NetworkModel().Connect), 0)
+		}
+	}
+	if len(connects) == 0 {
+		assume("no time to connect: no cold start tells it; client lean does")
+		return nil
+	}
+	m.Connect = inMS(max(median(connects)-here, 0))
+	return nil
+}
+
+// cpuRatios gives, for each setting of both, the CPU time of an object where it was
+// measured over that on this machine.
+func cpuRatios(in Input, all []sample) ([]float64, error) {
+	here := in.Sandbox
+	if err := fits(*here); err != nil {
+		return nil, err
+	}
+	h := here.Header
+	if h.Backend != trial.Sandbox {
+		return nil, hint.Usage("give a run of fanout run without --stack and --function",
+			"calibrate: --sandbox: run %s is not of a sandbox", h.Run)
+	}
+	if h.Model != nil && h.NetworkModel().Factor() != 1 {
+		return nil, hint.Usage("run it with a built-in network", "calibrate: --sandbox: run %s had a CPU factor already", h.Run)
+	}
+	var ratios []float64
+	mine := samplesOf(*here)
+	size := false
+	for _, s := range all {
+		for _, o := range mine {
+			ratio := float64(s.ObjectBytes) / float64(max(o.ObjectBytes, 1))
+			if s.Key != o.Key || ratio > sameSize || ratio < 1/sameSize || len(s.load.sizes) != len(o.load.sizes) {
+				size = size || s.Key == o.Key
+				continue
+			}
+			if s.load.cpuMS > 0 && o.load.cpuMS > 0 {
+				ratios = append(ratios, s.load.cpuMS/o.load.cpuMS)
+			}
+		}
+	}
+	switch {
+	case len(ratios) > 0 && question(h.Plan) == question(in.Measured[0].Header.Plan):
+		return ratios, nil
+	case len(ratios) > 0:
+		return nil, hint.Usage("give --count to both or to none", "calibrate: --sandbox: another workload: one counted, the other searched")
+	case size:
+		return nil, hint.Usage("run the sandbox with --objects, --min-bytes and --max-bytes, or --shape, like the measured objects",
+			"calibrate: --sandbox: another workload: run %s read objects of another number or size", h.Run)
+	}
+	return nil, hint.Usage("fanout report of the measured run shows the command that repeats it",
+		"calibrate: --sandbox: run %s has no setting of the measured ones (memory, architecture, contender, client, workers)", h.Run)
+}
