@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"fanout/functions/fetch"
@@ -184,8 +185,15 @@ const (
 	streamBody
 )
 
+// generators are used again: there is one for each object's size and each block of
+// its bytes, so that those of a million would be garbage of half a gigabyte.
+var generators = sync.Pool{New: func() any { return new(rand.ChaCha8) }}
+
+// rng gives the generator of a stream, to be put back.
 func (s Spec) rng(object int, stream, block uint64) *rand.ChaCha8 {
-	return rand.NewChaCha8(s.rngKey(object, stream, block))
+	g := generators.Get().(*rand.ChaCha8)
+	g.Seed(s.rngKey(object, stream, block))
+	return g
 }
 
 func (s Spec) rngKey(object int, stream, block uint64) (key [32]byte) {
@@ -204,12 +212,16 @@ func (s Spec) Size(i int) int64 { return s.Sizer()(i) }
 func (s Spec) Sizer() func(i int) int64 {
 	if s.Shape.IsZero() {
 		return func(i int) int64 {
-			return s.MinBytes + rand.New(s.rng(i, streamSize, 0)).Int64N(s.MaxBytes-s.MinBytes+1)
+			g := s.rng(i, streamSize, 0)
+			defer generators.Put(g)
+			return s.MinBytes + rand.New(g).Int64N(s.MaxBytes-s.MinBytes+1)
 		}
 	}
 	table, needleIn := s.Shape.table.Value(), s.NeedleObject()
 	return func(i int) int64 {
-		size := table.draw(rand.New(s.rng(i, streamSize, 0)))
+		g := s.rng(i, streamSize, 0)
+		defer generators.Put(g)
+		size := table.draw(rand.New(g))
 		if i == needleIn {
 			size = max(size, int64(len(s.Needle)))
 		}
@@ -227,12 +239,16 @@ func (s Spec) MeanBytes() int64 {
 
 // NeedleObject says which object holds the needle.
 func (s Spec) NeedleObject() int {
-	return rand.New(s.rng(0, streamNeedle, 0)).IntN(s.Count)
+	g := s.rng(0, streamNeedle, 0)
+	defer generators.Put(g)
+	return rand.New(g).IntN(s.Count)
 }
 
 func (s Spec) needleOffset() int64 {
 	size := s.Size(s.NeedleObject())
-	return rand.New(s.rng(0, streamNeedle, 1)).Int64N(size - int64(len(s.Needle)) + 1)
+	g := s.rng(0, streamNeedle, 1)
+	defer generators.Put(g)
+	return rand.New(g).Int64N(size - int64(len(s.Needle)) + 1)
 }
 
 // Body gives object i's bytes as a reader that can seek, so that a PUT can be
@@ -282,7 +298,8 @@ func (b *body) ReadAt(p []byte, off int64) (int, error) {
 
 // fill fills p with the bytes of an object from off.
 func (m *maker) fill(object int, p []byte, off int64) {
-	var rng rand.ChaCha8
+	rng := generators.Get().(*rand.ChaCha8)
+	defer generators.Put(rng)
 	for n := 0; n < len(p); {
 		at := off + int64(n)
 		skip := int(at % blockBytes)
