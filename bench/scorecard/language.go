@@ -45,6 +45,7 @@ type variant struct {
 	build        build
 	zip          string   // package, from build/; ARCH stands for an architecture
 	arm64        []string // steps to a package for it, on an x86_64 machine
+	arm64Note    string   // where the steps need another machine
 	format, lint check
 }
 
@@ -69,7 +70,7 @@ type check struct {
 
 // languages are all there are, in the order of the page.
 func languages(root string, jobs int) []language {
-	return []language{golang(root, jobs), rust(jobs), python(root), node(), cpp(jobs), java()}
+	return []language{golang(root, jobs), rust(jobs), python(root), node(root), cpp(root), java()}
 }
 
 // missing says why a language cannot be measured here; empty: it can.

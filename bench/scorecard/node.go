@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"fanout/functions/store"
@@ -12,7 +13,8 @@ import (
 
 // node has both its clients in one package, which is the same for every
 // architecture: nothing in it is native.
-func node() language {
+func node(root string) language {
+	biome := filepath.Join(root, "functions", "node", "node_modules", ".bin", "biome")
 	const install = "install Node.js: https://nodejs.org"
 	return language{
 		name: "Node.js", contender: "node", tools: []tool{{"node", install}, {"npm", install}},
@@ -29,11 +31,11 @@ func node() language {
 			},
 			zip: "node.zip",
 			format: check{
-				folder: "functions/node", command: []string{"npx", "--no-install", "biome", "format", "--max-diagnostics=none", "."},
+				folder: "functions/node", command: []string{biome, "format", "--max-diagnostics=none", "."},
 				found: `(?m)^\S+ format ━`,
 			},
 			lint: check{
-				folder: "functions/node", command: []string{"npx", "--no-install", "biome", "lint", "--max-diagnostics=none", "."},
+				folder: "functions/node", command: []string{biome, "lint", "--max-diagnostics=none", "."},
 				found: `(?m)^\S+ lint/\S+ .*━`,
 			},
 		}},

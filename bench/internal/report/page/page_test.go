@@ -637,7 +637,8 @@ func TestPageOwn(t *testing.T) {
 			t.Errorf("the page says %q: %s", word, body[max(0, i-80):i+80])
 		}
 	}
-	for _, word := range []string{"Choose 512 MB mine", "order.json, 7 bytes", "run by Python 3.11.7", "Answers were compared with the first one",
+	for _, word := range []string{
+		"Choose 512 MB mine", "order.json, 7 bytes", "run by Python 3.11.7", "Answers were compared with the first one",
 		"What the function calls"} {
 		if !strings.Contains(body, word) {
 			t.Errorf("the page does not say %q", word)
