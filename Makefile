@@ -27,9 +27,12 @@ bench: build ## measure 128, 512 and 1,769 MB on this machine (needs only Go and
 	bin/fanout run --memory 128,512,1769 --client lean,stock --concurrency 1,64
 
 .PHONY: perf
-perf: build ## compare the S3 clients: CPU per object, wall time, ratios (also wrk, if it is installed)
-	CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o build/baseline/bootstrap ./bench/baseline
-	bin/fanout perf --parts clients,floor,large
+perf: build ## compare the S3 clients: CPU per object and per GB, wall time, ratios (PARTS=clients,floor,large is shorter; also wrk, if it is installed)
+	for c in baseline transfermanager; do \
+		CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o build/$$c/bootstrap ./bench/$$c || exit 1; done
+	bin/fanout perf --parts $(PARTS)
+
+PARTS = clients,floor,large,large-objects # large-objects take three hours, the others a quarter of one
 
 .PHONY: sweep
 sweep: build ## compare concurrency auto with fixed concurrencies
@@ -92,6 +95,10 @@ test-page: ## test the report's page in Chromium (needs chromium)
 pictures: ## draw the README's pictures from RESULTS=FOLDER into docs/ (needs chromium)
 	FANOUT_RESULTS=$(abspath $(RESULTS)) $(GOTEST) -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
+.PHONY: calibration
+calibration: ## show how well a sandbox is calibrated by another that plays AWS (20 minutes, best on a quiet machine)
+	$(GOTEST) -count=1 -v -timeout 1h -tags calibration -run 'TestCalibration$$' ./bench
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 20 seconds
 	.ci/fuzz 20s
@@ -136,11 +143,11 @@ ci: ci-deps ## run every check that a change must pass
 
 # Contenders in other languages, and the tools they are built with.
 .PHONY: contenders
-contenders: ## build the contenders whose tools this machine has (python, node, rust), and say what the others need
+contenders: ## build the contenders whose tools this machine has (python, node, rust, cpp), and say what the others need
 	@for c in $(CONTENDERS); do command -v $${c#*:} >/dev/null && { $(MAKE) --no-print-directory $${c%:*} || exit 1; } || \
 		echo "no $${c%:*} contender: $${c#*:} not found"; done
 
-CONTENDERS = python:python3 node:npm rust:cargo
+CONTENDERS = python:python3 node:npm rust:cargo cpp:cmake
 HOST := $(if $(filter aarch64,$(shell uname -m)),arm64,x86_64)
 
 # Linters of contenders that are not installed when these are built.
@@ -159,4 +166,4 @@ scorecard: build package contenders .venv/lizard/installed $(SCORECARD_LINTERS) 
 clean: ## remove all build output
 	rm -rf bin build cdk.out
 
-include infra/infra.mk functions/rust/rust.mk functions/python/python.mk functions/node/node.mk
+include infra/infra.mk functions/rust/rust.mk functions/python/python.mk functions/node/node.mk functions/cpp/cpp.mk

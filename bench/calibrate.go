@@ -10,6 +10,7 @@ import (
 
 	"fanout/bench/internal/calibrate"
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
@@ -55,6 +56,11 @@ func runCalibrate(stdout io.Writer, args []string, sandbox, name, out string) er
 	in := calibrate.Input{Name: name, Version: version, Now: time.Now()}
 	if _, err := os.Lstat(out); err == nil {
 		return hint.Usage("give another -o, or remove it", "%s exists already", out)
+	}
+	if name != "" {
+		if err := network.CheckName(name); err != nil {
+			return hint.Usage("see fanout help calibrate", "%w", err)
+		}
 	}
 	for _, path := range args {
 		f, err := readResults(path)

@@ -46,7 +46,7 @@ The exit status is 1 if a case fails.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringArrayVar(&cf.contenders, "contender", nil,
-		"the function to check, as "+contenderGrammar+"; may be repeated (default this repository's Go)")
+		"the function to check (default this repository's Go); may be repeated: "+contenderGrammar)
 	c.Flags().StringSliceVar(&cf.clients, "client", []string{""},
 		"S3 clients to check one by one, of functions that answer with stats (default the function's own)")
 	c.Flags().BoolVarP(&cf.verbose, "verbose", "v", false, "log what the sandbox does, on standard error")

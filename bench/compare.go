@@ -17,7 +17,7 @@ import (
 
 func compareCommand() *cobra.Command {
 	var threshold, format string
-	var force bool
+	var force, predict bool
 	c := &cobra.Command{
 		Use:   "compare OLD NEW",
 		Short: "Say what got worse from one run to another",
@@ -26,8 +26,13 @@ threshold and beyond chance, all settings taken together, or worked in OLD and
 always fails in NEW. It is 2 if that cannot be known: the runs are not alike
 (another backend, machine, region, network, corpus or plan), one has no results
 or lacks settings, or there are too few invocations for any test. docs/ci.md has
-a workflow that uses it.`,
-		Example: `  fanout compare results/main results/branch
+a workflow that uses it.
+
+With --predict MEASURED PREDICTED the runs may differ in backend and network:
+each setting's predicted median stands beside the measured one, and the exit
+status is 0 whatever comes out. Formats are then text, csv, markdown and json.`,
+		Example: `  fanout compare --predict results/aws results/twin
+  fanout compare results/main results/branch
   fanout compare --threshold 10% --format markdown main branch >comment.md`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -36,11 +41,19 @@ a workflow that uses it.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if predict {
+				if c.Flags().Changed("threshold") || force {
+					return hint.Usage("leave it out", "compare: --threshold and --force mean nothing with --predict")
+				}
+				return runPredict(c.OutOrStdout(), args, format)
+			}
 			return runCompare(c.OutOrStdout(), c.ErrOrStderr(), args, threshold, format, force)
 		},
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&threshold, "threshold", "5%", "how much worse a median may get: 5% or 0.05")
+	c.Flags().BoolVar(&predict, "predict", false, "OLD is a measured run, NEW one that predicts it, such as one of a calibrated sandbox: "+
+		"show per setting how far it is off, the rank correlation and the error's interval")
 	c.Flags().BoolVar(&force, "force", false, "also compare runs that are not alike, or that leave the result undecided")
 	c.Flags().StringVar(&format, "format", write.CompareFormats[0].Name, aboutFormats(write.CompareFormats))
 	return c
@@ -79,6 +92,28 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 		return hint.Usage("measure both alike, with --invocations 10 or more, or give --force to pass anyway", "%w", err)
 	case err != nil:
 		return hint.Failed("fanout report on each shows why; a machine that was busy shows as a drift", "%w", err)
+	}
+	return nil
+}
+
+// runPredict shows how well one run predicts another.
+func runPredict(stdout io.Writer, args []string, format string) error {
+	f, err := formatOf(write.PredictFormats, format, "compare")
+	if err != nil {
+		return err
+	}
+	var runs [2]*report.Report
+	for i, path := range args {
+		if runs[i], err = readReport(path, report.Options{}); err != nil {
+			return err
+		}
+	}
+	p, err := report.Predict(runs[0], runs[1])
+	if err != nil {
+		return err
+	}
+	if err := f.Write(stdout, p); err != nil {
+		return fmt.Errorf("write the prediction: %w", err)
 	}
 	return nil
 }

@@ -424,7 +424,9 @@ func TestRunOwnDeployed(t *testing.T) {
 	const arn = "arn:aws:lambda:us-east-1:123456789012:function:"
 	s := lambdatest.Start(t)
 	for _, name := range []string{"orders", "live", "7"} {
-		s.Add(name, lambdatest.Function{MemoryMB: 512, Arch: lambda.ARM, Answer: func(fetch.Event, bool) (string, string) { return `{"ok":true}`, "" }})
+		s.Add(name, lambdatest.Function{
+			MemoryMB: 512, Arch: lambda.ARM, Answer: func(fetch.Event, bool) (string, string) { return `{"ok":true}`, "" },
+		})
 	}
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL_LAMBDA": s.URL, "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_REGION": "us-east-1",

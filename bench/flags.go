@@ -75,7 +75,7 @@ type labFlags struct {
 func (lf *labFlags) add(f *pflag.FlagSet) {
 	memoryVar(f, &lf.MemoriesMB, []int{128, 512, 1769}, "memory sizes in MB (or with a unit: 2GB), 128 to 10240; 1769 MB is one vCPU")
 	f.StringSliceVar(&lf.Architectures, "arch", []string{lambda.HostArchitecture()}, "architectures: x86_64, arm64")
-	f.StringArrayVar(&lf.contenders, "contender", nil, "another function besides Go's, as "+contenderGrammar+"; may be repeated")
+	f.StringArrayVar(&lf.contenders, "contender", nil, "another function besides Go's; may be repeated: "+contenderGrammar)
 	f.StringArrayVar(&lf.env, "env", nil, "an environment variable of the contenders, as `NAME=VALUE`; may be repeated")
 	f.DurationVar(&lf.Timeout, "timeout", 5*time.Minute, "time limit of a function, 1s to 15m")
 	lf.net.add(f)

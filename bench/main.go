@@ -102,8 +102,8 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint.Usage("see fanout help "+c.Name(), "%w", plainly(err))
 	})
-	root.AddCommand(runCommand(), reportCommand(), compareCommand(), calibrateCommand(), pricesCommand(), sandboxCommand(), seedCommand(), perfCommand(),
-		checkCommand(), scanCommand(), versionCommand())
+	root.AddCommand(runCommand(), reportCommand(), compareCommand(), calibrateCommand(), pricesCommand(), sandboxCommand(), seedCommand(),
+		perfCommand(), checkCommand(), scanCommand(), versionCommand())
 	addCompletions(root)
 	addHelp(root)
 	return root

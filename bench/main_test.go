@@ -73,6 +73,9 @@ var binaries = map[string]*binary{
 	"hungry":    contenderBinary("hungry"),
 	"dropping":  contenderBinary("dropping"),
 	"foreign":   contenderBinary("foreign"),
+	"transfermanager": {args: func() []string {
+		return []string{"build", "-tags", "lambda.norpc", "-o", filepath.Join(bins, "transfermanager"), "./transfermanager"}
+	}},
 	"faulty": {args: func() []string {
 		return []string{"build", "-tags", "lambda.norpc", "-o", filepath.Join(bins, "faulty", "bootstrap"), "./testdata/faulty"}
 	}},

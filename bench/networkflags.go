@@ -24,8 +24,8 @@ func (n *networkFlags) add(f *pflag.FlagSet) {
 }
 
 func (n *networkFlags) addBandwidth(f *pflag.FlagSet) {
-	f.StringVar(&n.bandwidth, "bandwidth", "", fmt.Sprintf("of a function: %s (%.0f Mbit/s) or %s, which AWS grants on request outside a VPC: "+
-		"from %d MB on more, up to %.0f Mbit/s at %d MB (default the model file's, else %s)", lambda.FlatBandwidth,
+	f.StringVar(&n.bandwidth, "bandwidth", "", fmt.Sprintf("of a function: %s (%.0f Mbit/s) or %s, which AWS grants on request outside "+
+		"a VPC: from %d MB on more, up to %.0f Mbit/s at %d MB (default the model file's, else %s)", lambda.FlatBandwidth,
 		lambda.BandwidthBytesPerS*8/1e6, lambda.QuotaBandwidth, lambda.QuotaFromMB, lambda.MostBandwidthBytesPerS*8/1e6, lambda.MaxMemoryMB,
 		lambda.FlatBandwidth))
 }

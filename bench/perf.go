@@ -13,6 +13,7 @@ import (
 	"fanout/bench/internal/bootstrap"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/perf"
 	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
@@ -22,6 +23,8 @@ import (
 type perfFlags struct {
 	perf.Options
 	contenders []string
+	sets       []string
+	networks   []string
 	from       string
 	verbose    bool
 }
@@ -38,11 +41,16 @@ func perfCommand() *cobra.Command {
   floor    lean beside wrk, which neither signs nor waits, on network none
            (without wrk if it is not installed: apt-get install wrk)
   large    lean at 1,000 objects and at 100,000
+  large-objects
+           lean beside the SDK's Transfer Manager, which throws the bytes away:
+           gigabytes in one to a hundred objects, at four memory sizes and on
+           two networks, up to 7 times; takes hours: see --sets and --networks
   auto     concurrency auto beside fixed ones, at four memory sizes and on three
            networks
 
-make perf runs the first three, make sweep the last. Ratios are of medians; the
-lowest and highest of the rounds' own ratios are in brackets. A client that
+make perf runs all but the last, make sweep that. A ratio is the median of the
+rounds' own ratios, with its 95% interval in brackets; if that is too wide, the
+ratio is not given. The first line says how quiet the machine was. A client that
 fails is a row, and the others continue.
 
 Every invocation is written to a result file, in one folder per experiment,
@@ -59,10 +67,14 @@ which fanout report reads, too. --from prints such a folder again.`,
 	f.StringSliceVar(&pf.Experiments, "parts", perf.Experiments[:3], "what to compare: "+strings.Join(perf.Experiments, ", "))
 	f.IntVar(&pf.Rounds, "rounds", 9, "invocations per setting")
 	f.IntVar(&pf.Workers, "concurrency", 64, "number of goroutines that read")
-	memoryVar(f, &pf.MemoriesMB, nil, "memory sizes in MB, for clients (default 128, 512 and 1769) and auto (3008, too)")
+	memoryVar(f, &pf.MemoriesMB, nil, "memory sizes in MB, for clients (default 128, 512 and 1769), auto (3008, too) "+
+		"and large-objects (512, 1769, 3008 and 10240)")
 	f.IntVar(&pf.Large, "large", 100_000, "number of objects in the experiment large")
+	f.StringSliceVar(&pf.sets, "sets", texts(perf.Sets), "numbers and sizes of large-objects, as COUNTxSIZE; 1 MB is 1,000,000 bytes")
+	f.StringSliceVar(&pf.networks, "networks", []string{network.S3Standard.Name, network.None.Name},
+		"networks of large-objects: "+strings.Join(network.Names(), ", "))
 	f.StringArrayVar(&pf.contenders, "contender", nil,
-		"another for clients, as "+contenderGrammar+" (see run); may be repeated; baseline and go replace these")
+		"another for clients, as "+contenderGrammar+" (see run); may be repeated; baseline, transfermanager and go replace these")
 	f.Uint64Var(&pf.Seed, "seed", 1, "seed of the order and of the network's latencies")
 	f.StringVar(&pf.Dir, "out", "", "`folder` for the result files (default results/perf-DATE-TIME)")
 	f.StringVar(&pf.from, "from", "", "print what this `folder` of an earlier run contains, and measure nothing")
@@ -107,6 +119,13 @@ func (pf *perfFlags) parse() error {
 		Name: "baseline", Help: "make perf builds it",
 		Embedded: bootstrap.Embedded("baseline"), Path: func(string) string { return bootstrap.Path("baseline") },
 	}
+	pf.TransferManager = lab.Contender{
+		Name: "transfermanager", Help: "make perf builds it",
+		Path: func(string) string { return bootstrap.Path("transfermanager") },
+	}
+	if err := pf.parseLargeObjects(); err != nil {
+		return err
+	}
 	others, err := parseContenders(pf.contenders)
 	if err != nil {
 		return err
@@ -117,6 +136,8 @@ func (pf *perfFlags) parse() error {
 			pf.Own = c
 		case baseline.Name:
 			baseline = c
+		case pf.TransferManager.Name:
+			pf.TransferManager = c
 		default:
 			pf.Contenders = append(pf.Contenders, c)
 		}
@@ -124,4 +145,33 @@ func (pf *perfFlags) parse() error {
 	pf.Contenders = append([]lab.Contender{baseline}, pf.Contenders...)
 	pf.MemoriesMB = unique(pf.MemoriesMB)
 	return pf.Validate()
+}
+
+// parseLargeObjects reads what the experiment large-objects reads, and on which
+// networks.
+func (pf *perfFlags) parseLargeObjects() error {
+	for _, text := range unique(pf.sets) {
+		set, err := perf.ParseSet(text)
+		if err != nil {
+			return err
+		}
+		pf.Sets = append(pf.Sets, set)
+	}
+	for _, name := range unique(pf.networks) {
+		n, err := network.Find(name)
+		if err != nil {
+			return err
+		}
+		pf.Networks = append(pf.Networks, n)
+	}
+	pf.Sets = unique(pf.Sets)
+	return nil
+}
+
+func texts(sets []perf.Set) []string {
+	all := make([]string, len(sets))
+	for i, s := range sets {
+		all[i] = s.String()
+	}
+	return all
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/spf13/pflag"
 
@@ -71,6 +72,9 @@ func (rf *runFlags) parse() (err error) {
 	}
 	if err := rf.labFlags.parse("run", rf.own()); err != nil {
 		return err
+	}
+	if rf.Network.Quota && !rf.given("memory") && runtime.NumCPU() >= lambda.MaxVCPU {
+		rf.MemoriesMB = append(rf.MemoriesMB, lambda.MaxMemoryMB) // which has the most of it
 	}
 	const help = "see fanout help run"
 	if err := rf.bounds.parse(); err != nil {

@@ -34,6 +34,7 @@ type estimateFlags struct {
 	account                  int
 	batch, concurrency       string
 	inventory                bool
+	net                      networkFlags
 	prices                   priceFlags
 	given                    func(flag string) bool
 }
@@ -71,6 +72,7 @@ func (ef *estimateFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&ef.inventory, "inventory", false, "an S3 Inventory says which objects there are, not a listing")
 	f.StringVar(&ef.class, "storage-class", string(cost.Standard), "the objects' storage class: standard or express")
 	f.StringVar(&ef.memory, "memory", "", "memory `size` of the function in MB (default 512, or as --from says)")
+	ef.net.addBandwidth(f)
 	f.StringVar(&ef.arch, "arch", "", "architecture: x86_64 or arm64 (default x86_64, or as --from says)")
 	f.StringVar(&ef.from, "from", "", "results `file` or folder of a run or a scan, for how fast one function reads")
 	f.StringVar(&ef.rate, "rate", "", "objects per second that one function reads at this memory and size")
@@ -142,6 +144,9 @@ func (ef *estimateFlags) plan() (forecast.Plan, error) {
 	}
 	objects, err := parseCount("objects", ef.objects)
 	if err != nil {
+		return usage(err)
+	}
+	if p.Quota, err = ef.net.quota(); err != nil {
 		return usage(err)
 	}
 	p.Objects = objects

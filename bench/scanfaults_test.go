@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -240,6 +241,52 @@ func TestScanNamesWhatIsLeft(t *testing.T) {
 	}
 }
 
+// A job that was complete, and whose parts have changed since, is not called complete
+// any more.
+func TestScanPartsChange(t *testing.T) {
+	f := startFaultLab(t, nil)
+	status, stdout, stderr := f.start()
+	f.complete("at first", status, stdout, stderr)
+	bucket := aws.String(lab.Results)
+	parts, err := f.S3Client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket, Prefix: aws.String("jobs/j/parts/")})
+	if err != nil || len(parts.Contents) != 10 {
+		t.Fatalf("%d parts, %v", len(parts.Contents), err)
+	}
+	put := func(part int, body string) {
+		in := &s3.PutObjectInput{Bucket: bucket, Key: parts.Contents[part].Key, Body: strings.NewReader(body)}
+		if _, err := f.S3Client().PutObject(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		change func()
+		want   string
+	}{
+		{"another answer", func() { put(0, `{"keys":50,"objects":50,"digest":"0000000000000000"}`) },
+			`^error: job j: its parts have changed since it ended: they now add up to 500 objects, `},
+		{"a smaller part", func() { put(0, `{"keys":5,"objects":5,"digest":"0000000000000000"}`) },
+			`^error: job j: its parts have changed since it ended: they now have 455 keys, and had 500\nhint: .*: scan again$`},
+		{"a part gone", func() {
+			if _, err := f.S3Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: bucket, Key: parts.Contents[0].Key}); err != nil {
+				t.Fatal(err)
+			}
+		}, `they now have 450 keys, and had 500\n`},
+		{"a part that contradicts itself", func() { put(1, `{"keys":50,"objects":0,"digest":"0000000000000000"}`) },
+			`^error: s3://.*\.json is damaged: part: 50 keys, but 0 objects and 0 failures\nhint: .*scan again`},
+	} {
+		tc.change()
+		status, _, stderr := f.scan("result", "--stack", "Fanout", "--out", "r", "j")
+		if status != 1 {
+			t.Errorf("%s: status %d", tc.name, status)
+		}
+		like(t, tc.name, stderr, tc.want)
+		if strings.Contains(stderr, "complete") || strings.Contains(stderr, "redrive --stack") {
+			t.Errorf("%s: said\n%s", tc.name, stderr)
+		}
+	}
+}
+
 // Objects of every kind: the longest keys, all sorts of characters, folders'
 // placeholders, nothing at all, and a large one among small ones.
 func TestScanOddObjects(t *testing.T) {
@@ -254,7 +301,7 @@ func TestScanOddObjects(t *testing.T) {
 		bodies[strings.Repeat("k", 1024-len(prefix)-3)+fmt.Sprintf("%03d", i)] = "body"
 	}
 	var want fetch.Digest
-	var bytes int64
+	var size int64
 	for key, body := range bodies {
 		if _, err := f.S3Client().PutObject(t.Context(), &s3.PutObjectInput{
 			Bucket: aws.String(lab.Bucket), Key: aws.String(prefix + key), Body: strings.NewReader(body),
@@ -262,7 +309,7 @@ func TestScanOddObjects(t *testing.T) {
 			t.Fatal(err)
 		}
 		want.Add(prefix+key, fetch.BodyCRC(0, []byte(body)))
-		bytes += int64(len(body))
+		size += int64(len(body))
 	}
 	large := corpus.Spec{Count: 1, MinBytes: 1 << 30, MaxBytes: 1 << 30, Seed: 1, Needle: "NotThis", Prefix: prefix + "large/"}
 	if err := f.S3.Generate(t.Context(), lab.Bucket, large, nil); err != nil {
@@ -270,7 +317,7 @@ func TestScanOddObjects(t *testing.T) {
 	}
 	_, digest := large.Expect()
 	want.Merge(digest)
-	bytes += 1 << 30
+	size += 1 << 30
 
 	status, stdout, stderr := f.start("--prefix", prefix, "--batch", "1000", "--format", "jsonl", "--locate")
 	if status != 0 {
@@ -280,8 +327,8 @@ func TestScanOddObjects(t *testing.T) {
 	if err != nil || file.Summary == nil {
 		t.Fatal(err)
 	}
-	if s := file.Summary; s.Objects != int64(len(bodies))+1 || s.Bytes != bytes || s.Digest != want.String() || s.Matches != 4 || s.Parts < 2 {
-		t.Errorf("sum %+v, want %d objects of %d bytes with digest %s", s, len(bodies)+1, bytes, want)
+	if s := file.Summary; s.Objects != int64(len(bodies))+1 || s.Bytes != size || s.Digest != want.String() || s.Matches != 4 || s.Parts < 2 {
+		t.Errorf("sum %+v, want %d objects of %d bytes with digest %s", s, len(bodies)+1, size, want)
 	}
 	found := map[string]int64{}
 	for line := range strings.Lines(stdout) {
@@ -314,8 +361,8 @@ func TestScanBrokenConnection(t *testing.T) {
 	}
 }
 
-// flaky passes calls of an API on, but breaks every second one about a job that
-// runs off.
+// flaky passes calls of an API on, but breaks off the first one for a Map Run's
+// counts, and every second one after it.
 type flaky struct {
 	*httptest.Server
 	calls, broken atomic.Int64
@@ -330,7 +377,7 @@ func newFlaky(t *testing.T, to string) *flaky {
 	p := &flaky{}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.Header.Get("X-Amz-Target"), "DescribeMapRun") && p.calls.Add(1)%2 == 0 {
+		if strings.Contains(r.Header.Get("X-Amz-Target"), "DescribeMapRun") && p.calls.Add(1)%2 == 1 {
 			p.broken.Add(1)
 			panic(http.ErrAbortHandler)
 		}
@@ -374,4 +421,38 @@ func TestScanInventory(t *testing.T) {
 		_, _, stderr := f.scan("--stack", "Fanout", "--find", "x", "--inventory", "s3://"+bucket+"/other/manifest.json")
 		like(t, manifest, stderr, want)
 	}
+}
+
+// An inventory that lists every object twice has batches of the very same keys,
+// which leave one part: nothing of it is missing.
+func TestScanInventoryTwice(t *testing.T) {
+	f := startFaultLab(t, nil)
+	bucket, key, err := f.Inventory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := f.S3Client().GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Body.Close() //nolint:errcheck // only read from
+	var manifest map[string]any
+	if err := json.NewDecoder(out.Body).Decode(&manifest); err != nil {
+		t.Fatal(err)
+	}
+	files := manifest["files"].([]any)
+	manifest["files"] = append(files, files...)
+	text, err := json.Marshal(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.S3Client().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(text)}); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := f.start("--inventory", "s3://"+bucket+"/"+key)
+	if want := f.spec.Key(f.spec.NeedleObject()) + "\n"; status != 0 || stdout != want {
+		t.Errorf("status %d, matches %q, said:\n%s", status, stdout, stderr)
+	}
+	like(t, "twice", stderr, `^1,?000 objects read, .*`)
+	like(t, "twice", stderr, `^1 match$`)
 }

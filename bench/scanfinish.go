@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
 	"fanout/bench/internal/report/page"
@@ -28,18 +30,25 @@ func (s *scanning) finish(ctx context.Context, status scan.Status, stopped *scan
 		return errors.Join(s.end(scan.End{Reason: scan.Interrupted, Text: "the job had ended, its parts were not added up"}), err)
 	}
 	sum.Total = s.last.Items.Total
+	changed := ""
+	if status.Status == types.ExecutionStatusSucceeded && stopped == nil {
+		changed = sum.Reconcile(status.Output)
+	}
 	if s.pricing != nil {
 		if sum.Bill, err = s.pricing.Summary(sum); err != nil {
 			return err
 		}
 	}
 	var unchecked error
-	if c := s.header.Corpus; c != nil && sum.Missing()+sum.Failed() == 0 && sum.Keys > 0 {
+	if c := s.header.Corpus; c != nil && changed == "" && sum.Missing()+sum.Failed() == 0 && sum.Keys > 0 {
 		s.show.BeginOf("checking", c.Count, "objects")
 		sum.Expected, unchecked = scan.Expect(ctx, *c, s.header.Input.Event, sum, s.show.Count)
 		s.show.End()
 	}
 	end := reason(status, sum, stopped)
+	if changed != "" {
+		end = scan.End{Reason: scan.Changed, Text: changed}
+	}
 	if unchecked != nil {
 		end = scan.End{Reason: scan.Interrupted, Text: "before the answer was checked"}
 	}
@@ -168,6 +177,9 @@ func (s *scanning) outcome(end scan.End, sum scan.Summary) error {
 	case scan.WrongAnswer:
 		return hint.Failed("a fast wrong answer is a failure: see expected in "+s.results(),
 			"job %s read every object, and found something else than they hold", name)
+	case scan.Changed:
+		return hint.Failed("parts expire some days after a job, and nobody but its function may write them: scan again",
+			"job %s: %s", name, end.Text)
 	case scan.Incomplete:
 		if gone := sum.Gone(); gone > 0 && gone == sum.Failed()+sum.Missing() {
 			redrive = "objects that were removed after they were listed cannot be read: scan again, or put them back: " + redrive

@@ -139,6 +139,13 @@ func (sf *scanFlags) parse() error {
 	if err := sf.scanWhat.parse(); err != nil {
 		return err
 	}
+	for _, flag := range []struct{ name, text string }{
+		{"stack", sf.stack}, {"job", sf.job}, {"inventory", sf.inventory}, {"out", sf.out},
+	} {
+		if flag.text == "" && sf.given(flag.name) { // of a variable that is not set, such as "$STACK"
+			return hint.Usage(scanHelp, "--%s is empty", flag.name)
+		}
+	}
 	if sf.inventory != "" && sf.given("prefix") {
 		return hint.Usage(scanHelp, "--prefix and --inventory are mutually exclusive: an inventory says itself what is read")
 	}

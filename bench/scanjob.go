@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -168,6 +169,9 @@ func (jf *jobFlags) run(ctx context.Context, job string, stdout, stderr io.Write
 // machine.
 func (jf *jobFlags) find(ctx context.Context, job string, s *scanning) (end func() error, err error) {
 	region := ""
+	if filepath.Base(job) == scan.FileName && isScanFolder(filepath.Dir(job)) { // the file, as for report
+		job = filepath.Dir(job)
+	}
 	switch {
 	case strings.HasPrefix(job, "arn:"):
 		arn, err := scan.ParseARN(job)
@@ -179,7 +183,7 @@ func (jf *jobFlags) find(ctx context.Context, job string, s *scanning) (end func
 		return jf.openFolder(ctx, job, s)
 	case jf.stack == "":
 		return nil, hint.Usage("give --stack NAME, the ARN of the job's execution, or the folder of a job on this machine",
-			"job %s: nobody said of which stack", job)
+			"job %q: there is no such folder of a job on this machine, and no stack is named", job)
 	}
 	if s.site, err = connectScan(ctx, jf.stack, region); err != nil {
 		return nil, err
@@ -210,6 +214,7 @@ func (s *scanning) known(ctx context.Context, options report.Options) error {
 	h := &s.header
 	h.Job, h.Execution, h.Input, h.Tolerated = s.job.Name(), s.job.ARN, status.Input, status.Input.Tolerated
 	h.Corpus, h.At = corpusOf(s.site.corpus, status.Input), status.Started
+	s.job.Command = s.command
 	s.locate = status.Input.Event.Locate
 	if s.dir == "" {
 		s.dir = s.folder(s.job.Name())
@@ -231,7 +236,7 @@ func (s *scanning) status(ctx context.Context) error {
 	sampler := scan.Sampler{Parts: s.parts()}
 	sampler.Estimate(ctx, &sample)
 	sample.USD = s.price(sample)
-	live := scan.Live{Began: status.Started, Local: s.local()}
+	live := scan.Live{Began: status.Started, Ended: status.Stopped, Local: s.local()}
 	live.Add(sample)
 	fmt.Fprintf(s.stdout, "job %s %s: %s\n", s.job.Name(), strings.ToLower(string(status.Status)), live.Line())
 	switch {

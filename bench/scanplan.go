@@ -26,8 +26,8 @@ func (s *scanning) forecastOf(w scanWhat) (f forecast.Forecast, known, ok bool) 
 	}
 	p := forecast.Plan{
 		Objects: millionObjects, Bytes: forecast.Measured.Bytes, Prefixes: w.prefixes, Class: s.pricing.Class, MapRuns: 1,
-		Inventory: w.inventoryObject != nil,
-		MemoryMB:  s.pricing.Function.MemoryMB, Arch: s.pricing.Function.Arch, Children: s.pricing.Children,
+		Inventory: w.inventoryObject != nil, Quota: s.header.Bandwidth == lambda.QuotaBandwidth,
+		MemoryMB: s.pricing.Function.MemoryMB, Arch: s.pricing.Function.Arch, Children: s.pricing.Children,
 		Batch: w.batchItems, MaxConcurrency: w.maxConcurrency, Speed: forecast.Measured,
 	}
 	if c := s.header.Corpus; c != nil {

@@ -19,7 +19,7 @@ func cpp(root string) language {
 	return language{
 		name: "C++", contender: "cpp",
 		tools:   []tool{{"c++", "apt-get install g++"}, {"cmake", "apt-get install cmake"}},
-		version: []string{"c++", "--version"}, bootstrap: "build/cpp/ARCH/bootstrap", clients: []string{store.Lean},
+		version: []string{"c++", "--version"}, code: "build/cpp/ARCH/bootstrap", clients: []string{store.Lean},
 		variants: []variant{{
 			name: "C++", about: "its own client on OpenSSL (`lean`)", client: store.Lean,
 			handler:      []string{"functions/cpp/src/*.cc", "functions/cpp/src/*.h"},

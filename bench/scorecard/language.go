@@ -23,7 +23,8 @@ type language struct {
 	contender string   // its name in result files, and of its folder and make target
 	tools     []tool   // that must be there to build it
 	version   []string // a command that prints which compiler or interpreter there is
-	bootstrap string   // what make builds, from the repository's root; ARCH stands for this machine's; empty: Go's, always there
+	code      string   // what make builds, a bootstrap or a package, from the repository's root; ARCH stands for this machine's; empty: Go's, always there
+	managed   string   // runtime and handler of a package that has no bootstrap, as fanout run takes them
 	clients   []string // of it; nil: it has one of its own
 	variants  []variant
 }
@@ -38,7 +39,6 @@ type variant struct {
 	client  string // whose first answer counts; empty: the contender's own
 	handler []string
 	tests   []string // patterns of files, as those of the handler, from the repository's root
-	suffix  string   // of copies of files that have none, as ".py"
 	split   func(text string) (program, tests string)
 
 	dependencies func(ctx context.Context, m *measurer) (direct, total int, err error)
@@ -95,7 +95,7 @@ func (l language) folder() string {
 
 // built is where the language's contender is; an error says how to make it.
 func (l language) built() (string, error) {
-	at := onHost(l.bootstrap)
+	at := onHost(l.code)
 	if _, err := os.Stat(at); err != nil {
 		return "", fmt.Errorf("%s of %s: %w: build it first: make %s", at, l.name, err, l.contender)
 	}
@@ -108,7 +108,7 @@ func (l language) flag() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	spec := l.contender + "=" + at
+	spec := l.contender + "=" + at + l.managed
 	for _, client := range l.clients {
 		spec += ",client=" + client
 	}

@@ -18,11 +18,11 @@ func node(root string) language {
 	const install = "install Node.js: https://nodejs.org"
 	return language{
 		name: "Node.js", contender: "node", tools: []tool{{"node", install}, {"npm", install}},
-		version: []string{"node", "--version"}, bootstrap: "build/node/bootstrap", clients: []string{store.Lean, store.Tuned},
+		version: []string{"node", "--version"}, code: "build/node.zip", managed: ",runtime=nodejs24.x,handler=index.handler", clients: []string{store.Lean, store.Tuned},
 		variants: []variant{{
 			name: "Node.js", about: "its own client on node:tls (`lean`), and @aws-sdk/client-s3 (`tuned`)", client: store.Lean,
-			handler: []string{"functions/node/*.mjs", "functions/node/bootstrap", "functions/node/fetch/*.mjs"},
-			tests:   []string{"functions/node/test/*.mjs"}, suffix: ".mjs",
+			handler:      []string{"functions/node/*.mjs", "functions/node/fetch/*.mjs"},
+			tests:        []string{"functions/node/test/*.mjs"},
 			dependencies: func(context.Context, *measurer) (int, int, error) { return npmPackages("functions/node") },
 			build: build{
 				prepare: [][]string{{"functions/node/build"}, {"rm", "-rf", "build/node", "build/node.zip"}}, // npm keeps what it downloads

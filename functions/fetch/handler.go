@@ -81,7 +81,12 @@ type Handler struct {
 	cfg     Config
 	invoked atomic.Bool
 
+	// Switched, if set before the first event, is told the client of an event
+	// that reads with another one than the event before.
+	Switched func(client string)
+
 	mu      sync.Mutex
+	client  string // of the last event, or the function's own
 	stores  map[string]Store
 	workers map[string]int // that auto came to, by client and bucket
 }
@@ -90,7 +95,7 @@ type Handler struct {
 // error for a name it does not know should be an *[Error] of type
 // [InvalidEvent].
 func New(cfg Config, open func(ctx context.Context, client string) (Store, error)) *Handler {
-	return &Handler{open: open, cfg: cfg, stores: map[string]Store{}, workers: map[string]int{}}
+	return &Handler{open: open, cfg: cfg, client: cfg.Client, stores: map[string]Store{}, workers: map[string]int{}}
 }
 
 // Open opens a client ahead of the first event, so that this is paid during
@@ -196,6 +201,7 @@ func (h *Handler) answer(ctx context.Context, ev Event, began beginning, keep ke
 	if j.store, err = h.Open(ctx, j.client); err != nil {
 		return Response{}, nil, err
 	}
+	h.use(j.client)
 	if j.workers == 0 {
 		_, warmer := j.store.(Warmer)
 		j.controller = newController(j.memoryMB, h.cfg.Quota, h.previousWorkers(j.client, ev.Bucket), warmer && ev.Bucket == h.cfg.Bucket)
@@ -234,6 +240,16 @@ func (h *Handler) answer(ctx context.Context, ev Event, began beginning, keep ke
 		response.Matches = inOrder(total.matches)
 	}
 	return response, inOrder(total.errors), nil
+}
+
+// use notes the client of an event.
+func (h *Handler) use(client string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.client != client && h.Switched != nil {
+		h.Switched(client)
+	}
+	h.client = client
 }
 
 // previousWorkers is what auto came to for this client and bucket; 0: not known.

@@ -537,4 +537,13 @@ func TestConfigFromEnv(t *testing.T) {
 			t.Errorf("%q, %q, %q: %+v, %v", tc.concurrency, tc.client, tc.memory, got, err)
 		}
 	}
+	for _, tc := range []struct {
+		bandwidth string
+		quota, ok bool
+	}{{"", false, true}, {"flat", false, true}, {"quota", true, true}, {"625", false, false}} {
+		got, err := ConfigFromEnv(func(name string) string { return map[string]string{"BANDWIDTH": tc.bandwidth}[name] }, "d")
+		if got.Quota != tc.quota || (err == nil) != tc.ok {
+			t.Errorf("bandwidth %q: %+v, %v", tc.bandwidth, got, err)
+		}
+	}
 }

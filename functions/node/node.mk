@@ -1,7 +1,7 @@
 # Targets of the Node.js contender, included by the root's Makefile. Nothing else
 # needs them; they install what they need by a lock file, into
 # functions/node/node_modules.
-NODE_SOURCES := $(wildcard $(addprefix functions/node/,bootstrap build package-lock.json *.mjs fetch/*.mjs))
+NODE_SOURCES := $(wildcard $(addprefix functions/node/,build package-lock.json *.mjs fetch/*.mjs))
 
 .PHONY: node
 node: build/node/built ## build the Node.js contender into build/ (needs Node.js 20.15 or newer)
@@ -20,7 +20,7 @@ lint-node: functions/node/node_modules/.package-lock.json ## check the Node.js c
 
 .PHONY: test-node
 test-node: build node lint-node ## test the Node.js contender, and put both its clients through the contract
-	bin/fanout check --contender node=build/node/bootstrap --client lean,tuned
+	bin/fanout check --contender node=build/node.zip,runtime=nodejs24.x,handler=index.handler --client lean,tuned
 
 CI_TOGETHER += node lint-node
 CI_ALONE += test-node

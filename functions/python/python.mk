@@ -1,7 +1,7 @@
 # Targets of the Python contender, included by the root's Makefile. Nothing else
 # needs them; they install what they need by lock files, into .venv/python.
 PYTHON := .venv/python/bin
-PYTHON_SOURCES := $(wildcard $(addprefix functions/python/,bootstrap build handler.py requirements.txt fetch/*.py))
+PYTHON_SOURCES := $(wildcard $(addprefix functions/python/,build handler.py requirements.txt fetch/*.py))
 
 .PHONY: python
 python: build/python/built ## build the Python contender into build/ (needs Python 3.11 or newer)
@@ -22,7 +22,7 @@ lint-python: .venv/python/installed ## check the Python contender's format, lint
 
 .PHONY: test-python
 test-python: build python lint-python ## test Python: the contender, both its clients, and the example (needs Python 3.11 or newer)
-	bin/fanout check --contender python=build/python/$(HOST)/bootstrap --client lean,tuned
+	bin/fanout check --contender python=build/python/$(HOST),runtime=python3.13,handler=handler.handler --client lean,tuned
 	$(GOTEST) -count=1 -tags python -run ExamplePython ./bench
 
 PYTHON_LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make python-lock"

@@ -176,6 +176,7 @@ func (m *merger) addBatch(ctx, reading context.Context, l lostBatch) error {
 		_, err := m.load(reading, partRef{hash: l.hash}, func(p Part) error {
 			m.mu.Lock()
 			defer m.mu.Unlock()
+			m.sums.Repeated += int64(p.Keys)
 			return m.addLocked(p)
 		})
 		return err

@@ -156,6 +156,9 @@ func TestMerge(t *testing.T) {
 					t.Fatal(err)
 				}
 				j.wantResult(r, tc.parts, tc.matched, tc.repaired)
+				if want := int64(len(j.digestOf) - j.distinct()); r.Repeated != want {
+					t.Errorf("%d keys are counted again, want %d", r.Repeated, want)
+				}
 				if r, err = j.merge(); err != nil {
 					t.Fatal(err)
 				}
@@ -163,6 +166,16 @@ func TestMerge(t *testing.T) {
 			})
 		}
 	}
+}
+
+// distinct is how many keys the parts have that are there, each part once.
+func (j *job) distinct() (n int) {
+	for _, name := range j.parts() {
+		if p, err := DecodePart([]byte(j.objects[name])); err == nil {
+			n += p.Keys
+		}
+	}
+	return n
 }
 
 func (j *job) ackOf(keys []string) string {

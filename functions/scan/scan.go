@@ -133,6 +133,10 @@ type Sums struct {
 	CPUMS    float64 `json:"cpu_ms"`
 	Retries  int64   `json:"retries"`
 	Repaired int64   `json:"repaired"` // keys that the merge itself has read, as their batch had not
+
+	// Repeated is how many of Keys are counted once more, as a further batch had the
+	// very same ones: the two have one part.
+	Repeated int64 `json:"repeated,omitempty"`
 }
 
 // MaxMatches is how many matches a result names.

@@ -48,6 +48,7 @@ func (a *adder) merge(s Sums, digest fetch.Digest) {
 	a.CPUMS += s.CPUMS
 	a.Retries += s.Retries
 	a.Repaired += s.Repaired
+	a.Repeated += s.Repeated
 }
 
 // firstMatches gives the first MaxMatches by key.

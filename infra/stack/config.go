@@ -73,6 +73,7 @@ type Config struct {
 	Contenders          []Contender   // what is deployed, each once
 	Objects             corpus.Spec   // the seed objects; only its Prefix counts with FunctionsOnly
 	Concurrency         int           // GETs in flight; 0: the function chooses
+	BandwidthQuota      bool          // functions have a bandwidth that grows with the memory size, as lambda.Bandwidth has it
 	Client              string        // the functions' S3 client
 	Timeout             time.Duration // of one invocation, whole seconds
 	LogRetention        int           // days
@@ -174,7 +175,9 @@ func ParseContext(context map[string]any, cdk map[string]bool, to Account) (Conf
 				MaxMemories, lambda.MinMemoryMB, lambda.MaxMemoryMB)),
 		Architectures: r.words("architectures", architectures),
 		Concurrency:   r.concurrency(),
-		Client:        r.word("client", store.Default, store.Names),
+		BandwidthQuota: r.word("bandwidth", lambda.FlatBandwidth,
+			[]string{lambda.FlatBandwidth, lambda.QuotaBandwidth}) == lambda.QuotaBandwidth,
+		Client: r.word("client", store.Default, store.Names),
 		Timeout: time.Duration(r.integer("timeout", int64(defaultTimeout/time.Second), 1, int64(maxTimeout/time.Second),
 			"whole seconds from 1 to 900")) * time.Second,
 		LogRetention:  r.oneOf("logRetention", defaultRetention, retentions),
@@ -241,6 +244,9 @@ func (r *reader) together(c Config) {
 	if functions := len(c.Memories) * len(c.Architectures) * len(c.Contenders); functions > MaxFunctions {
 		r.fail("contenders", fmt.Sprintf("%d functions with these memories and architectures", functions),
 			fmt.Sprintf("at most %d functions in all, the most that fit in a CloudFormation stack", MaxFunctions))
+	}
+	if c.BandwidthQuota && (c.VPC || c.VPCID != "") {
+		r.fail("bandwidth", "AWS grants more bandwidth only to functions outside a VPC", "flat, or no vpc and vpcId")
 	}
 	if c.FunctionsOnly && c.Express {
 		r.fail("express", "functionsOnly creates no bucket",

@@ -101,6 +101,9 @@ func (s *builder) newFetch(network, code properties, contender Contender, memory
 	if s.Concurrency > 0 {
 		environment["CONCURRENCY"] = strconv.Itoa(s.Concurrency)
 	}
+	if s.BandwidthQuota {
+		environment["BANDWIDTH"] = lambda.QuotaBandwidth
+	}
 	id := fmt.Sprintf("Fetch%d%s", memoryMB, archID[arch])
 	what := fmt.Sprintf("%d MB, %s", memoryMB, arch)
 	if contender.Name == GoContender {

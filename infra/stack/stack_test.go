@@ -184,7 +184,7 @@ func (tpl template) statements(role string) string {
 
 // The default stack: every function, and all that a function needs.
 func TestFunctions(t *testing.T) {
-	b := synth(t, map[string]any{"concurrency": "64", "client": "stock", "timeout": "60", "logRetention": "3"})
+	b := synth(t, map[string]any{"concurrency": "64", "bandwidth": "quota", "client": "stock", "timeout": "60", "logRetention": "3"})
 	tpl := parse(t, b)
 
 	seen := map[string]string{} // memory and architecture to ID
@@ -214,7 +214,7 @@ func TestFunctions(t *testing.T) {
 				t.Errorf("%s is there twice", key)
 			}
 			seen[key] = id
-			const environment = `{"Variables":{"BUCKET":{"Ref":"Bucket"},"CLIENT":"stock","CONCURRENCY":"64"}}`
+			const environment = `{"Variables":{"BANDWIDTH":"quota","BUCKET":{"Ref":"Bucket"},"CLIENT":"stock","CONCURRENCY":"64"}}`
 			if got := compact(p["Environment"]); got != environment || p["Timeout"] != 60.0 {
 				t.Errorf("%s: environment %s, timeout %v", id, got, p["Timeout"])
 			}

@@ -252,7 +252,10 @@ func sampleOf(key trial.Key, results []trial.Result, f trial.File) (sample, bool
 	s.MeasuredMS = median(ms)
 	n := median(objects)
 	s.ObjectBytes = int64(median(bytes) / n)
-	s.load = load{workers: max(int(median(workers)), 1), memoryMB: key.MemoryMB, vcpu: vcpu, cpuMS: median(cpu) / n, sizes: sizes(f, int(n), s.ObjectBytes)}
+	s.load = load{
+		workers: max(int(median(workers)), 1), memoryMB: key.MemoryMB, vcpu: vcpu, cpuMS: median(cpu) / n,
+		sizes: sizes(f, int(n), s.ObjectBytes),
+	}
 	s.bytesPerMS, s.cpuShare = median(bytes)/s.MeasuredMS, median(cpu)/(s.MeasuredMS*vcpu)
 	return s, median(retries)/n < retriesShare
 }

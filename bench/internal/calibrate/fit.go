@@ -154,7 +154,7 @@ func everySecond(v []float64, first int) []float64 {
 // as long as it did.
 func bandwidthOf(m network.Model, s sample, seed uint64) float64 {
 	lo, hi := s.bytesPerMS*1000/2, s.bytesPerMS*1000*4
-	for range 30 {
+	for range 14 {
 		m.Bandwidth = math.Sqrt(lo * hi)
 		if simulated(m, s.load, seed).durationMS > s.MeasuredMS {
 			lo = m.Bandwidth
@@ -199,7 +199,8 @@ func cpuRatios(in Input, all []sample) ([]float64, error) {
 	}
 	h := here.Header
 	if h.Backend != trial.Sandbox {
-		return nil, hint.Usage("give a run of fanout run without --stack and --function", "calibrate: --sandbox: run %s is not of a sandbox", h.Run)
+		return nil, hint.Usage("give a run of fanout run without --stack and --function",
+			"calibrate: --sandbox: run %s is not of a sandbox", h.Run)
 	}
 	if h.Model != nil && h.NetworkModel().Factor() != 1 {
 		return nil, hint.Usage("run it with a built-in network", "calibrate: --sandbox: run %s had a CPU factor already", h.Run)

@@ -143,7 +143,7 @@ func (h *eventHeap) Pop() any {
 // simulated gives the medians of some simulated invocations. The same seed gives
 // the same draws, so that two models are compared by their figures.
 func simulated(m network.Model, l load, seed uint64) outcome {
-	const most, objects = 15, 40_000
+	const most, objects = 11, 15_000
 	rng := rand.New(rand.NewPCG(seed, 3))
 	n := min(max(objects/max(len(l.sizes), 1), 1), most) | 1
 	all := make([]outcome, n)

@@ -143,13 +143,14 @@ func TestHiddenTruth(t *testing.T) {
 			if got.Quota != want.Quota {
 				t.Errorf("bandwidth by memory: %t", got.Quota)
 			}
-			if len(r.Settings) != len(measured.Results)/8+len(large.memories) || got.Calibration.Residual > 0.05 || got.Calibration.Against != "a host" {
+			if len(r.Settings) != len(measured.Results)/8+len(large.memories) || got.Calibration.Residual > 0.05 ||
+				got.Calibration.Against != "a host" {
 				t.Errorf("%d settings, %+v", len(r.Settings), got.Calibration)
 			}
 
 			// Settings that nothing was fitted to: other memories, client and workers.
 			aws.memories, aws.clients, aws.workers, aws.seed = []int{256, 1024, 3008}, []string{"lean", "tuned"}, []int{8, 32, 128}, seed+2
-			aws.invocations = 31
+			aws.invocations = 21
 			forecast := aws
 			forecast.model, forecast.backend, forecast.seed = got, trial.Sandbox, seed+3
 			sameOrder(t, medians(aws.file()), medians(forecast.file()))
@@ -192,7 +193,8 @@ func sameOrder(t *testing.T, truth, forecast map[trial.Key]float64) {
 			t.Errorf("%v: %.0f ms, and the truth is %.0f (%+.1f%%)", key, forecast[key], truth[key], off*100)
 		}
 		for _, other := range keys[:i] {
-			if apart := truth[key] / truth[other]; (apart > 1.1 && forecast[key] < forecast[other]) || (apart < 1/1.1 && forecast[key] > forecast[other]) {
+			apart := truth[key] / truth[other]
+			if apart > 1.1 && forecast[key] < forecast[other] || apart < 1/1.1 && forecast[key] > forecast[other] {
 				t.Errorf("%v and %v are in another order", key, other)
 			}
 		}

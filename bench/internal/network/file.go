@@ -48,8 +48,12 @@ func (c Calibration) String() string {
 	if n := len(c.Runs); n > 1 {
 		runs = fmt.Sprintf("%d runs, the first %s,", n, c.Runs[0])
 	}
-	return fmt.Sprintf("%s on %s, of %s, residual %.1f%% over %d settings", runs, where, c.Measured.UTC().Format(time.DateOnly),
-		c.Residual*100, c.Settings)
+	settings := "settings"
+	if c.Settings == 1 {
+		settings = "setting"
+	}
+	return fmt.Sprintf("%s on %s, of %s, residual %.1f%% over %d %s", runs, where, c.Measured.UTC().Format(time.DateOnly),
+		c.Residual*100, c.Settings, settings)
 }
 
 // wire is a model as JSON: times in milliseconds, bandwidth in Mbit/s.
@@ -142,7 +146,7 @@ const (
 
 // check says which figure is none of a model's.
 func (w wire) check() error {
-	if err := checkName(w.Name); err != nil {
+	if err := CheckName(w.Name); err != nil {
 		return err
 	}
 	if err := lambda.CheckBandwidth(w.How); err != nil {
@@ -176,9 +180,9 @@ func (w wire) check() error {
 	return nil
 }
 
-// checkName refuses what cannot name a model: the name stands in tables and in
+// CheckName refuses what cannot name a model: the name stands in tables and in
 // result files, and must not be that of a built-in network.
-func checkName(name string) error {
+func CheckName(name string) error {
 	if name == "" || len(name) > maxNameSize || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
 		return fmt.Errorf("name %q: must be 1 to %d lower-case letters, digits, and .-_", name[:min(len(name), maxNameSize)], maxNameSize)
 	}
@@ -189,7 +193,7 @@ func checkName(name string) error {
 }
 
 // ErrUnknown is the error of a network that is neither in the list nor a file.
-var ErrUnknown = errors.New("no such network")
+var ErrUnknown = fmt.Errorf("must be one of %s, or a model file", strings.Join(Names(), ", "))
 
 // Find takes what a user writes: the name of a network, or the path of a model
 // file. The error says which names there are, or what is wrong with the file.
@@ -200,7 +204,7 @@ func Find(text string) (Model, error) {
 	f, err := os.Open(text)
 	switch {
 	case errors.Is(err, os.ErrNotExist) || text == "":
-		return Model{}, fmt.Errorf("network %q: %w: must be one of %s, or a model file", text, ErrUnknown, strings.Join(Names(), ", "))
+		return Model{}, fmt.Errorf("network %q: %w", text, ErrUnknown)
 	case err != nil:
 		return Model{}, fmt.Errorf("network: %w", err)
 	}
@@ -230,7 +234,7 @@ func Read(r io.Reader) (Model, error) {
 
 // Write writes a model file.
 func (m Model) Write(w io.Writer) error {
-	if err := checkName(m.Name); err != nil {
+	if err := CheckName(m.Name); err != nil {
 		return err
 	}
 	data, err := json.MarshalIndent(m, "", "  ")

@@ -28,7 +28,8 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q: %q, %v", row.in, m.Name, err)
 		}
 	}
-	if _, err := Find("wifi"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "s3-standard, s3-express, none, or a model file") {
+	_, err := Find("wifi")
+	if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "s3-standard, s3-express, none, or a model file") {
 		t.Errorf("the error does not say which there are: %v", err)
 	}
 	if _, err := Find(t.TempDir()); err == nil || errors.Is(err, ErrUnknown) {
@@ -81,7 +82,8 @@ func TestFirstByteOf(t *testing.T) {
 
 const valid = `{"fanout_model": 1, "name": "aws-1", "first_byte": [{"median_ms": 23.5, "p99_ms": 90}],
 	"bandwidth_mbit_per_s": 610, "bandwidth": "quota", "gets_per_s_and_prefix": 5500, "connect_ms": 12.5, "cpu_factor": 1.3,
-	"calibrated": {"runs": ["r"], "backend": "aws", "region": "eu-west-1", "residual": 0.031, "settings": 12, "measured": "2026-11-25T01:02:03Z"}}`
+	"calibrated": {"runs": ["r"], "backend": "aws", "region": "eu-west-1", "residual": 0.031, "settings": 12,
+		"measured": "2026-11-25T01:02:03Z"}}`
 
 // A model file is read as it was written, and says by what it was calibrated.
 func TestModelFile(t *testing.T) {
@@ -93,7 +95,8 @@ func TestModelFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.FirstByteMedian != 23500*time.Microsecond || m.Bandwidth != 610e6/8 || !m.Quota || m.Connect != 12500*time.Microsecond || m.Factor() != 1.3 {
+	if m.FirstByteMedian != 23500*time.Microsecond || m.Bandwidth != 610e6/8 || !m.Quota ||
+		m.Connect != 12500*time.Microsecond || m.Factor() != 1.3 {
 		t.Errorf("%+v", m)
 	}
 	if got, want := m.Calibration.String(), "run r on AWS, eu-west-1, of 2026-11-25, residual 3.1% over 12 settings"; got != want {

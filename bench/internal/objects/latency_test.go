@@ -3,6 +3,7 @@ package objects
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"testing"
@@ -56,6 +57,53 @@ func TestWait(t *testing.T) {
 			t.Errorf("cancelled: %v", err)
 		}
 	})
+}
+
+// A connection answers nothing until its set-up is over, and then at once. On a fake
+// clock.
+func TestConnectLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		c := &lateConn{Conn: here, ready: time.Now().Add(18 * time.Millisecond)}
+		go func() {
+			_, err := there.Write([]byte("twice"))
+			if err = errors.Join(err, there.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
+		began, buf := time.Now(), make([]byte, 3)
+		for i, want := range []int{3, 2} {
+			if n, err := c.Read(buf); n != want || err != nil || time.Since(began) != 18*time.Millisecond {
+				t.Errorf("read %d: %d bytes, %v, after %v", i, n, err, time.Since(began))
+			}
+		}
+	})
+}
+
+// A function's bandwidth grows with its memory size if the network's does.
+func TestBandwidthOfFunction(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		network  network.Model
+		memoryMB int
+		mbit     float64 // 0: no limiter
+	}{
+		{"flat", network.S3Standard, 10_240, 625},
+		{"quota, small", network.Model{Bandwidth: 625e6 / 8, Quota: true}, 2048, 625},
+		{"quota, large", network.Model{Bandwidth: 625e6 / 8, Quota: true}, 10_240, 3000},
+		{"quota, fitted to less", network.Model{Bandwidth: 500e6 / 8, Quota: true}, 10_240, 2400},
+		{"no limit", network.None, 10_240, 0},
+	} {
+		s := newServer(Config{Network: row.network}, t.TempDir())
+		s.AddFunction("id", "secret", row.memoryMB)
+		l, got := s.callers.get("id").bandwidth, 0.0
+		if l != nil {
+			got = float64(l.Limit()) * 8 / 1e6
+		}
+		if got-row.mbit > 1e-6 || row.mbit-got > 1e-6 {
+			t.Errorf("%s: %g Mbit/s, want %g", row.name, got, row.mbit)
+		}
+	}
 }
 
 // A caller has its bandwidth over all its answers together. On a fake clock.

@@ -102,12 +102,11 @@ type autoRow struct {
 	auto     series
 }
 
-// fastest is the lowest median that a fixed concurrency has, in ms.
-func (r autoRow) fastest() float64 {
-	best := math.Inf(1)
-	for _, s := range r.fixed {
-		if len(s.wall) > 0 {
-			best = min(best, median(s.wall))
+// fastest is the fixed concurrency with the lowest median wall time.
+func (r autoRow) fastest() (best series) {
+	for _, workers := range autoFixed {
+		if s := r.fixed[workers]; len(s.wall) > 0 && (len(best.wall) == 0 || median(s.wall) < median(best.wall)) {
+			best = s
 		}
 	}
 	return best
@@ -146,11 +145,8 @@ func autoColumns(h trial.Header) []table.Column[autoRow] {
 			return medianCell(r.auto.wall, 0)
 		}},
 		table.Column[autoRow]{Label: table.Label{Head: "chose"}, Cell: func(r autoRow) table.Cell { return table.Int(r.auto.workers) }},
-		table.Column[autoRow]{Label: table.Label{Head: "auto/best"}, Cell: func(r autoRow) table.Cell {
-			if best := r.fastest(); !math.IsInf(best, 1) {
-				return times(median(r.auto.wall), best)
-			}
-			return table.Missing()
+		table.Column[autoRow]{Label: table.Label{Head: "auto/best"}, Left: true, Cell: func(r autoRow) table.Cell {
+			return ratio(r.auto, r.fastest(), wallOf)
 		}},
 		table.Column[autoRow]{Label: table.Label{Head: "failed"}, Left: true, Cell: func(r autoRow) table.Cell {
 			failed := r.auto.failures()

@@ -24,7 +24,7 @@ const (
 	fewObjects   = 1000
 	settleRuns   = 20 // invocations; the last one's peak memory is the one compared
 	fewRuns      = 3  // of few objects for one of many, as short as they are
-	mostRounds   = 3  // of many objects, which take long
+	mostRounds   = 7  // of many objects, which take long: enough for an interval
 	largeWorkers = 32 // at most; more are held up by the bandwidth, another difference than the one asked for
 )
 
@@ -123,8 +123,7 @@ func (l *large) measureFew(ctx context.Context, c *competitor, round int) error 
 type largeRow struct {
 	objects   int
 	peakMB    float64
-	this, few series
-	fewPeakMB float64
+	this, few series // of few, one value a round
 }
 
 var largeColumns = []table.Column[largeRow]{
@@ -132,20 +131,31 @@ var largeColumns = []table.Column[largeRow]{
 	{Label: table.Label{Head: "n"}, Cell: func(r largeRow) table.Cell { return table.Int(len(r.this.wall)) }},
 	{Label: table.Label{Head: "CPU", Unit: "µs/object"}, Cell: func(r largeRow) table.Cell { return medianCell(r.this.cpu, 1) }},
 	{Label: table.Label{Head: "±"}, Cell: func(r largeRow) table.Cell { return spread(r.this.cpu) }},
-	{Label: table.Label{Head: "of few"}, Cell: func(r largeRow) table.Cell { return times(median(r.this.cpu), median(r.few.cpu)) }},
+	{Label: table.Label{Head: "of few"}, Left: true, Cell: func(r largeRow) table.Cell {
+		if r.objects == fewObjects {
+			return table.Text("")
+		}
+		return ratio(r.this, r.few, cpuOf)
+	}},
 	{Label: table.Label{Head: "peak", Unit: "MB"}, Cell: func(r largeRow) table.Cell {
 		return table.Figure(r.peakMB, fmt.Sprintf("%.0f", r.peakMB))
 	}},
-	{Label: table.Label{Head: "of few"}, Cell: func(r largeRow) table.Cell { return times(r.peakMB, r.fewPeakMB) }},
 	{Label: table.Label{Head: "failed"}, Left: true, Cell: func(r largeRow) table.Cell { return r.this.failures() }},
 }
 
-// times is a ratio such as 1.02×.
-func times(a, b float64) table.Cell {
-	if a == 0 || b == 0 {
-		return table.Missing()
+// perRound gives the median CPU time of each so many invocations, which are one
+// round of another series.
+func perRound(s series, runs int) series {
+	var all series
+	for i := 0; i < len(s.cpu) && i < len(s.rounds); {
+		round, k := s.rounds[i]/runs, i
+		for k < len(s.cpu) && s.rounds[k]/runs == round {
+			k++
+		}
+		all.cpu, all.rounds = append(all.cpu, median(s.cpu[i:k])), append(all.rounds, round)
+		i = k
 	}
-	return table.Figure(a/b, fmt.Sprintf("%.2f×", a/b))
+	return all
 }
 
 func printLarge(w io.Writer, dir string) (trial.Header, error) {
@@ -161,8 +171,8 @@ func printLarge(w io.Writer, dir string) (trial.Header, error) {
 	settled := peak(only(files[0]))
 	few, many := only(files[1]), only(files[2])
 	return header, printTable(w, largeColumns, []largeRow{
-		{fewObjects, settled, few, few, settled},
-		{header.Corpus.Count, peak(many), many, few, settled},
+		{fewObjects, settled, few, series{}},
+		{header.Corpus.Count, peak(many), many, perRound(few, fewRuns)},
 	})
 }
 

@@ -8,6 +8,7 @@
 package perf
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,9 @@ import (
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/progress"
+	"fanout/bench/internal/stats"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
@@ -30,7 +33,7 @@ import (
 )
 
 // Experiments are their names, in the order in which they are made.
-var Experiments = []string{"clients", "floor", "large", "auto"}
+var Experiments = []string{"clients", "floor", "large", "large-objects", "auto"}
 
 // Options is what is measured, and by what.
 type Options struct {
@@ -43,11 +46,17 @@ type Options struct {
 
 	Own        lab.Contender   // this repository's functions
 	Contenders []lab.Contender // others, in the experiment clients
-	Dir        string          // takes the result files; must not exist, or be empty
-	Header     trial.Header    // of the result files: version, run, host, time
+
+	TransferManager lab.Contender   // of the experiment large-objects
+	Sets            []Set           // that it reads
+	Networks        []network.Model // that it reads them on
+	Dir             string          // takes the result files; must not exist, or be empty
+	Header          trial.Header    // of the result files: version, run, host, time
 
 	Log      *slog.Logger
 	Progress *progress.Progress
+
+	machine *machine // looks at the machine while Run lasts
 }
 
 // MaxRounds is the most invocations of a competitor.
@@ -69,6 +78,9 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("concurrency %d: must be 1 to %d", o.Workers, fetch.MaxConcurrency)
 	case o.Large < fewObjects || o.Large > corpus.MaxCount:
 		return fmt.Errorf("large %d: must be %d to %d", o.Large, fewObjects, corpus.MaxCount)
+	}
+	if slices.Contains(o.Experiments, "large-objects") && (len(o.Sets) == 0 || len(o.Networks) == 0) {
+		return errors.New("large-objects: give at least one set, and one network")
 	}
 	for _, mb := range o.MemoriesMB {
 		if err := lambda.CheckMemory(mb); err != nil {
@@ -96,13 +108,17 @@ func (o *Options) memories(unlessGiven ...int) []int {
 // Run makes the experiments. A competitor that fails is a line, and the others
 // go on; the errors returned are those that end the whole, and, at the very end,
 // [ErrFailed].
-func Run(ctx context.Context, o Options) error {
+func Run(ctx context.Context, o Options) (err error) {
 	defer o.Progress.End()
 	failed := &failures{}
+	if o.machine, err = newMachine(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.machine.close()) }()
 	for _, e := range []struct {
 		name string
 		run  func(context.Context, *Options, *failures) error
-	}{{"clients", runClients}, {"floor", runFloor}, {"large", runLarge}, {"auto", runAuto}} {
+	}{{"clients", runClients}, {"floor", runFloor}, {"large", runLarge}, {"large-objects", runLargeObjects}, {"auto", runAuto}} {
 		if !slices.Contains(o.Experiments, e.name) {
 			continue
 		}
@@ -149,8 +165,15 @@ func (f *failures) err() error {
 // to where it came.
 func Print(w io.Writer, dir string) error {
 	var header trial.Header
-	for _, show := range []func(io.Writer, string) (trial.Header, error){printClients, printFloor, printLarge, printAuto} {
-		h, err := show(w, dir)
+	looks, err := readMachine(dir)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	for _, show := range []func(io.Writer, string) (trial.Header, error){
+		printClients, printFloor, printLarge, printLargeObjects, printAuto,
+	} {
+		h, err := show(&out, dir)
 		if err != nil {
 			return err
 		}
@@ -161,10 +184,21 @@ func Print(w io.Writer, dir string) error {
 	if header.Schema == 0 {
 		return hint.Usage("name a folder that fanout perf has written", "no experiment of fanout perf in %s", dir)
 	}
+	if text := quietness(looks); text != "" {
+		fmt.Fprintf(w, "%s\n\n", text)
+	}
+	if bytes.Contains(out.Bytes(), []byte(refused+" (")) {
+		fmt.Fprintf(&out, "%s: no ratio is given that could as well be %.1f times as large. Measure again with more --rounds (an interval\n"+
+			"needs %d), with nothing else running, and with less steal.\n\n", refused, widest, stats.MinForInterval)
+	}
+	if _, err := out.WriteTo(w); err != nil {
+		return err
+	}
 	if header.Limits.None() {
 		fmt.Fprintf(w, "CPU and memory were not limited (%s): memory sizes mean nothing here.\n", term.Clean(header.Limits.Reason))
 	}
-	_, err := fmt.Fprintf(w, "Sandbox figures, not AWS figures: %s. ± is half the range over the median.\n", term.Clean(header.Host))
+	_, err = fmt.Fprintf(w, "Sandbox figures, not AWS figures: %s. ± is half the range over the median. A ratio is the median of\n"+
+		"the rounds' own ratios, with its 95%% interval.\n", term.Clean(header.Host))
 	return err
 }
 

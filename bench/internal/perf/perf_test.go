@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/progress"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
@@ -28,7 +30,10 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func valid() Options {
-	return Options{Experiments: Experiments, Rounds: 9, Workers: 64, Large: 100_000, Dir: "/nowhere"}
+	return Options{
+		Experiments: Experiments, Rounds: 9, Workers: 64, Large: 100_000, Dir: "/nowhere",
+		Sets: Sets, Networks: []network.Model{network.None},
+	}
 }
 
 func TestValidate(t *testing.T) {
@@ -39,13 +44,16 @@ func TestValidate(t *testing.T) {
 	}{
 		{"as it is", func(*Options) {}, ""},
 		{"unknown experiment", func(o *Options) { o.Experiments = []string{"clients", "ceiling"} },
-			`part "ceiling": must be one of clients, floor, large, auto`},
+			`part "ceiling": must be one of clients, floor, large, large-objects, auto`},
 		{"no experiment", func(o *Options) { o.Experiments = nil }, "parts: give at least one"},
 		{"no round", func(o *Options) { o.Rounds = 0 }, "rounds 0: must be 1 to 1000"},
 		{"too many rounds", func(o *Options) { o.Rounds = 1001 }, "rounds 1001"},
 		{"too many workers", func(o *Options) { o.Workers = 5000 }, "concurrency 5000: must be 1 to 1024"},
 		{"auto is no baseline", func(o *Options) { o.Workers = trial.Auto }, "concurrency 0"},
 		{"large is small", func(o *Options) { o.Large = 999 }, "large 999: must be 1000 to "},
+		{"no set", func(o *Options) { o.Sets = nil }, "large-objects: give at least one set"},
+		{"no network", func(o *Options) { o.Networks = nil }, "large-objects: give at least one set, and one network"},
+		{"no set that nobody reads", func(o *Options) { o.Experiments, o.Sets = []string{"floor"}, nil }, ""},
 		{"memory", func(o *Options) { o.MemoriesMB = []int{64} }, "memory 64: must be 128 to 10240 MB"},
 		{"a folder with something in it", func(o *Options) { o.Dir = "." }, ". exists already and is not empty"},
 		{"a file", func(o *Options) { o.Dir = "perf.go" }, "results' folder: "},
@@ -87,7 +95,7 @@ func write(t *testing.T, dir, name string, h trial.Header, lines ...line) {
 			Run: "r", Backend: trial.Sandbox, Contender: l.contender, Client: l.client, MemoryMB: l.memoryMB, Arch: lambda.X86,
 			Concurrency: l.workers, Start: trial.Warm, Seq: rounds[k], OK: l.errorType == "", ErrorType: l.errorType,
 			ProcessMS: &l.cpuMS, DurationMS: l.wallMS, MaxMemoryMB: l.peakMB,
-			Stats: &fetch.Stats{Concurrency: max(l.workers, 96)}, At: time.Unix(int64(i), 0),
+			Stats: &fetch.Stats{Concurrency: max(l.workers, 96)}, Limits: limitsOf(l.memoryMB), At: time.Unix(int64(i), 0),
 		}
 		rounds[k]++
 		if err := w.Result(r); err != nil {
@@ -99,23 +107,45 @@ func write(t *testing.T, dir, name string, h trial.Header, lines ...line) {
 	}
 }
 
+// limitsOf are those of a machine with two processors.
+func limitsOf(memoryMB int) lambda.Limits {
+	l := lambda.Limits{By: lambda.CgroupV2}
+	if lambda.VCPU(memoryMB) > 2 {
+		l.VCPU = 2
+	}
+	return l
+}
+
 func header(network string, objects int, concurrencies ...int) trial.Header {
 	spec := corpus.Default()
 	spec.Count = objects
 	return trial.Header{Network: network, Corpus: spec, Plan: trial.Plan{Concurrencies: concurrencies, Invocations: 9}}
 }
 
-// What each experiment shows of its files: ratios and spreads, a competitor that
-// failed, one that failed once, wrk, an experiment that was interrupted.
+// lines gives six like l, as many as an interval needs, whose CPU times are these.
+func lines(l line, cpuMS ...float64) []line {
+	all := make([]line, len(cpuMS))
+	for i, ms := range cpuMS {
+		all[i] = l
+		all[i].cpuMS, all[i].wallMS = ms, 10*ms
+	}
+	return all
+}
+
+// What each experiment shows of its files: ratios with intervals and spreads, a
+// ratio that is not given, a competitor that failed, one that failed once, wrk, an
+// experiment that was interrupted, memory that was clamped, and a noisy machine.
 func TestPrint(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, clientsDir, header("s3-standard", 1000, 64),
-		line{"go", "lean", 512, 64, 50, 500, 60, ""}, line{"go", "lean", 512, 64, 60, 520, 60, ""},
-		line{"go", "stock", 512, 64, 200, 1000, 60, ""}, line{"go", "stock", 512, 64, 240, 1300, 60, ""},
-		line{"go", "tuned", 512, 64, 100, 900, 60, ""}, line{"go", "tuned", 512, 64, 0, 0, 60, fetch.ObjectReadFailed},
-		line{"baseline", "", 512, 64, 80, 510, 60, ""},
-		line{"mine", "", 512, 0, 0, 0, 60, trial.WrongAnswer}, line{"mine", "", 512, 0, 0, 0, 60, trial.WrongAnswer},
-		line{"go", "lean", 128, 64, 70, 900, 60, ""})
+	write(t, dir, clientsDir, header("s3-standard", 1000, 64), slices.Concat(
+		lines(line{"go", "lean", 512, 64, 0, 0, 60, ""}, 50, 60, 55, 52, 54, 56),
+		lines(line{"go", "stock", 512, 64, 0, 0, 60, ""}, 200, 240, 210, 220, 215, 205),
+		lines(line{"baseline", "", 512, 64, 0, 0, 60, ""}, 100, 60, 110, 61, 108, 112),
+		[]line{
+			{"go", "tuned", 512, 64, 100, 900, 60, ""}, {"go", "tuned", 512, 64, 0, 0, 60, fetch.ObjectReadFailed},
+			{"mine", "", 512, 0, 0, 0, 60, trial.WrongAnswer}, {"mine", "", 512, 0, 0, 0, 60, trial.WrongAnswer},
+			{"go", "lean", 128, 64, 70, 900, 60, ""},
+		})...)
 	write(t, dir, floorDir, header("none", 1000, 64),
 		line{"go", "lean", 1769, 64, 30, 100, 60, ""}, line{"go", "lean", 1769, 64, 33, 100, 60, ""})
 	wrk := `{"seq":0,"requests":10000,"cpu_ms":300}
@@ -126,11 +156,26 @@ func TestPrint(t *testing.T) {
 	}
 	write(t, dir, settleDir, header("s3-standard", 1000, 32),
 		line{"go", "lean", 1769, 32, 70, 900, 20, ""}, line{"go", "lean", 1769, 32, 70, 900, 33, ""})
-	write(t, dir, fewDir, header("s3-standard", 1000, 32), line{"go", "lean", 1769, 32, 70, 900, 40, ""})
-	write(t, dir, manyDir, header("s3-standard", 100_000, 32), line{"go", "lean", 1769, 32, 7700, 90000, 35, ""})
+	few := line{"go", "lean", 1769, 32, 0, 0, 40, ""}
+	write(t, dir, fewDir, header("s3-standard", 1000, 32),
+		lines(few, 70, 90, 71, 72, 72, 30, 70, 70, 70, 69, 68, 67, 70, 71, 72, 70, 70, 70)...)
+	write(t, dir, manyDir, header("s3-standard", 100_000, 32),
+		lines(line{"go", "lean", 1769, 32, 0, 0, 35, ""}, 7700, 7100, 7000, 7200, 7050, 7000)...)
+	set := header("none", 8, 8)
+	set.Corpus.MinBytes, set.Corpus.MaxBytes, set.Bytes = 256_000_000, 256_000_000, 2_048_000_000
+	write(t, dir, largeObjectsDir+"none-8x256MB", set, slices.Concat(
+		lines(line{"transfermanager", "", 10240, 8, 0, 0, 40, ""}, 1000, 1010, 1020, 990, 980, 1000),
+		lines(line{"go", "lean", 10240, 8, 0, 0, 50, ""}, 500, 510, 520, 490, 480, 500),
+		[]line{{"go", "lean", 512, 8, 500, 4000, 50, ""}})...)
 	write(t, dir, autoDir("s3-express"), header("s3-express", 1000, trial.Auto, 8, 64),
 		line{"go", "lean", 128, 8, 1, 900, 60, ""}, line{"go", "lean", 128, 64, 1, 400, 60, ""}, line{"go", "lean", 128, 0, 1, 420, 60, ""},
 		line{"go", "lean", 512, 0, 1, 200, 60, ""}, line{"go", "lean", 512, 64, 1, 0, 60, lambda.TimedOut})
+	looks := `{"at":"2026-01-02T03:04:05Z","spin_ms":20,"load":1.5,"steal_ticks":10,"all_ticks":1000}
+{"at":"2026-01-02T03:05:05Z","spin_ms":30,"load":0.5,"steal_ticks":30,"all_ticks":2000}
+{"at":`
+	if err := os.WriteFile(filepath.Join(dir, machineFile), []byte(looks), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	var b bytes.Buffer
 	if err := Print(&b, dir); err != nil {
 		t.Fatal(err)
@@ -306,9 +351,13 @@ func TestRatio(t *testing.T) {
 		a, b series
 		want string
 	}{
-		{"every round", of(0, 1, 2), of(0, 4, 4), "0.38 (0.25–0.50)"},
-		{"rounds that both have", of(0, 3, 1, 8), of(2, 4), "0.75 (2.00–2.00)"},
-		{"no round that both have", of(0, 3), of(7, 4), "0.75"},
+		{"every round", of(0, 1, 2, 3, 4, 5, 6), of(0, 4, 8, 12, 16, 20, 20), "0.25 (0.25–0.30)"},
+		{"rounds that both have", of(0, 9, 9, 2, 2, 2, 2, 2, 2), of(2, 4, 4, 4, 4, 4, 4, 9), "0.50 (0.50–0.50)"},
+		{"too few rounds", of(0, 1, 2, 3, 4, 5), of(0, 1, 2, 3, 4, 5), "unclear (n=5)"},
+		{"too wide an interval", of(0, 1, 1, 1, 1.51, 1.51, 1.51), of(0, 1, 1, 1, 1, 1, 1), "unclear (1.00–1.51)"},
+		{"as wide as is worth it", of(0, 2, 2, 2, 3, 3, 3), of(0, 2, 2, 2, 2, 2, 2), "1.25 (1.00–1.50)"},
+		{"down to nothing", of(0, 0, 0, 0, 1, 1, 1), of(0, 1, 1, 1, 1, 1, 1), "unclear (0.00–1.00)"},
+		{"no round that both have", of(0, 3), of(7, 4), "unclear (n=0)"},
 		{"no value", of(0), of(0, 4), "–"},
 		{"nothing to compare with", of(0, 4), of(0), "–"},
 	} {

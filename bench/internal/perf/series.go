@@ -87,25 +87,35 @@ func spread(v []float64) table.Cell {
 	return table.Figure(half, fmt.Sprintf("±%.0f%%", half*100))
 }
 
-// ratio is a's median over b's, and the lowest and highest of the ratios in
-// rounds that both were measured in.
+// widest is how many times the lower end of a ratio's interval its upper end may
+// be for the ratio to be worth printing.
+const widest = 1.5
+
+// refused stands where a ratio is not worth printing; Print says what to do.
+const refused = "unclear"
+
+// ratio is the median of a's over b's in each round that both were measured in,
+// and its interval, which assumes no distribution. Without an interval, or with
+// too wide a one, the ratio itself is not given.
 func ratio(a, b series, of func(series) []float64) table.Cell {
 	x, y := of(a), of(b)
-	if len(x) == 0 || len(y) == 0 || median(y) == 0 {
+	if len(x) == 0 || len(y) == 0 {
 		return table.Missing()
 	}
 	var own []float64
 	for i, round := range a.rounds {
-		if k := slices.Index(b.rounds, round); k >= 0 && i < len(x) && k < len(y) {
+		if k := slices.Index(b.rounds, round); k >= 0 && i < len(x) && k < len(y) && y[k] != 0 {
 			own = append(own, x[i]/y[k])
 		}
 	}
-	r := median(x) / median(y)
-	text := fmt.Sprintf("%.2f", r)
-	if len(own) > 0 {
-		text += fmt.Sprintf(" (%.2f–%.2f)", slices.Min(own), slices.Max(own))
+	s := stats.Summarise(own)
+	switch {
+	case !s.HasInterval:
+		return table.Text(fmt.Sprintf("%s (n=%d)", refused, s.N))
+	case s.Hi > widest*s.Lo:
+		return table.Text(fmt.Sprintf("%s (%.2f–%.2f)", refused, s.Lo, s.Hi))
 	}
-	return table.Figure(r, text)
+	return table.Figure(s.Median, fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Lo, s.Hi))
 }
 
 func cpuOf(s series) []float64  { return s.cpu }

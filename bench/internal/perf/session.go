@@ -42,7 +42,7 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 	if err != nil {
 		return nil, err
 	}
-	s := &session{Lab: l, options: o, failures: f, header: o.Header, expected: trial.Expect(cfg.Corpus, false)}
+	s := &session{Lab: l, options: o, failures: f, header: o.Header}
 	defer func() {
 		if err != nil {
 			err = s.end(err)
@@ -50,6 +50,15 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 	}()
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil { // before what takes long
 		return nil, hint.Failed("give another --out", "create the results folder: %w", err)
+	}
+	if err := o.machine.open(o.Dir); err != nil {
+		return nil, err
+	}
+	o.Progress.Begin("working out the answer", cfg.Corpus.Count)
+	s.expected, err = trial.ExpectWithin(ctx, cfg.Corpus, false, o.Progress.Count)
+	o.Progress.End()
+	if err != nil {
+		return nil, err
 	}
 	o.Progress.Begin("seeding", cfg.Corpus.Count)
 	err = l.Seed(ctx, o.Progress.Count)
@@ -71,8 +80,13 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 // runner gives a runner of the session's functions, which knows by an
 // invocation of each contender what that can be asked.
 func (s *session) runner(ctx context.Context) (*trial.Runner, error) {
+	return s.runnerOf(ctx, s.Targets, s.expected)
+}
+
+// runnerOf gives a runner of some of the functions, who answer alike.
+func (s *session) runnerOf(ctx context.Context, targets []trial.Target, expected trial.Expected) (*trial.Runner, error) {
 	r := &trial.Runner{
-		Lambda: s.Client(), Header: s.header, Targets: s.Targets, Bucket: lab.Bucket, Expected: s.expected,
+		Lambda: s.Client(), Header: s.header, Targets: targets, Bucket: lab.Bucket, Expected: expected,
 		KeepGoing: true, // a contender that fails is a row
 	}
 	return r, r.Probe(ctx)
@@ -144,6 +158,9 @@ func (s *session) enter(c *competitor, invocations int) *competitor {
 func (s *session) measure(ctx context.Context, c *competitor, round int) error {
 	if c.ahead == 0 {
 		return nil
+	}
+	if err := s.options.machine.between(); err != nil {
+		return err
 	}
 	if s.before.IsZero() {
 		s.before = time.Now()

@@ -120,6 +120,7 @@ func (r *Report) columns() []column {
 		share("memory_share", func(v Verdict) Share { return v.Memory }),
 		share("retries_share", func(v Verdict) Share { return v.Retries }),
 		column{Name: "limits", In: inPrograms, Left: true, Cell: text(func(row Row) string { return row.Limits.String() })},
+		column{Name: "calibrated_by", In: inPrograms, Left: true, Cell: text(func(Row) string { return r.CalibratedBy() })},
 		column{Name: "run_end", In: inPrograms, Left: true, Cell: text(func(Row) string { return r.End.Reason })},
 	)
 	return all

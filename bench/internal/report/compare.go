@@ -128,6 +128,8 @@ func Mismatch(old, new trial.Header) error {
 	differ("machine", old.Host, new.Host)
 	differ("region", old.Region, new.Region)
 	differ("network", old.Network, new.Network)
+	differ("network's figures", old.NetworkModel().String(), new.NetworkModel().String())
+	differ("bandwidth", old.Bandwidth, new.Bandwidth)
 	differ("limits", old.Limits, new.Limits)
 	differ("storage class", ClassOf(old), ClassOf(new))
 	differ("corpus", old.Corpus, new.Corpus)

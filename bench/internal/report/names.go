@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fanout/bench/internal/cost"
+	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/trial"
 )
@@ -73,7 +74,11 @@ func (r *Report) Environment() string {
 		}
 		fallthrough
 	default:
-		return table.Clip(fmt.Sprintf("sandbox, network %s, limits %s", h.Network, h.Limits), 200)
+		calibrated := ""
+		if h.Calibration() != nil {
+			calibrated = " (calibrated)"
+		}
+		return table.Clip(fmt.Sprintf("sandbox, network %s%s, limits %s", h.Network, calibrated, h.Limits), 200)
 	}
 }
 
@@ -120,12 +125,26 @@ func (r *Report) Caveats() []string {
 		said = append(said, "These are times of a custom endpoint, not AWS times, and costs at those times.")
 	case trial.Sandbox:
 		said = append(said, fmt.Sprintf("These are sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100)))
+		if by := r.CalibratedBy(); by != "" {
+			said = append(said, "The sandbox was calibrated by "+by+".")
+		}
 		if h.Limits.None() {
 			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): memory sizes mean nothing here.",
 				table.Clip(h.Limits.String(), 100)))
 		}
 	}
 	return said
+}
+
+// CalibratedBy says what the sandbox was fitted to, when that was measured, and
+// with which residual; empty: to nothing.
+func (r *Report) CalibratedBy() string { return calibratedBy(r.Header.Calibration()) }
+
+func calibratedBy(c *network.Calibration) string {
+	if c == nil {
+		return ""
+	}
+	return table.Clip(c.String(), 300)
 }
 
 // Ending says why a run ended before it was complete, without a period; empty:
@@ -213,6 +232,9 @@ func (r *Report) Command() string {
 	if h.Plan.Count {
 		words = append(words, "--count")
 	}
+	if h.Bandwidth != "" && h.Model == nil {
+		flag("bandwidth", h.Bandwidth)
+	}
 	if h.Backend != trial.Sandbox {
 		return strings.Join(words, " ")
 	}
@@ -228,7 +250,10 @@ func (r *Report) Command() string {
 			flag("contender", spec)
 		}
 	}
-	if h.Network != "" {
+	switch {
+	case h.Model != nil:
+		flag("network", "FILE")
+	case h.Network != "":
 		flag("network", h.Network)
 	}
 	if s := h.Corpus; s.Count > 0 {

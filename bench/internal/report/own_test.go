@@ -85,7 +85,8 @@ func TestOwnVerdict(t *testing.T) {
 		{"both", 1769, 1000, 650, Mixed, "mixed", "", ""},
 		{"too short to say", 512, 20, 5, Unknown, "–", "", ""},
 	} {
-		v := New(reporttest.Own(tc.memoryMB, reporttest.OneEvent, slices.Repeat([][2]float64{{tc.ms, tc.cpuMS}}, 6)...), Options{}).Rows[0].Verdict
+		f := reporttest.Own(tc.memoryMB, reporttest.OneEvent, slices.Repeat([][2]float64{{tc.ms, tc.cpuMS}}, 6)...)
+		v := New(f, Options{}).Rows[0].Verdict
 		if v.Kind != tc.kind || v.Short() != tc.short || !strings.Contains(v.Helps, tc.helps) ||
 			tc.notHelps != "" && strings.Contains(v.Helps, tc.notHelps) || v.Network.Known || v.Latency.Known || v.Retries.Known {
 			t.Errorf("%s: %+v, short %q", tc.name, v, v.Short())

@@ -255,6 +255,7 @@ func (r *Scan) Ending() string {
 		scan.Stopped:     "CUT: it was stopped",
 		scan.Interrupted: "CUT: it was interrupted",
 		scan.WrongAnswer: "WRONG ANSWER: everything was read, and it is not what the objects hold",
+		scan.Changed:     "CHANGED: every object was read, and the answer is not whole any more",
 		scan.Failed:      "FAILED",
 		"":               "The file has no closing line: the command was killed, or is still running",
 	}[r.End.Reason]
@@ -320,6 +321,9 @@ func (r *Scan) Caveats() []string {
 		said = append(said, "These are times of a custom endpoint, not AWS times, and costs at those times.")
 	case trial.Sandbox:
 		said = append(said, fmt.Sprintf("These are sandbox times, not AWS times, and costs at those times: %s.", table.Clip(h.Host, 100)))
+		if c := h.NetworkModel().Calibration; c != nil {
+			said = append(said, "The sandbox was calibrated by "+calibratedBy(c)+".")
+		}
 		if h.Limits.None() {
 			said = append(said, fmt.Sprintf("CPU and memory were NOT LIMITED (%s): the memory size means nothing here.",
 				table.Clip(h.Limits.String(), 100)))

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -238,7 +237,7 @@ func (p *program) python(at interpreter, dir string) (client string, err error) 
 	// As Lambda calls it, which the traceback of an error may show.
 	loop := filepath.Join(dir, "bootstrap.py")
 	p.command = func(*settings, string) []string { return []string{at.path, "-u", loop} }
-	return ownLoop, os.WriteFile(loop, pythonLoop, 0o444)
+	return ownLoop, os.WriteFile(loop, pythonLoop, 0o644)
 }
 
 // node runs a handler, by aws-lambda-ric if the package has it, built.
@@ -247,7 +246,7 @@ func (p *program) node(at interpreter, dir string, rt lambda.Runtime) (client st
 	entry, version := nodeClient(p.root)
 	if entry == "" {
 		entry = filepath.Join(dir, "index.mjs")
-		err = os.WriteFile(entry, nodeLoop, 0o444)
+		err = os.WriteFile(entry, nodeLoop, 0o644)
 		client = ownLoop
 	} else {
 		client = "aws-lambda-ric " + version
@@ -414,7 +413,7 @@ func compile(at interpreter, dir string) error {
 		return nil // for another function
 	}
 	source := filepath.Join(dir, "Loop.java")
-	if err := os.WriteFile(source, javaLoop, 0o444); err != nil && !errors.Is(err, os.ErrPermission) {
+	if err := os.WriteFile(source, javaLoop, 0o644); err != nil {
 		return err
 	}
 	output, err := outputOf(at.path, "-m", "jdk.compiler/com.sun.tools.javac.Main", "-d", dir, source)

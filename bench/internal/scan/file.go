@@ -243,6 +243,7 @@ const (
 	Stopped     = "stopped"      // somebody stopped the job
 	Interrupted = "interrupted"  // a local job, which ends with the command
 	WrongAnswer = "wrong answer" // everything was read, and it is not what the objects hold
+	Changed     = "changed"      // every object was read, and the parts are not any more what they were then
 	Failed      = "failed"       // the job, for another reason than what could not be read
 )
 

@@ -107,6 +107,10 @@ type Job struct {
 	Client StepFunctions
 	ARN    string // of the execution
 
+	// Command words another fanout scan command for the job, for hints; nil: it is
+	// named by its ARN.
+	Command func(name string) string
+
 	mapRun string // ARN; empty: not known yet
 	total  int64  // of items, at the last look: it grows while the service lists
 }
@@ -203,7 +207,7 @@ func (j *Job) Redrive(ctx context.Context) error {
 	_, err = j.Client.RedriveExecution(ctx, &sfn.RedriveExecutionInput{ExecutionArn: &j.ARN, ClientToken: aws.String(rand.Text())})
 	var not *types.ExecutionNotRedrivable
 	if errors.As(err, &not) {
-		return hint.Failed(again, "job %s cannot be redriven: %s", j.Name(), not.ErrorMessage())
+		return hint.Failed(j.again(), "job %s cannot be redriven: %s", j.Name(), not.ErrorMessage())
 	}
 	if err != nil {
 		return j.failed("redrive", err)
@@ -212,16 +216,26 @@ func (j *Job) Redrive(ctx context.Context) error {
 }
 
 // again is what to do where redriving is no more possible.
-const again = "start a new job with fanout scan; what this one has read stays: fanout scan result"
+func (j *Job) again() string {
+	return "start a new job with fanout scan; what this one has read stays: " + j.command("result")
+}
+
+func (j *Job) command(name string) string {
+	if j.Command != nil {
+		return j.Command(name)
+	}
+	return "fanout scan " + name + " " + j.ARN
+}
 
 func (j *Job) redrivable(s Status) error {
 	switch {
 	case s.Status == types.ExecutionStatusSucceeded:
-		return hint.Usage("fanout scan result shows what it found", "job %s read everything: there is nothing to redrive", j.Name())
+		return hint.Usage(j.command("result")+" shows what it found", "job %s read everything: there is nothing to redrive", j.Name())
 	case s.Running():
-		return hint.Usage("fanout scan status shows how far it is", "job %s is running: only a job that ended can be redriven", j.Name())
+		return hint.Usage(j.command("status --follow")+" shows it until it ends",
+			"job %s is running: only a job that ended can be redriven", j.Name())
 	case !s.Redrivable && s.Reason != "":
-		return hint.Failed(again, "job %s cannot be redriven: %s", j.Name(), s.Reason)
+		return hint.Failed(j.again(), "job %s cannot be redriven: %s", j.Name(), s.Reason)
 	}
 	return nil
 }

@@ -15,7 +15,8 @@ import (
 type Live struct {
 	Expected int64 // objects, if known before; 0: what the Map Run has counted
 	Began    time.Time
-	Local    bool // the job costs nothing here
+	Ended    time.Time // zero: it runs
+	Local    bool      // the job costs nothing here
 
 	now     func() time.Time // nil: time.Now
 	mu      sync.Mutex
@@ -71,6 +72,9 @@ func (l *Live) at(now time.Time) (p progressed, ok bool) {
 }
 
 func (l *Live) time() time.Time {
+	if !l.Ended.IsZero() {
+		return l.Ended
+	}
 	if l.now != nil {
 		return l.now()
 	}
@@ -115,8 +119,14 @@ func (p progressed) doing() string {
 	return p.Phase
 }
 
+// counted is how many objects are done with: while the job runs, with those of
+// batches that failed; in the end, those that were read.
 func (p progressed) counted() string {
-	return fmt.Sprintf("%s of %s objects", table.Grouped(float64(p.Items.Done())), table.Grouped(float64(p.total)))
+	done := p.Items.Done()
+	if p.Phase == Ended {
+		done = p.Items.Succeeded
+	}
+	return fmt.Sprintf("%s of %s objects", table.Grouped(float64(done)), table.Grouped(float64(p.total)))
 }
 
 // figures are the rest, the most important first.
@@ -137,8 +147,11 @@ func (p progressed) figures() []string {
 	if n := p.Batches.Running; n > 0 {
 		all = append(all, fmt.Sprintf("%s at once", batches(n)))
 	}
-	if n := p.Batches.Lost(); n > 0 {
+	if n := p.Batches.Failed + p.Batches.TimedOut; n > 0 {
 		all = append(all, fmt.Sprintf("%s failed", batches(n)))
+	}
+	if n := p.Batches.Aborted; n > 0 {
+		all = append(all, fmt.Sprintf("%s stopped", batches(n)))
 	}
 	return all
 }

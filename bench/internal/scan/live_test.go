@@ -57,6 +57,12 @@ func TestLive(t *testing.T) {
 		{"redriven", &Live{}, []Sample{at(10, Ended, 9000, 9000, 0), at(20, Reading, 9000, 0, 0)}, 80,
 			[]string{"[>                                       ] 0 of 9000 objects", "reading: elapsed 20s, $0.25 so far, 8 batches at once"},
 			"reading: 0 of 9000 objects, $0.25 so far, 8 batches at once, elapsed 20s"},
+		{"ended 5 seconds after it began, some of it stopped", &Live{Ended: began.Add(5 * time.Second)}, []Sample{{
+			At: began.Add(20 * time.Second), Phase: Ended, Items: Counts{Total: 9000, Succeeded: 3000, Failed: 1000, Aborted: 5000},
+			Batches: Counts{Succeeded: 3, Failed: 1, Aborted: 5},
+		}}, 80,
+			[]string{"[========================================] 3000 of 9000 objects", "ended: elapsed 5s, 1 batch failed, 5 batches stopped"},
+			"ended: 3000 of 9000 objects, 1 batch failed, 5 batches stopped, elapsed 5s"},
 	} {
 		live := tc.live
 		live.Began, live.now = began, func() time.Time { return began.Add(20 * time.Second) }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout/bench/internal/hint"
+	"fanout/bench/internal/table"
 	"fanout/functions/fetch"
 	fn "fanout/functions/scan"
 )
@@ -46,6 +46,30 @@ const partReaders = 32
 // the longest keys and lines, are some 7 MB, as each character may be escaped.
 const maxPart = 64 << 20
 
+// Reconcile compares a job's parts with what its own merge has made of them, which
+// is the output of an execution that succeeded. changed says how the parts differ,
+// as they expired, were removed or written over since; empty: they do not. A part
+// that the merge counted more than once, as several batches had the very same keys,
+// then counts as often in s, too.
+func (s *Summary) Reconcile(output string) (changed string) {
+	var r fn.Result
+	if err := json.Unmarshal([]byte(output), &r); err != nil {
+		return fmt.Sprintf("the job's answer is none of a scan: %v", err)
+	}
+	switch {
+	case s.Keys+r.Repeated != r.Keys:
+		return fmt.Sprintf("its parts have changed since it ended: they now have %s, and had %s",
+			plural(s.Keys, "key", "keys"), table.Grouped(float64(r.Keys-r.Repeated)))
+	case r.Repeated > 0: // the rest differs
+	case s.Objects != r.Objects || s.Bytes != r.Bytes || s.Matches != r.Matched || s.Digest != r.Digest:
+		return fmt.Sprintf("its parts have changed since it ended: they now add up to %s, %s, %s and digest %s; then it was %s, %s, %s and %s",
+			objectCount(s.Objects), Size(float64(s.Bytes)), plural(s.Matches, "match", "matches"), s.Digest,
+			objectCount(r.Objects), Size(float64(r.Bytes)), plural(r.Matched, "match", "matches"), r.Digest)
+	}
+	s.Parts, s.Keys, s.Objects, s.Bytes, s.Digest = r.Parts, r.Keys, r.Objects, r.Bytes, r.Digest
+	return ""
+}
+
 // Collect adds up all parts and hands the matches of each to sink, one part
 // after the other, in no order of the parts; the memory needed is that of
 // partReaders parts. The error has a hint.
@@ -62,9 +86,7 @@ func (p Parts) Collect(ctx context.Context, sink func([]fn.Match) error) (Summar
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if err := sum.add(part); err != nil {
-				return hint.Failed("remove that object and redrive the job", "part %s: %w", key, err)
-			}
+			sum.add(part)
 			return sink(part.Matches)
 		})
 		return ctx.Err()
@@ -113,8 +135,9 @@ func (p Parts) read(ctx context.Context, key string) (part fn.Part, err error) {
 		text, err = io.ReadAll(io.LimitReader(out.Body, maxPart))
 		_ = out.Body.Close() // only read from
 		if err == nil {
-			if err := json.Unmarshal(text, &part); err != nil {
-				return part, hint.Failed("remove that object and redrive the job", "part s3://%s/%s is damaged: %w", p.Bucket, key, err)
+			if part, err = fn.DecodePart(text); err != nil {
+				return part, hint.Failed("remove that object and redrive the job, or scan again if it had succeeded",
+					"s3://%s/%s is damaged: %w", p.Bucket, key, err)
 			}
 			return part, nil
 		}
@@ -139,12 +162,10 @@ const (
 	maxFailureText = 300 // characters
 )
 
-func (s *summer) add(p fn.Part) error {
-	digest, err := strconv.ParseUint(p.Digest, 16, 64)
-	if err != nil {
-		return fmt.Errorf("digest %q: %w", p.Digest, err)
-	}
-	s.digest.Merge(fetch.Digest(digest))
+// add takes a part that [fn.DecodePart] has seen.
+func (s *summer) add(p fn.Part) {
+	digest, _ := fetch.ParseDigest(p.Digest)
+	s.digest.Merge(digest)
 	t := &s.sum
 	t.Parts++
 	t.Keys += int64(p.Keys)
@@ -175,7 +196,6 @@ func (s *summer) add(p fn.Part) error {
 			kind.Keys = append(kind.Keys, f.Key)
 		}
 	}
-	return nil
 }
 
 func (s *summer) summary() Summary {

@@ -98,6 +98,51 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// none is the digest of no objects.
+const none = "0000000000000000"
+
+// What the parts add up to is what the job's merge had of them, or it is said that it
+// is not.
+func TestReconcile(t *testing.T) {
+	sum := Summary{Parts: 2, Total: 200, Keys: 200, Objects: 200, Bytes: 3000, Digest: "00000000000000aa", Matches: 1}
+	result := fn.Sums{Parts: 2, Keys: 200, Objects: 200, Bytes: 3000, Digest: "00000000000000aa", Matched: 1}
+	twice := fn.Sums{Parts: 3, Keys: 300, Objects: 300, Bytes: 4500, Digest: "00000000000000bb", Matched: 2, Repeated: 100}
+	for _, tc := range []struct {
+		name   string
+		sum    func(*Summary)
+		result fn.Sums
+		want   string // of what changed
+	}{
+		{"the same", func(*Summary) {}, result, ""},
+		{"a batch with the keys of another", func(s *Summary) { s.Total = 300 }, twice, ""},
+		{"that, and a part is gone", func(s *Summary) { s.Keys, s.Total = 100, 300 }, twice, "they now have 100 keys, and had 200"},
+		{"a part is gone", func(s *Summary) { s.Keys, s.Objects = 100, 100 }, result, "they now have 100 keys, and had 200"},
+		{"all parts are gone", func(s *Summary) { *s = Summary{Total: 200} }, result, "they now have 0 keys, and had 200"},
+		{"a part too many", func(s *Summary) { s.Keys = 201 }, result, "they now have 201 keys, and had 200"},
+		{"a match less", func(s *Summary) { s.Matches = 0 }, result, "200 objects, 3 kB, 0 matches"},
+		{"other objects", func(s *Summary) { s.Digest = none }, result, "digest " + none},
+		{"other bytes", func(s *Summary) { s.Bytes = 1 }, result, "200 objects, 1 bytes"},
+	} {
+		got := sum
+		tc.sum(&got)
+		output, err := json.Marshal(fn.Result{Job: "j", Sums: tc.result})
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := got.Reconcile(string(output))
+		if tc.want == "" != (changed == "") || !strings.Contains(changed, tc.want) {
+			t.Errorf("%s: %q, want %q", tc.name, changed, tc.want)
+		}
+		if changed == "" && (got.Keys != tc.result.Keys || got.Objects != tc.result.Objects || got.Digest != tc.result.Digest ||
+			got.Parts != tc.result.Parts || got.Missing() != 0) {
+			t.Errorf("%s: %+v", tc.name, got)
+		}
+	}
+	if changed := sum.Reconcile("null, or so"); !strings.Contains(changed, "none of a scan") {
+		t.Errorf("another answer: %q", changed)
+	}
+}
+
 // Nothing is nothing; what is damaged is said, with its name.
 func TestCollectRefuses(t *testing.T) {
 	sink := func([]fn.Match) error { return nil }
@@ -109,9 +154,11 @@ func TestCollectRefuses(t *testing.T) {
 		part any
 		want string
 	}{
-		"cut off":        {`{"keys":1,`, "part s3://results/jobs/j/parts/a.json is damaged"},
-		"no digest":      {fn.Part{Keys: 1}, `digest ""`},
-		"a wrong digest": {fn.Part{Keys: 1, Digest: "xyz"}, `digest "xyz"`},
+		"cut off":                 {`{"keys":1,`, "s3://results/jobs/j/parts/a.json is damaged"},
+		"no digest":               {fn.Part{Keys: 1, Objects: 1}, `digest ""`},
+		"a wrong digest":          {fn.Part{Keys: 1, Objects: 1, Digest: "xyz"}, `digest "xyz"`},
+		"keys that went nowhere":  {fn.Part{Keys: 9, Objects: 1, Digest: none}, "9 keys, but 1 objects and 0 failures"},
+		"more matches than there": {fn.Part{Matches: []fn.Match{{Key: "k"}}, Digest: none}, "1 matches in 0 objects"},
 	} {
 		_, err := results(t, map[string]any{"a": tc.part}).Collect(t.Context(), sink)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -119,13 +166,13 @@ func TestCollectRefuses(t *testing.T) {
 		}
 	}
 	full := errors.New("disk full")
-	_, err = results(t, map[string]any{"a": fn.Part{Digest: "0"}}).Collect(t.Context(), func([]fn.Match) error { return full })
+	_, err = results(t, map[string]any{"a": fn.Part{Digest: none}}).Collect(t.Context(), func([]fn.Match) error { return full })
 	if !errors.Is(err, full) {
 		t.Errorf("a sink that is full: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := results(t, map[string]any{"a": fn.Part{Digest: "0"}}).Collect(ctx, sink); err == nil {
+	if _, err := results(t, map[string]any{"a": fn.Part{Digest: none}}).Collect(ctx, sink); err == nil {
 		t.Error("interrupted, and no error")
 	}
 }
@@ -134,7 +181,7 @@ func TestCollectRefuses(t *testing.T) {
 func TestSampler(t *testing.T) {
 	all := map[string]any{}
 	for i := range 16 {
-		all[fmt.Sprintf("%x00000", i)] = fn.Part{Keys: 10, Bytes: 1000, Digest: "0", Started: 1000, Ended: 3000}
+		all[fmt.Sprintf("%x00000", i)] = fn.Part{Keys: 10, Objects: 10, Bytes: 1000, Digest: none, Started: 1000, Ended: 3000}
 	}
 	s := Sampler{Parts: results(t, all)}
 	var sample Sample

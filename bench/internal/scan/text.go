@@ -50,7 +50,7 @@ func WriteText(w io.Writer, f File) error {
 		}
 		line("%s", text)
 	}
-	if n := s.Missing(); n > 0 {
+	if n := s.Missing(); n > 0 && e.Reason != Changed {
 		line("not read: %s in batches that failed or were stopped", objectCount(n))
 	}
 	line("digest %s%s", s.Digest, s.expectation())

@@ -729,6 +729,29 @@ func (*canned) Read(p []byte) (int, error) {
 func (*canned) SetDeadline(time.Time) error { return nil }
 func (*canned) Close() error                { return nil }
 
+// The shortest set-up of a connection is told once. On a fake clock.
+func TestFastestConnect(t *testing.T) {
+	inBubble(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "body") }, func(t *testing.T, b *bubble) {
+		if got := b.FastestConnect(); got != 0 {
+			t.Errorf("before any connection: %v", got)
+		}
+		var nth atomic.Int64
+		connect := b.pool.connect
+		b.pool.connect = func(ctx context.Context, h *host, n int) (net.Conn, error) {
+			time.Sleep(time.Duration(30-10*nth.Add(1)) * time.Millisecond) // 20 ms, then 10
+			return connect(ctx, h, n)
+		}
+		for _, want := range []time.Duration{10 * time.Millisecond, 0} {
+			if err := b.Warm(t.Context(), "bucket", 2); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.FastestConnect(); got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+		}
+	})
+}
+
 // Warm opens as many connections as it is told, past the dial limit too, and
 // what comes after uses them.
 func TestWarm(t *testing.T) {

@@ -2,6 +2,7 @@ package lean
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -38,7 +39,7 @@ func TestWideConn(t *testing.T) {
 					n, err = c.Read(p)
 					got = append(got, p[:n]...)
 				}
-				if err != io.EOF || !bytes.Equal(got, want) {
+				if !errors.Is(err, io.EOF) || !bytes.Equal(got, want) {
 					t.Errorf("%s, %d bytes at a time, wide %v: got %d bytes, %v", name, size, wide, len(got), err)
 				}
 			}

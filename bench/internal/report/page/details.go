@@ -46,6 +46,14 @@ func details(r *report.Report) []fact {
 	add("region", h.Region)
 	if !r.Own() {
 		add("network model", h.Network)
+		if h.Model != nil {
+			add("its figures", h.Model.String())
+		}
+		add("calibrated by", r.CalibratedBy())
+		if c := h.Calibration(); c != nil {
+			add("CPU compared with", c.Against)
+			add("assumed", strings.Join(c.Assumed, "; "))
+		}
 	}
 	add("CPU and memory limits", h.Limits.String())
 	add("contenders", strings.Join(h.Plan.Contenders, ", "))
@@ -149,6 +157,11 @@ func how(r *report.Report) []string {
 		}
 		said = append(said, fmt.Sprintf("Cost is billed seconds × GB × the architecture's price per GB-second, the request fee, and S3's "+
 			"GETs and LISTs%s, without free tier and volume discounts.", class))
+	}
+	if c := r.Header.Calibration(); c != nil {
+		said = append(said, fmt.Sprintf("Network and CPU were calibrated: fitted to measured times, so that forecasts of the settings "+
+			"measured there were off by %.1f%% in the median. CPU times are this machine's times %.3g, which is what they would take "+
+			"there.", c.Residual*100, r.Header.NetworkModel().Factor()))
 	}
 	if r.Header.Backend == trial.Sandbox {
 		said = append(said, "The sandbox runs the functions' real bootstraps on one machine, each limited to its memory's share of CPU, "+

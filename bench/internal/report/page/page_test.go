@@ -639,7 +639,8 @@ func TestPageOwn(t *testing.T) {
 	}
 	for _, word := range []string{
 		"Choose 512 MB mine", "order.json, 7 bytes", "run by Python 3.11.7", "Answers were compared with the first one",
-		"What the function calls"} {
+		"What the function calls",
+	} {
 		if !strings.Contains(body, word) {
 			t.Errorf("the page does not say %q", word)
 		}

@@ -25,6 +25,9 @@ func Benchfmt(w io.Writer, r *report.Report) error {
 	config := [][2]string{
 		{"backend", r.Header.Backend}, {"region", r.Header.Region}, {"host", r.Header.Host}, {"run-end", r.End.Reason},
 	}
+	if by := r.CalibratedBy(); by != "" {
+		config = append(config, [2]string{"calibrated-by", by})
+	}
 	name := func(row report.Row, start string) string {
 		return fmt.Sprintf("Read/contender=%s/arch=%s/client=%s/workers=%s/start=%s/memory=%dMB", word(row.Contender), word(row.Arch),
 			word(row.Client), word(strings.ReplaceAll(row.Key.Workers(), " ", "")), start, row.MemoryMB)

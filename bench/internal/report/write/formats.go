@@ -37,6 +37,14 @@ var CompareFormats = []Format[*report.Comparison]{
 	{"json", "everything, for programs", CompareJSON},
 }
 
+// PredictFormats is how a prediction can be written; the first is the usual one.
+var PredictFormats = []Format[*report.Prediction]{
+	{"text", "for a terminal", PredictText},
+	{"csv", "one row per setting", PredictCSV},
+	{"markdown", "for a page or a pull request", PredictMarkdown},
+	{"json", "everything, for programs", PredictJSON},
+}
+
 // Names lists the names of formats.
 func Names[T any](formats []Format[T]) []string {
 	var names []string
