@@ -23,7 +23,7 @@ type language struct {
 	contender string   // its name in result files, and of its folder and make target
 	tools     []tool   // that must be there to build it
 	version   []string // a command that prints which compiler or interpreter there is
-	code      string   // what make builds, a bootstrap or a package, from the repository's root; ARCH stands for this machine's; empty: Go's, always there
+	code      string   // bootstrap or package that make builds; ARCH stands for this machine's; empty: Go's, always there
 	managed   string   // runtime and handler of a package that has no bootstrap, as fanout run takes them
 	clients   []string // of it; nil: it has one of its own
 	variants  []variant

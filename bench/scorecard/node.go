@@ -18,7 +18,8 @@ func node(root string) language {
 	const install = "install Node.js: https://nodejs.org"
 	return language{
 		name: "Node.js", contender: "node", tools: []tool{{"node", install}, {"npm", install}},
-		version: []string{"node", "--version"}, code: "build/node.zip", managed: ",runtime=nodejs24.x,handler=index.handler", clients: []string{store.Lean, store.Tuned},
+		version: []string{"node", "--version"}, code: "build/node.zip", managed: ",runtime=nodejs24.x,handler=index.handler",
+		clients: []string{store.Lean, store.Tuned},
 		variants: []variant{{
 			name: "Node.js", about: "its own client on node:tls (`lean`), and @aws-sdk/client-s3 (`tuned`)", client: store.Lean,
 			handler:      []string{"functions/node/*.mjs", "functions/node/fetch/*.mjs"},

@@ -16,7 +16,8 @@ func python(root string) language {
 	bin := filepath.Join(root, ".venv", "python", "bin")
 	return language{
 		name: "Python", contender: "python", tools: []tool{{"python3", "apt-get install python3-venv"}},
-		version: []string{"python3", "--version"}, code: "build/python/ARCH", managed: ",runtime=python3.13,handler=handler.handler", clients: []string{store.Lean, store.Tuned},
+		version: []string{"python3", "--version"}, code: "build/python/ARCH", managed: ",runtime=python3.13,handler=handler.handler",
+		clients: []string{store.Lean, store.Tuned},
 		variants: []variant{{
 			name: "Python", about: "its own client on asyncio (`lean`), and boto3 (`tuned`)", client: store.Lean,
 			handler: []string{"functions/python/handler.py", "functions/python/fetch/*.py"},
