@@ -149,7 +149,8 @@ func TestModelFileRefused(t *testing.T) {
 // can be written and read again.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(valid))
-	f.Add([]byte(`{"fanout_model":1,"name":"a","first_byte":[{"bytes":1,"median_ms":1,"p99_ms":1},{"bytes":2,"median_ms":1e-9,"p99_ms":1}],"cpu_factor":1}`))
+	f.Add([]byte(`{"fanout_model":1,"name":"a","first_byte":[{"bytes":1,"median_ms":1,"p99_ms":1},` +
+		`{"bytes":2,"median_ms":1e-9,"p99_ms":1}],"cpu_factor":1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Read(bytes.NewReader(data))
 		if err != nil {

@@ -119,7 +119,8 @@ func TestCalibrated(t *testing.T) {
 	if *f.Results[0].ProcessMS != 100 {
 		t.Error("the caller's results were changed")
 	}
-	if said := strings.Join(r.Caveats(), " "); !strings.Contains(said, "not AWS times") || !strings.Contains(said, "calibrated by run m on AWS, eu-west-1") {
+	if said := strings.Join(r.Caveats(), " "); !strings.Contains(said, "not AWS times") ||
+		!strings.Contains(said, "calibrated by run m on AWS, eu-west-1") {
 		t.Errorf("caveats: %s", said)
 	}
 	if !strings.Contains(r.Subject(), "network twin (calibrated)") || !strings.Contains(r.Command(), "--network FILE") {
@@ -132,7 +133,8 @@ func TestBandwidthVerdict(t *testing.T) {
 	f := runOf("m", trial.AWS, map[int]float64{1769: 330, 10240: 330})
 	f.Header.Bandwidth = lambda.QuotaBandwidth
 	rows := report.New(f, report.Options{}).Rows
-	if small, large := rows[0].Verdict, rows[1].Verdict; small.Kind != report.NetworkBound || !strings.Contains(small.Figure, "of 625 Mbit/s") ||
+	if small, large := rows[0].Verdict, rows[1].Verdict; small.Kind != report.NetworkBound ||
+		!strings.Contains(small.Figure, "of 625 Mbit/s") ||
 		large.Kind == report.NetworkBound || math.Abs(large.Network.Value-0.206) > 0.001 {
 		t.Errorf("%+v\n%+v", small, large)
 	}

@@ -288,8 +288,8 @@ func (r *Scan) Redrive() string {
 	if r.Header.Stack != "" {
 		job = "--stack " + r.Header.Stack + " " + r.Header.Job
 	}
-	if r.Header.Backend == trial.Sandbox || job == "" || r.End.Reason != scan.Incomplete && r.End.Reason != scan.Failed && r.End.Reason != scan.Stopped &&
-		r.End.Reason != scan.Budget {
+	left := []string{scan.Incomplete, scan.Failed, scan.Stopped, scan.Budget}
+	if r.Header.Backend == trial.Sandbox || job == "" || !slices.Contains(left, r.End.Reason) {
 		return ""
 	}
 	return "fanout scan redrive " + job
