@@ -150,8 +150,11 @@ contenders: ## build the contenders whose tools this machine has (python, node, 
 CONTENDERS = python:python3 node:npm rust:cargo cpp:cmake java:mvn
 HOST := $(if $(filter aarch64,$(shell uname -m)),arm64,x86_64)
 
+# Linters of contenders that are not installed when these are built.
+SCORECARD_LINTERS = $(if $(shell command -v npm),functions/node/node_modules/.package-lock.json) $(if $(wildcard functions/cpp/cpp.mk),.venv/cpp/installed)
+
 .PHONY: scorecard
-scorecard: build package contenders .venv/lizard/installed ## compare the languages, including builds, and write docs/languages.md (needs Python 3)
+scorecard: build package contenders .venv/lizard/installed $(SCORECARD_LINTERS) ## compare the languages, including builds, and write docs/languages.md (needs Python 3)
 	go run ./bench/scorecard $(SCORECARD)
 
 .venv/lizard/installed: .ci/lizard.txt

@@ -50,7 +50,7 @@ func (v variant) sources() (handler, tests sources, err error) {
 	handler, tests = sources{}, sources{}
 	for pattern, own := range map[*[]string]sources{&v.handler: handler, &v.tests: tests} {
 		for _, p := range *pattern {
-			files, err := read(p, v.suffix)
+			files, err := read(p)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -71,9 +71,8 @@ func (v variant) sources() (handler, tests sources, err error) {
 	return handler, tests, nil
 }
 
-// read gives the files of a pattern; none is an error. A name without a suffix
-// gets this one: a script has its language in its first line only.
-func read(pattern, suffix string) (sources, error) {
+// read gives the files of a pattern; none is an error.
+func read(pattern string) (sources, error) {
 	paths, err := filepath.Glob(pattern)
 	if err != nil {
 		return nil, err
@@ -87,11 +86,7 @@ func read(pattern, suffix string) (sources, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := strings.ReplaceAll(path, "/", "_")
-		if filepath.Ext(path) == "" {
-			name += suffix
-		}
-		files[name] = string(text)
+		files[strings.ReplaceAll(path, "/", "_")] = string(text)
 	}
 	return files, nil
 }

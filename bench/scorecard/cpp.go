@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,7 +10,7 @@ import (
 )
 
 // cpp has one client, its own: the SDK for C++ is in no package registry.
-func cpp(jobs int) language {
+func cpp(root string) language {
 	var sources []string
 	for _, pattern := range []string{"src/*.cc", "src/*.h", "tests/*.cc"} {
 		found, _ := filepath.Glob("functions/cpp/" + pattern) // the pattern is a good one
@@ -20,20 +19,21 @@ func cpp(jobs int) language {
 	return language{
 		name: "C++", contender: "cpp",
 		tools:   []tool{{"c++", "apt-get install g++"}, {"cmake", "apt-get install cmake"}},
-		version: []string{"c++", "--version"}, bootstrap: "build/cpp/ARCH/bootstrap", clients: []string{store.Lean},
+		version: []string{"c++", "--version"}, code: "build/cpp/ARCH/bootstrap", clients: []string{store.Lean},
 		variants: []variant{{
 			name: "C++", about: "its own client on OpenSSL (`lean`)", client: store.Lean,
 			handler:      []string{"functions/cpp/src/*.cc", "functions/cpp/src/*.h"},
 			tests:        []string{"functions/cpp/tests/*.cc"},
 			dependencies: cmakePackages,
 			build: build{
-				command: []string{"functions/cpp/build"}, env: []string{"CMAKE_BUILD_PARALLEL_LEVEL=" + fmt.Sprint(jobs)}, folder: ".",
+				command: []string{"functions/cpp/build"}, folder: ".",
 				changed: "functions/cpp/src/fetcher.cc", line: "\n[[maybe_unused]] static const int scorecard%d = 1;\n",
 			},
-			zip: "cpp-ARCH.zip", arm64: []string{"apt-get install g++-aarch64-linux-gnu", "dpkg --add-architecture arm64",
-				"apt-get install libssl-dev:arm64", "make cpp"},
+			zip: "cpp-ARCH.zip", arm64: []string{"make cpp"}, arm64Note: "on such a machine",
+			// Its linter needs a build of its own: make lint-cpp.
 			format: check{
-				folder: ".", command: append([]string{"clang-format", "--dry-run", "--Werror"}, sources...), found: `(?m)^[^ ]+: error: `,
+				folder: ".", found: `(?m)^[^ ]+: error: `,
+				command: append([]string{filepath.Join(root, ".venv", "cpp", "bin", "clang-format"), "--dry-run", "--Werror"}, sources...),
 			},
 		}},
 	}

@@ -13,7 +13,7 @@ import (
 
 // column is a variant with what was measured of it.
 type column struct {
-	measured
+	language measured
 	variant
 	implementation
 }
@@ -40,7 +40,7 @@ func (c *scorecard) writeEffort(b *strings.Builder) {
 	columns := []table.Column[effortRow]{{Left: true, Cell: func(r effortRow) table.Cell { return table.Text(r.what) }}}
 	for i, v := range c.columns() {
 		columns = append(columns, table.Column[effortRow]{
-			Label: table.Label{Head: v.variant.name}, Cell: func(r effortRow) table.Cell { return table.Text(r.cells[i]) },
+			Label: table.Label{Head: v.name}, Cell: func(r effortRow) table.Cell { return table.Text(r.cells[i]) },
 		})
 	}
 	writeTable(b, columns, c.effort())
@@ -64,9 +64,9 @@ Steps to a package for arm64, on x86_64:
 	for _, v := range c.columns() {
 		steps := "none: the package is the same"
 		if v.arm64 != nil {
-			steps = "`" + strings.Join(v.arm64, "`, `") + "`"
+			steps = strings.TrimSpace("`" + strings.Join(v.arm64, "`, `") + "` " + v.arm64Note)
 		}
-		fmt.Fprintf(b, "- %s: %s\n", v.variant.name, steps)
+		fmt.Fprintf(b, "- %s: %s\n", v.name, steps)
 	}
 	fmt.Fprintln(b)
 }
@@ -78,6 +78,7 @@ func (c *scorecard) effort() []effortRow {
 	for _, v := range columns {
 		rounds = max(rounds, len(v.incremental))
 	}
+	changed := fmt.Sprintf("build after a change of the handler, n=%d, median", rounds)
 	number := func(n int) string { return fmt.Sprint(n) }
 	var rows []effortRow
 	for _, r := range []struct {
@@ -94,7 +95,7 @@ func (c *scorecard) effort() []effortRow {
 		{"dependencies, direct", func(v column) string { return number(v.direct) }},
 		{"dependencies, all", func(v column) string { return number(v.total) }},
 		{"clean build, n=1", func(v column) string { return v.clean.String() }},
-		{fmt.Sprintf("build after a change of the handler, n=%d, median", rounds), func(v column) string { return middle(v.incremental).String() }},
+		{changed, func(v column) string { return middle(v.incremental).String() }},
 		{"package, " + host, func(v column) string { return megabytes(v.implementation.zip) }},
 		{"unpacked, " + host, func(v column) string { return megabytes(v.unpacked) }},
 		{"steps to an arm64 package", func(v column) string { return number(len(v.arm64)) }},
@@ -117,7 +118,7 @@ func (c *scorecard) first(v column) string {
 	const full = 1769 // MB: one vCPU
 	var at report.Row
 	for _, row := range c.rows {
-		if row.Contender == v.contender && (v.client == "" || row.Client == v.client) && row.Cold.N > 0 && row.MemoryMB <= full &&
+		if row.Contender == v.language.contender && (v.client == "" || row.Client == v.client) && row.Cold.N > 0 && row.MemoryMB <= full &&
 			row.MemoryMB > at.MemoryMB {
 			at = row
 		}

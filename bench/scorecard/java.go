@@ -9,27 +9,36 @@ import (
 	"fanout/functions/store"
 )
 
-// java has one client, its own.
+// java has one client, its own. The newest JDK on this machine builds it, which
+// may be another than the one on PATH.
 func java() language {
 	return language{
 		name: "Java", contender: "java",
-		tools:   []tool{{"javac", "apt-get install default-jdk-headless"}, {"mvn", "apt-get install maven"}},
-		version: []string{"functions/java/build", "javac"}, clients: []string{store.Lean},
-		bootstrap: "build/java.jar", managed: ",runtime=java25,handler=fanout.Handler",
+		tools:   []tool{{"java", "apt-get install openjdk-21-jdk-headless"}, {"mvn", "apt-get install maven"}},
+		version: []string{"sh", "-c", "functions/java/build --version | grep 'Java version'"},
+		code:    "build/java.jar", managed: ",runtime=java25,handler=fanout.Handler",
+		clients: []string{store.Lean},
 		variants: []variant{{
-			name: "Java", about: "its own client on SSLSocket (`lean`)", client: store.Lean,
+			name: "Java", about: "its own client on SSLSocket and virtual threads (`lean`), run by this machine's Java as runtime java25",
+			client:  store.Lean,
 			handler: []string{"functions/java/src/main/java/*/*.java"}, tests: []string{"functions/java/src/test/java/*/*.java"},
 			dependencies: func(context.Context, *measurer) (int, int, error) { return mavenArtifacts("functions/java/pom.xml") },
 			build: build{
-				// Maven keeps what it downloads.
-				prepare: [][]string{{"functions/java/build", "-DskipTests", "package"}, {"rm", "-rf", "build/maven"}},
-				command: []string{"functions/java/build", "-DskipTests", "package"}, folder: ".",
+				prepare: [][]string{mavenBuild, {"rm", "-rf", "build/maven"}}, // Maven keeps what it downloads
+				command: mavenBuild, folder: ".",
 				changed: "functions/java/src/main/java/fanout/Handler.java", line: "\n// %d\n",
 			},
 			zip: "java.jar",
+			format: check{
+				folder: ".", command: []string{"functions/java/build", "-Dout=../../build/maven-test", "spotless:check"},
+				found: `(?m)^\[ERROR\]\s+src/\S+\.java$`,
+			},
 		}},
 	}
 }
+
+// mavenBuild makes the package.
+var mavenBuild = []string{"functions/java/build", "-DskipTests", "package"}
 
 // mavenArtifacts counts what pom.xml names, but for tests.
 func mavenArtifacts(file string) (direct, total int, err error) {

@@ -23,8 +23,8 @@ type language struct {
 	contender string   // its name in result files, and of its folder and make target
 	tools     []tool   // that must be there to build it
 	version   []string // a command that prints which compiler or interpreter there is
-	bootstrap string   // what make builds, from the repository's root; ARCH stands for this machine's; empty: Go's, always there
-	managed   string   // what --contender says behind the path of a package for a managed runtime
+	code      string   // bootstrap or package that make builds; ARCH stands for this machine's; empty: Go's, always there
+	managed   string   // runtime and handler of a package that has no bootstrap, as fanout run takes them
 	clients   []string // of it; nil: it has one of its own
 	variants  []variant
 }
@@ -39,13 +39,13 @@ type variant struct {
 	client  string // whose first answer counts; empty: the contender's own
 	handler []string
 	tests   []string // patterns of files, as those of the handler, from the repository's root
-	suffix  string   // of copies of files that have none, as ".py"
 	split   func(text string) (program, tests string)
 
 	dependencies func(ctx context.Context, m *measurer) (direct, total int, err error)
 	build        build
 	zip          string   // package, from build/; ARCH stands for an architecture
 	arm64        []string // steps to a package for it, on an x86_64 machine
+	arm64Note    string   // where the steps need another machine
 	format, lint check
 }
 
@@ -70,7 +70,7 @@ type check struct {
 
 // languages are all there are, in the order of the page.
 func languages(root string, jobs int) []language {
-	return []language{golang(root, jobs), rust(jobs), python(root), node(), cpp(jobs), java()}
+	return []language{golang(root, jobs), rust(jobs), python(root), node(root), cpp(root), java()}
 }
 
 // missing says why a language cannot be measured here; empty: it can.
@@ -95,7 +95,7 @@ func (l language) folder() string {
 
 // built is where the language's contender is; an error says how to make it.
 func (l language) built() (string, error) {
-	at := onHost(l.bootstrap)
+	at := onHost(l.code)
 	if _, err := os.Stat(at); err != nil {
 		return "", fmt.Errorf("%s of %s: %w: build it first: make %s", at, l.name, err, l.contender)
 	}

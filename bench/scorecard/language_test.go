@@ -163,14 +163,14 @@ func TestFindings(t *testing.T) {
 // The clients of a language are told to fanout run, which else asks it for all.
 func TestFlag(t *testing.T) {
 	t.Chdir(t.TempDir())
-	l := language{name: "X", contender: "x", bootstrap: "boot", clients: []string{"lean", "tuned"}}
+	l := language{name: "X", contender: "x", code: "boot", managed: ",runtime=r,handler=h", clients: []string{"lean", "tuned"}}
 	if _, err := l.flag(); err == nil || !strings.Contains(err.Error(), "make x") {
 		t.Errorf("not built: %v", err)
 	}
 	if err := os.WriteFile("boot", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := l.flag(); err != nil || got != "x=boot,client=lean,client=tuned" {
+	if got, err := l.flag(); err != nil || got != "x=boot,runtime=r,handler=h,client=lean,client=tuned" {
 		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	flags.StringVar(&o.results, "results", "build/scorecard/results.jsonl", "file for the results of the run, which is written over")
 	flags.StringVar(&only, "languages", "", "contenders to measure, such as go,rust,python (default all that can be built here)")
 	flags.StringVar(&o.memories, "memory", "128,512,1769,3008", "memory sizes in MB")
-	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compilers at a time, of go, cargo and cmake")
+	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compilers at a time, of go and cargo")
 	flags.IntVar(&o.rounds, "rounds", 3, "incremental builds")
 	flags.IntVar(&o.invocations, "invocations", 9, "warm invocations of each setting")
 	flags.IntVar(&o.cold, "cold", 5, "cold starts of each setting")

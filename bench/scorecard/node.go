@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"fanout/functions/store"
@@ -12,15 +13,17 @@ import (
 
 // node has both its clients in one package, which is the same for every
 // architecture: nothing in it is native.
-func node() language {
+func node(root string) language {
+	biome := filepath.Join(root, "functions", "node", "node_modules", ".bin", "biome")
 	const install = "install Node.js: https://nodejs.org"
 	return language{
 		name: "Node.js", contender: "node", tools: []tool{{"node", install}, {"npm", install}},
-		version: []string{"node", "--version"}, bootstrap: "build/node/bootstrap", clients: []string{store.Lean, store.Tuned},
+		version: []string{"node", "--version"}, code: "build/node.zip", managed: ",runtime=nodejs24.x,handler=index.handler",
+		clients: []string{store.Lean, store.Tuned},
 		variants: []variant{{
 			name: "Node.js", about: "its own client on node:tls (`lean`), and @aws-sdk/client-s3 (`tuned`)", client: store.Lean,
-			handler: []string{"functions/node/*.mjs", "functions/node/bootstrap", "functions/node/fetch/*.mjs"},
-			tests:   []string{"functions/node/test/*.mjs"}, suffix: ".mjs",
+			handler:      []string{"functions/node/*.mjs", "functions/node/fetch/*.mjs"},
+			tests:        []string{"functions/node/test/*.mjs"},
 			dependencies: func(context.Context, *measurer) (int, int, error) { return npmPackages("functions/node") },
 			build: build{
 				prepare: [][]string{{"functions/node/build"}, {"rm", "-rf", "build/node", "build/node.zip"}}, // npm keeps what it downloads
@@ -29,11 +32,11 @@ func node() language {
 			},
 			zip: "node.zip",
 			format: check{
-				folder: "functions/node", command: []string{"npx", "--no-install", "biome", "format", "--max-diagnostics=none", "."},
+				folder: "functions/node", command: []string{biome, "format", "--max-diagnostics=none", "."},
 				found: `(?m)^\S+ format ━`,
 			},
 			lint: check{
-				folder: "functions/node", command: []string{"npx", "--no-install", "biome", "lint", "--max-diagnostics=none", "."},
+				folder: "functions/node", command: []string{biome, "lint", "--max-diagnostics=none", "."},
 				found: `(?m)^\S+ lint/\S+ .*━`,
 			},
 		}},

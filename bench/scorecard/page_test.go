@@ -39,10 +39,11 @@ func TestColdMemory(t *testing.T) {
 	}
 }
 
-func row(contender, client string, mb int, warm, cpu float64) report.Row {
+// row is at 128 MB.
+func row(contender, client string, warm, cpu float64) report.Row {
 	one := func(v float64) stats.Summary { return stats.Summarise([]float64{v}) }
 	return report.Row{
-		Setting: report.Setting{Key: trial.Key{Contender: contender, Client: client, MemoryMB: mb}},
+		Setting: report.Setting{Key: trial.Key{Contender: contender, Client: client, MemoryMB: 128}},
 		Warm:    one(warm), CPUPerObject: one(cpu), Init: one(10), Cold: one(500), MaxMemoryMB: 30,
 	}
 }
@@ -66,12 +67,12 @@ func example() scorecard {
 			c.languages = append(c.languages, measured{l, "1.2", of})
 		}
 	}
-	failed := row("python", "tuned", 128, 0, 0)
+	failed := row("python", "tuned", 0, 0)
 	failed.Warm, failed.CPUPerObject, failed.Cold = stats.Summary{}, stats.Summary{}, stats.Summary{}
 	failed.MaxMemoryMB, failed.Failed, failed.Failures = 0, 5, []report.Failure{{Name: "Runtime.OutOfMemory", Count: 5}}
 	c.rows = []report.Row{
-		failed, row("rust", "aws-sdk-s3", 128, 300, 200), row("python", "lean", 128, 100, 150), row("go", "lean", 128, 200, 100),
-		row("go", "tuned", 128, 400, 200),
+		failed, row("rust", "aws-sdk-s3", 300, 200), row("python", "lean", 100, 150), row("go", "lean", 200, 100),
+		row("go", "tuned", 400, 200),
 	}
 	return c
 }

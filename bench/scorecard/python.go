@@ -16,11 +16,12 @@ func python(root string) language {
 	bin := filepath.Join(root, ".venv", "python", "bin")
 	return language{
 		name: "Python", contender: "python", tools: []tool{{"python3", "apt-get install python3-venv"}},
-		version: []string{"python3", "--version"}, bootstrap: "build/python/ARCH/bootstrap", clients: []string{store.Lean, store.Tuned},
+		version: []string{"python3", "--version"}, code: "build/python/ARCH", managed: ",runtime=python3.13,handler=handler.handler",
+		clients: []string{store.Lean, store.Tuned},
 		variants: []variant{{
 			name: "Python", about: "its own client on asyncio (`lean`), and boto3 (`tuned`)", client: store.Lean,
-			handler: []string{"functions/python/handler.py", "functions/python/bootstrap", "functions/python/fetch/*.py"},
-			tests:   []string{"functions/python/tests/*.py"}, suffix: ".py",
+			handler: []string{"functions/python/handler.py", "functions/python/fetch/*.py"},
+			tests:   []string{"functions/python/tests/*.py"},
 			dependencies: func(context.Context, *measurer) (direct, total int, err error) {
 				if total, err = lockedNames("functions/python/requirements.txt", "=="); err != nil {
 					return 0, 0, err

@@ -14,7 +14,7 @@ func rust(jobs int) language {
 	install := "install Rust: https://rustup.rs"
 	return language{
 		name: "Rust", contender: "rust", tools: []tool{{"cargo", install}, {"rustc", install}},
-		version: []string{"rustc", "--version"}, bootstrap: "build/rust/ARCH/bootstrap",
+		version: []string{"rustc", "--version"}, code: "build/rust/ARCH/bootstrap",
 		variants: []variant{{
 			name: "Rust", about: "aws-sdk-s3, tokio, lambda_runtime",
 			handler: []string{"functions/rust/src/*.rs"}, split: splitRust,

@@ -313,7 +313,9 @@ func TestChromiumTheme(t *testing.T) {
 
 // On a phone nothing but the tables scrolls sideways, and text can be read.
 func TestChromiumPhone(t *testing.T) {
-	for name, file := range map[string]trial.File{"phone": reporttest.AWS(), "phone-reporttest.Hostile": reporttest.Poisoned()} {
+	for name, file := range map[string]trial.File{
+		"phone": reporttest.AWS(), "phone-reporttest.Hostile": reporttest.Poisoned(), "phone-languages": reporttest.Languages(),
+	} {
 		b := newBrowser(t)
 		b.screen(t, 390, 844, true)
 		b.media(t, "light")
@@ -395,25 +397,62 @@ func TestChromiumServed(t *testing.T) {
 	}
 }
 
+// A page of twelve series, in the dark and on paper: all lines are named where
+// they end, within their card.
+func TestChromiumLanguages(t *testing.T) {
+	b := newBrowser(t)
+	b.screen(t, 1280, 900, false)
+	b.media(t, "dark")
+	b.open(t, pageOf(t, reporttest.Languages()))
+	names := func() int {
+		return eval[int](t, b, `(() => { const card = document.querySelector("#memory").getBoundingClientRect();
+			return [...document.querySelectorAll("#memory svg.wide text")].filter(e => /^(go|rust|python|node|cpp|java) /.test(e.textContent))
+			.filter(e => e.getBoundingClientRect().width > 20 && e.getBoundingClientRect().right < card.right).length })()`)
+	}
+	if got := names(); got != 24 { // of time and of cost
+		t.Errorf("%d names of lines, want 24", got)
+	}
+	b.screenshot(t, "languages-dark")
+	command(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+	b.screen(t, 794, 1123, false) // A4
+	if got := names(); got != 24 {
+		t.Errorf("printed: %d names of lines, want 24", got)
+	}
+	b.screenshot(t, "languages-print")
+	b.quiet(t)
+}
+
 // README's pictures: the top of the page, and the figure of the speed-up. make
 // pictures draws them from the results that FANOUT_RESULTS names into docs/;
-// otherwise they are drawn from made-up ones, and not kept.
+// otherwise they are drawn from made-up ones, and not kept. Of results of many
+// series, as a scorecard's, it is the time by memory only.
 func TestChromiumPictures(t *testing.T) {
-	file, folder := reporttest.AWS(), t.TempDir()
-	if results := os.Getenv("FANOUT_RESULTS"); results != "" {
-		var err error
-		if file, err = trial.ReadPath(results); err != nil {
-			t.Fatal(err)
-		}
-		folder = filepath.Join("..", "..", "..", "..", "docs")
+	results := os.Getenv("FANOUT_RESULTS")
+	if results == "" {
+		pictures(t, reporttest.AWS(), t.TempDir())
+		pictures(t, reporttest.Languages(), t.TempDir())
+		return
+	}
+	file, err := trial.ReadPath(results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pictures(t, file, filepath.Join("..", "..", "..", "..", "docs"))
+}
+
+func pictures(t *testing.T, file trial.File, folder string) {
+	t.Helper()
+	all := map[string]chromedp.Action[[]byte]{
+		"report.png": chromedp.CaptureScreenshot(), "speedup.png": chromedp.Screenshot(chromedp.ID("speedup")),
+	}
+	if len(newCharts(report.New(file, report.Options{})).series) >= manySeries {
+		all = map[string]chromedp.Action[[]byte]{"languages.png": chromedp.Screenshot(chromedp.ID("memory"))}
 	}
 	b := newBrowser(t)
 	b.screen(t, 1280, 1040, false)
 	b.media(t, "light")
 	b.open(t, pageOf(t, file))
-	for name, action := range map[string]chromedp.Action[[]byte]{
-		"report.png": chromedp.CaptureScreenshot(), "speedup.png": chromedp.Screenshot(chromedp.ID("speedup")),
-	} {
+	for name, action := range all {
 		picture := value(t, b, action)
 		if config, err := png.DecodeConfig(bytes.NewReader(picture)); err != nil || config.Width < 1000 || config.Height < 300 {
 			t.Errorf("%s: %+v, %v", name, config, err)
