@@ -31,7 +31,7 @@ func main() {
 // options is what a scorecard is asked for.
 type options struct {
 	out         string
-	results     string   // file of the interleaved run
+	results     string   // folder of the interleaved run
 	only        []string // contenders; empty: all that can be built here
 	memories    string   // sizes in MB
 	jobs        int      // of compilers that take a number
@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	var only string
 	flags.StringVar(&o.out, "o", "docs/languages.md", "page to write")
-	flags.StringVar(&o.results, "results", "build/scorecard/results.jsonl", "file for the results of the run, which is written over")
+	flags.StringVar(&o.results, "results", "build/scorecard", "folder for the results and the page of the run, which are written over")
 	flags.StringVar(&only, "languages", "", "contenders to measure, such as go,rust,python (default all that can be built here)")
 	flags.StringVar(&o.memories, "memory", "128,512,1769,3008", "memory sizes in MB")
 	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compilers at a time, of go and cargo")
@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := os.WriteFile(o.out, []byte(c.page()+notes(string(before))), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(o.log, "%s is written; the run's page: bin/fanout report --format html %s\n", o.out, o.results)
+	fmt.Fprintf(o.log, "%s is written; the run's page: %s/report.html\n", o.out, o.results)
 	return nil
 }
 

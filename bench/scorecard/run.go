@@ -71,10 +71,7 @@ func (m *measurer) run(ctx context.Context, c *scorecard) error {
 		args = append(args, "--contender", spec)
 	}
 	c.command = "bin/fanout " + strings.Join(args, " ")
-	if err := os.MkdirAll(filepath.Dir(m.results), 0o755); err != nil {
-		return err
-	}
-	if err := os.Remove(m.results); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(m.results, "results.jsonl")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	// A contender of which no invocation went well fails the run, but not its file.
