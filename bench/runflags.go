@@ -77,6 +77,9 @@ func (rf *runFlags) parse() (err error) {
 		rf.MemoriesMB = append(rf.MemoriesMB, lambda.MaxMemoryMB) // which has the most of it
 	}
 	const help = "see fanout help run"
+	if rf.stack == "" && rf.given("stack") { // of a variable that is not set, such as "$STACK": not a run on this machine
+		return hint.Usage(help, "--stack is empty")
+	}
 	if err := rf.bounds.parse(); err != nil {
 		return err
 	}

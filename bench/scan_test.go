@@ -98,7 +98,7 @@ func TestScanStack(t *testing.T) {
 			t.Errorf("%v: %+v, %v", job, f.End, err)
 		}
 		if status, out, stderr := says(t, c.fanout(t, append([]string{"scan", "status"}, job...)...)); status != 0 ||
-			!strings.HasPrefix(out, "job one succeeded: ended: 300 of 300 objects") {
+			!strings.HasPrefix(out, "job one succeeded: 300 of 300 objects") {
 			t.Errorf("%v: status %d, %q, said:\n%s", job, status, out, stderr)
 		}
 	}

@@ -238,7 +238,8 @@ func (s *scanning) status(ctx context.Context) error {
 	sample.USD = s.price(sample)
 	live := scan.Live{Began: status.Started, Ended: status.Stopped, Local: s.local()}
 	live.Add(sample)
-	fmt.Fprintf(s.stdout, "job %s %s: %s\n", s.job.Name(), strings.ToLower(string(status.Status)), live.Line())
+	line := strings.TrimPrefix(live.Line(), scan.Ended+": ") // the execution's status says how
+	fmt.Fprintf(s.stdout, "job %s %s: %s\n", s.job.Name(), strings.ToLower(string(status.Status)), line)
 	switch {
 	case status.Running():
 		fmt.Fprintf(s.stdout, "%s shows it until it ends\n", s.command("status --follow"))

@@ -123,10 +123,11 @@ func parseCount(name, text string) (int64, error) {
 		}
 	}
 	v, err := parseDecimal(number)
-	if v = math.Round(v * times); err != nil || v < 0 || v > 1e15 {
-		return 0, valueError(fmt.Sprintf("%s %q: must be a number such as 1000, 100M or 1e8", name, text))
+	v *= times
+	if err != nil || v < 0 || v > 1e15 || math.Abs(v-math.Round(v)) > 1e-6*v {
+		return 0, valueError(fmt.Sprintf("%s %q: must be a whole number such as 1000, 100M or 1e8", name, text))
 	}
-	return int64(v), nil
+	return int64(math.Round(v)), nil
 }
 
 // parseBytes reads a size: 25000, 25kB of 1,000 bytes, or 25KiB of 1,024.

@@ -67,6 +67,9 @@ func (p *Progress) Begin(what string, total int) { p.BeginOf(what, total, "objec
 
 // BeginOf starts a phase of so many things of another kind.
 func (p *Progress) BeginOf(what string, total int, unit string) {
+	if total == 1 {
+		unit = strings.TrimSuffix(unit, "s")
+	}
 	p.begin(&phase{what: what, unit: unit, total: total, started: p.now()})
 	if p.screen == nil {
 		fmt.Fprintf(p.out, "%s %d %s\n", what, total, unit)
