@@ -242,7 +242,7 @@ func TestScanRedriveHere(t *testing.T) {
 			meanwhile := exec.CommandContext(t.Context(), cmd.Path, "scan", "status", "r")
 			meanwhile.Dir, meanwhile.Env = cmd.Dir, cmd.Env
 			if status, _, said := says(t, meanwhile); status != hint.StatusUsage {
-				t.Errorf("looked at meanwhile: status %d", status)
+				t.Errorf("looked at meanwhile: status %d, said %s", status, said)
 			} else {
 				like(t, "meanwhile", said, `^error: the job in r is running in another process\nhint: the command that runs it shows how far it is`)
 			}

@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"fanout/bench/internal/hint"
-	"fanout/bench/internal/objects"
 	"fanout/bench/internal/states"
 	"fanout/functions/outputs"
 	"fanout/functions/scan"
@@ -29,7 +28,7 @@ type Machine struct {
 }
 
 // ErrInUse is the error of [Start] where another process has the JobsDir.
-var ErrInUse = objects.ErrInUse
+var ErrInUse = states.ErrInUse
 
 // childrenPerCPU bounds the children of a Map Run that run here at once. Each is
 // a function's process, and 10,000, as the service has them, no machine could

@@ -94,6 +94,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// ErrInUse says that another server has the folder of the executions.
+var ErrInUse = errors.New("in use by another process")
+
 // Server is a running Step Functions service.
 type Server struct {
 	cfg    Config
@@ -179,7 +182,7 @@ func (s *Server) openDir() (err error) {
 	}
 	err = unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("step functions: the executions in %s are in use by another process", s.dir)
+		return fmt.Errorf("step functions: the executions in %s are %w", s.dir, ErrInUse)
 	}
 	return nil // a file system without locks is no reason to stop
 }
