@@ -565,7 +565,7 @@ class Test:
         runs = config["Runtime"], config["Handler"]
         check(runs == ("python3.13", "app/contender.handler"), f"the contender in Python is deployed to {' with '.join(runs)}")
         counts, first = answers["go"][0], answers["go"][2]
-        check(answers["python"] == [counts, first] == [str(OBJECTS), first], f"... and gives the answers of Go's: {answers['python']}")
+        check(answers["python"] == [counts, first] and first in self.client.keys(self.bucket, "objects/"), f"... and gives the answers of Go's: {answers['python']}")
         if "rust" in contenders:
             check(answers["go"] == answers["rust"], f"the Rust contender gives the answers of Go's: {answers['rust']}")
         self.cdk("destroy Contenders --force")
@@ -648,7 +648,8 @@ class Test:
         keys = self.client.keys(self.bucket, "objects/")
         event = {"s3_bucket_name": self.bucket, "find": NEEDLE, "on_error": "continue"}
         job = {"job": "one", "results": {"bucket": results}, "event": event}
-        for batch in keys[:400], keys[400:]:
+        middle = len(keys) // 2
+        for batch in keys[:middle], keys[middle:]:
             ack, error = invoke({"BatchInput": job, "Items": [{"Key": key} for key in batch]})
             if error or ack["objects"] != len(batch) or ack["errors"]:
                 raise Failure(f"read a batch of {len(batch)} keys: {error} {ack}")
