@@ -565,7 +565,8 @@ class Test:
         runs = config["Runtime"], config["Handler"]
         check(runs == ("python3.13", "app/contender.handler"), f"the contender in Python is deployed to {' with '.join(runs)}")
         counts, first = answers["go"][0], answers["go"][2]
-        check(answers["python"] == [counts, first] and first in self.client.keys(self.bucket, "objects/"), f"... and gives the answers of Go's: {answers['python']}")
+        there = first in self.client.keys(self.bucket, "objects/")
+        check(there and answers["python"] == [counts, first], f"... and gives the answers of Go's: {answers['python']}")
         if "rust" in contenders:
             check(answers["go"] == answers["rust"], f"the Rust contender gives the answers of Go's: {answers['rust']}")
         self.cdk("destroy Contenders --force")
