@@ -11,6 +11,7 @@ import java.util.Set;
  * @param bucket the bucket to read
  * @param folder key prefix; empty: the whole bucket
  * @param find string to search for; null: count the objects
+ * @param client the name of the client to read with
  * @param keys read these, in this order, instead of listing
  * @param goOn on_error is "continue": count what cannot be read
  */
@@ -19,6 +20,7 @@ record Event(
     String folder,
     String find,
     Integer concurrency,
+    String client,
     List<String> keys,
     boolean goOn) {
   /** Objects that one invocation reads at a time, at most. */
@@ -26,8 +28,6 @@ record Event(
 
   /** Bytes of the string to search for, at most. */
   static final int MAX_FIND_BYTES = 1024;
-
-  static final String CLIENT = "lean";
 
   private static final Set<String> FIELDS =
       Set.of("s3_bucket_name", "folder", "find", "concurrency", "client", "keys", "on_error");
@@ -66,7 +66,8 @@ record Event(
     }
     String client = text(fields, "client", "");
     require(
-        client.isEmpty() || client.equals(CLIENT), "client \"" + client + "\": must be " + CLIENT);
+        client.isEmpty() || Store.NAMES.contains(client),
+        "client \"" + client + "\": must be one of " + String.join(", ", Store.NAMES));
     String onError = text(fields, "on_error", "");
     require(
         Set.of("", "fail", "continue").contains(onError),
@@ -74,7 +75,14 @@ record Event(
     String folder = text(fields, "folder", "");
     List<String> keys = keys(get(fields, "keys", List.class, null));
     require(keys == null || folder.isEmpty(), "keys and folder are mutually exclusive");
-    return new Event(bucket, folder, find, concurrency, keys, onError.equals("continue"));
+    return new Event(
+        bucket,
+        folder,
+        find,
+        concurrency,
+        client.isEmpty() ? null : client,
+        keys,
+        onError.equals("continue"));
   }
 
   private static List<String> keys(List<?> values) {

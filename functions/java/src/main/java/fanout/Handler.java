@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
@@ -22,11 +23,13 @@ public final class Handler {
   private static final long WARM_MS = 2000; // Lambda ends INIT after 10 s
   private static final int MB_PER_VCPU =
       1769; // docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-  private static final int FILES = 960; // of Lambda's 1,024, for connections
+  static final int FILES = 960; // of Lambda's 1,024, for connections
 
   private final int concurrency;
   private final int memoryMb;
-  private final Lean client;
+  private final Map<String, String> env;
+  private final String name;
+  private final Map<String, Store> clients = new HashMap<>();
   private boolean cold = true;
 
   /**
@@ -40,14 +43,21 @@ public final class Handler {
   Handler(Map<String, String> env) {
     concurrency = number(env, "CONCURRENCY", AUTO, Event.MAX_CONCURRENCY, "auto or 1 to 1024");
     memoryMb = number(env, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0, 1 << 20, "a number of MB");
-    String name = env.getOrDefault("CLIENT", "");
-    if (!name.isEmpty() && !name.equals(Event.CLIENT)) {
-      throw new IllegalArgumentException("CLIENT=" + name + ": must be " + Event.CLIENT);
+    String asked = env.getOrDefault("CLIENT", "");
+    if (!asked.isEmpty() && !Store.NAMES.contains(asked)) {
+      throw new IllegalArgumentException(
+          "CLIENT=" + asked + ": must be one of " + String.join(", ", Store.NAMES));
     }
-    client = new Lean(env);
+    name = asked.isEmpty() ? Store.LEAN : asked;
+    this.env = env;
+    Store client = open(name);
     if (!env.getOrDefault("BUCKET", "").isEmpty()) {
-      warm(env.get("BUCKET"));
+      warm(client, env.get("BUCKET"));
     }
+  }
+
+  private Store open(String client) {
+    return clients.computeIfAbsent(client, opened -> Store.open(opened, env));
   }
 
   private static int number(
@@ -67,7 +77,7 @@ public final class Handler {
   /**
    * What cannot be done ahead is done later: the first event will meet the same error, and name it.
    */
-  private void warm(String bucket) {
+  private void warm(Store client, String bucket) {
     client.use(bucket);
     ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
     for (int i = 0; i < Math.min(concurrency, FILES); i++) {
@@ -94,11 +104,13 @@ public final class Handler {
   public Map<String, Object> handleRequest(Object payload, Context context) throws IOException {
     long started = System.nanoTime();
     Duration cpu = cpuTime();
-    long connections = client.connections();
     boolean first = cold;
     cold = false;
     Event event = Event.decode(payload);
     int workers = event.concurrency() == null ? concurrency : event.concurrency();
+    String asked = event.client() == null ? name : event.client();
+    Store client = open(asked);
+    long connections = client.connections();
     client.use(event.bucket());
     long leftMs = context.getRemainingTimeInMillis();
     Job job = new Job(event, client);
@@ -120,10 +132,10 @@ public final class Handler {
     stats.put("digest", total.digest());
     stats.put("cold", first);
     stats.put("concurrency", workers);
-    stats.put("client", Event.CLIENT);
+    stats.put("client", asked);
     Map<String, Object> answer = new LinkedHashMap<>();
     answer.put("lang", "java");
-    answer.put("detail", Event.CLIENT);
+    answer.put("detail", asked);
     answer.put("result", total.result(event.find() != null));
     answer.put("time", (System.nanoTime() - started) / 1_000_000 / 1e3);
     answer.put("stats", stats);

@@ -16,7 +16,7 @@ final class Job {
   private static final Item END = new Item(-1, "");
 
   private final Event event;
-  private final Lean client;
+  private final Store client;
   private final Total total = new Total();
   private final BlockingQueue<Item> items = new ArrayBlockingQueue<>(WAITING);
   private final AtomicReference<Throwable> fatal = new AtomicReference<>();
@@ -26,7 +26,7 @@ final class Job {
   /** A key, and its place in list order. */
   private record Item(int index, String key) {}
 
-  Job(Event event, Lean client) {
+  Job(Event event, Store client) {
     this.event = event;
     this.client = client;
   }

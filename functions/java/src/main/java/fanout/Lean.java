@@ -31,22 +31,9 @@ import javax.net.ssl.SSLSocketFactory;
  * objects needs. It reads general purpose buckets with the credentials of the environment, and
  * knows no proxies.
  */
-final class Lean {
-  /** At one object: with one in eleven failing, less than one object in a billion stays unread. */
-  private static final int ATTEMPTS = 10;
-
-  private static final int SILENCE_MS =
-      8000; // without a byte, after which a connection is given up
+final class Lean implements Store {
   private static final Set<String> TRANSIENT =
       Set.of("InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown");
-  private static final Set<String> DENIED =
-      Set.of(
-          "AccessDenied",
-          "AllAccessDisabled",
-          "ExpiredToken",
-          "Forbidden",
-          "InvalidAccessKeyId",
-          "SignatureDoesNotMatch");
   private static final Pattern CODE = Pattern.compile("<Code>([A-Za-z0-9.]+)</Code>");
   private static final Pattern KEY = Pattern.compile("<Key>([^<]+)</Key>");
   private static final Pattern TOKEN =
@@ -113,8 +100,8 @@ final class Lean {
     endpoint = env.getOrDefault("AWS_ENDPOINT_URL_S3", standard);
   }
 
-  /** Reads from this bucket from now on. Nothing may be in flight. */
-  void use(String bucket) {
+  @Override
+  public void use(String bucket) {
     Place next = Place.of(bucket, endpoint);
     if (!next.equals(place)) {
       idle.forEach(Lean::close);
@@ -123,24 +110,24 @@ final class Lean {
     }
   }
 
-  /** Counts the connections opened so far. */
-  long connections() {
+  @Override
+  public long connections() {
     return opened.get();
   }
 
-  /** Opens a connection ahead of the first request. */
-  void warm() throws IOException {
+  @Override
+  public void warm() throws IOException {
     idle.push(connect());
   }
 
-  /** Ends everything in flight. */
-  void cancel() {
+  @Override
+  public void cancel() {
     cancelled.incrementAndGet();
     busy.forEach(Lean::close);
   }
 
-  /** Gives the keys under a prefix, page by page, in S3's order. */
-  void list(String bucket, String prefix, Consumer<List<String>> pages) {
+  @Override
+  public void list(String bucket, String prefix, Consumer<List<String>> pages) {
     String tried = "list s3://" + bucket + "/" + prefix;
     String token = "";
     do {
@@ -167,8 +154,8 @@ final class Lean {
     } while (!token.isEmpty());
   }
 
-  /** Writes one whole body. */
-  void get(String bucket, String key, Sink body, Read read) {
+  @Override
+  public void get(String bucket, String key, Sink body, Read read) {
     read("get s3://" + bucket + "/" + key, "/" + escape(key).replace("%2F", "/"), "", body, read);
   }
 
@@ -193,7 +180,7 @@ final class Lean {
         }
         Matcher found = CODE.matcher(response.text());
         String code = found.find() ? found.group(1) : "HTTP " + response.status();
-        error = named(code, tried + ": " + code);
+        error = FetchError.named(code, tried + ": " + code);
         if (response.status() < 500 && response.status() != 429 && !TRANSIENT.contains(code)) {
           throw error;
         }
@@ -204,13 +191,6 @@ final class Lean {
       }
     }
     throw error == null ? new S3Error(tried + ": nobody waits for it") : error;
-  }
-
-  private static FetchError named(String code, String message) {
-    if (code.equals("NoSuchBucket")) {
-      return new NoSuchBucket(message);
-    }
-    return DENIED.contains(code) ? new AccessDenied(message) : new S3Error(message);
   }
 
   /** Waits up to 50 ms after the first attempt, then up to twice that, and so on, at most 2 s. */

@@ -30,7 +30,7 @@ class EventTest {
                 List.of("k", "ü"),
                 "on_error",
                 "continue"));
-    assertEquals(new Event("b", "", "x", 7, List.of("k", "ü"), true), event);
+    assertEquals(new Event("b", "", "x", 7, "lean", List.of("k", "ü"), true), event);
   }
 
   @Test
@@ -41,7 +41,7 @@ class EventTest {
     }
     fields.put("s3_bucket_name", "b");
     fields.put("folder", "p/");
-    assertEquals(new Event("b", "p/", null, null, null, false), Event.decode(fields));
+    assertEquals(new Event("b", "p/", null, null, null, null, false), Event.decode(fields));
   }
 
   static List<Arguments> refused() {
@@ -60,7 +60,7 @@ class EventTest {
         with("concurrency", 1025, "concurrency 1025"),
         with("concurrency", 1.5, "concurrency must be of type Integer"),
         with("concurrency", "64", "concurrency must be of type Integer"),
-        with("client", "tuned", "client \"tuned\": must be lean"),
+        with("client", "nobody's", "client \"nobody's\": must be one of lean, tuned, stock"),
         with("keys", "a", "keys must be of type List"),
         with("keys", List.of(""), "keys contains an empty key"),
         with("keys", List.of(1), "or what is no key"),
