@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func (h *Handler) batch(ctx, reading context.Context, s store, b Batch) (name st
 	if len(b.Items) > 0 {
 		p.First, p.Last = b.keyOf(0), b.keyOf(len(b.Items)-1)
 	}
-	if err := h.read(reading, b.Input.Event, &p, keys); err != nil {
+	if err := h.readThrottled(reading, b.Input.Event, &p, keys); err != nil {
 		return "", Part{}, err
 	}
 	p.Failures = append(p.Failures, invalid...)
@@ -69,23 +70,83 @@ func (h *Handler) batch(ctx, reading context.Context, s store, b Batch) (name st
 	return name, p, putJSON(ctx, s, b.Input.Results.Bucket, name, p)
 }
 
-// read reads keys, and adds what came of them to p.
-func (h *Handler) read(ctx context.Context, ev fetch.Event, p *Part, keys []string) error {
+// How a batch goes on where S3 asks for fewer requests: all functions of a job
+// together can be faster than a prefix is, and one of them knows only that its own
+// requests are refused. What was refused is read again after a pause of at least
+// half of throttlePause, which doubles up to mostThrottlePause, by half as many
+// goroutines each time. A batch gives up after idleRounds in which nothing was read.
+const (
+	throttlePause     = 250 * time.Millisecond
+	mostThrottlePause = 4 * time.Second
+	idleRounds        = 5
+	fewestWorkers     = 4
+)
+
+// readThrottled reads keys like read, and again what S3 was too busy for.
+func (h *Handler) readThrottled(ctx context.Context, ev fetch.Event, p *Part, keys []string) error {
+	pause, idle, workers := h.pause, 0, 0
+	for {
+		before := p.Objects
+		used, err := h.read(ctx, ev, p, keys)
+		if err != nil {
+			return err
+		}
+		if keys = nil; p.Objects > before {
+			idle = 0
+		} else if idle++; idle > idleRounds {
+			return nil
+		}
+		var others []Failure
+		for _, f := range p.Failures {
+			if f.Error == fetch.SlowDown {
+				keys = append(keys, f.Key)
+			} else {
+				others = append(others, f)
+			}
+		}
+		if len(keys) == 0 || !waitFor(ctx, pause/2+rand.N(pause/2+1)) {
+			return nil
+		}
+		p.Failures = others
+		pause = min(2*pause, mostThrottlePause)
+		if workers == 0 {
+			workers = used
+		}
+		workers = max(workers/2, fewestWorkers)
+		ev.Concurrency = &workers
+	}
+}
+
+// waitFor waits, and says whether there is time left after it.
+func waitFor(ctx context.Context, pause time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < 2*pause {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
+// read reads keys, adds what came of them to p, and says with how many goroutines.
+func (h *Handler) read(ctx context.Context, ev fetch.Event, p *Part, keys []string) (workers int, err error) {
 	if len(keys) == 0 {
-		return nil
+		return 0, nil
 	}
 	ev.Folder, ev.Keys = "", &keys
 	r, failures, err := h.fetch.Collect(ctx, ev)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	before, err := fetch.ParseDigest(p.Digest)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	read, err := fetch.ParseDigest(r.Stats.Digest)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	before.Merge(read)
 	p.Digest = before.String()
@@ -95,7 +156,7 @@ func (h *Handler) read(ctx context.Context, ev fetch.Event, p *Part, keys []stri
 	p.Failures = append(p.Failures, failures...)
 	p.CPUMS += r.Stats.CPUMS
 	p.Retries += r.Stats.Retries
-	return nil
+	return r.Stats.Concurrency, nil
 }
 
 // keyOf gives the key of an item or, where it is none, what the item has.

@@ -222,6 +222,65 @@ func TestBatchDeadline(t *testing.T) {
 // TestHash: the name depends on each key and on their order, and its first digit
 // spreads the parts evenly: 16 groups of 10,000/16 = 625 each. Outside of 625±125 lies
 // a group of a fair hash once in 10⁶ times.
+// busy answers SlowDown to the first requests for each object.
+type busy struct {
+	*memory
+	refused map[string]int // how many more, by key
+}
+
+func (s *busy) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
+	s.mu.Lock()
+	s.refused[key]--
+	left := s.refused[key]
+	s.mu.Unlock()
+	if left >= 0 {
+		return fetch.Read{}, &fetch.Error{Type: fetch.SlowDown, Message: "get s3://" + bucket + "/" + key}
+	}
+	return s.memory.Get(ctx, bucket, key, sink)
+}
+
+// What S3 is too busy for is read again while the batch has time, and as long as
+// anything is read meanwhile or for a few rounds more.
+func TestBatchThrottled(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		refused map[string]int
+		left    string // keys that are not read in the end
+	}{
+		{"not at all", map[string]int{}, ""},
+		{"one object, once", map[string]int{"b": 1}, ""},
+		{"all, for longer than a round has nothing to read", map[string]int{"a": 5, "b": 5, "c": 5}, ""},
+		{"each longer than the one before, and all in all long", map[string]int{"a": 5, "b": 10, "c": 15}, ""},
+		{"one for good", map[string]int{"b": 1000}, "b"},
+		{"all for good", map[string]int{"a": 1000, "b": 1000, "c": 1000}, "abc"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &busy{newMemory(), tc.refused}
+			for _, key := range []string{"a", "b", "c"} {
+				s.objects["b/"+key] = "needle " + key
+			}
+			if _, err := handlerOver(s).Invoke(t.Context(), []byte(batchOf(`"needle"`, "a", "b", "c"))); err != nil {
+				t.Fatalf("%s: %v", tc.name, err)
+			}
+			var part Part
+			for name, body := range s.objects {
+				if strings.HasPrefix(name, "r/"+PartsPrefix("j")) {
+					if err := json.Unmarshal([]byte(body), &part); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			var left string
+			for _, f := range part.Failures {
+				left += f.Key
+			}
+			if left != tc.left || part.Objects != 3-len(tc.left) || len(part.Matches) != part.Objects || part.Keys != 3 {
+				t.Errorf("%s: left %q, %+v", tc.name, left, part)
+			}
+		})
+	}
+}
+
 func TestHash(t *testing.T) {
 	of := func(keys ...string) hash {
 		var b Batch

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"fanout/functions/fetch"
@@ -17,11 +18,12 @@ import (
 // lambda.Handler of aws-lambda-go.
 type Handler struct {
 	fetch       *fetch.Handler
-	groupsAbove int64 // items
+	groupsAbove int64         // items
+	pause       time.Duration // the first, where S3 asks for fewer requests
 }
 
 // New gives a handler that reads with f.
-func New(f *fetch.Handler) *Handler { return &Handler{f, groupsAbove} }
+func New(f *fetch.Handler) *Handler { return &Handler{f, groupsAbove, throttlePause} }
 
 // store is what a job needs of its client.
 type store interface {

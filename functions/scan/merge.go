@@ -330,7 +330,7 @@ func (m *merger) repairPart(ctx, reading context.Context, u unfinished) error {
 				keys = append(keys, f.Key)
 			}
 		}
-		if err := m.handler.read(reading, m.limited(len(keys)), &p, keys); err != nil {
+		if err := m.handler.readThrottled(reading, m.limited(len(keys)), &p, keys); err != nil {
 			return err
 		}
 		if err := putJSON(ctx, m.store, m.request.Results.Bucket, partName(m.request.Job, u.Hash), p); err != nil {

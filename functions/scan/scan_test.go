@@ -94,7 +94,9 @@ func (s *memory) Put(_ context.Context, bucket, key string, body []byte) error {
 }
 
 func handlerOver(s fetch.Store) *Handler {
-	return New(fetch.New(fetch.Config{Client: "fake", Concurrency: 8}, func(context.Context, string) (fetch.Store, error) { return s, nil }))
+	h := New(fetch.New(fetch.Config{Client: "fake", Concurrency: 8}, func(context.Context, string) (fetch.Store, error) { return s, nil }))
+	h.pause = time.Millisecond
+	return h
 }
 
 // batchOf gives the envelope of keys.
