@@ -94,7 +94,8 @@ func (cf *checkFlags) run(ctx context.Context, stdout, stderr io.Writer) (err er
 		}
 	}
 	if bad != nil {
-		return hint.Failed("the contract is in docs/architecture.md, under Event and answer", "contract: %s of the cases", strings.Join(bad, ", "))
+		return hint.Failed("the contract is in docs/architecture.md, under Event and answer",
+			"contract: %s of the cases", strings.Join(bad, ", "))
 	}
 	return nil
 }
