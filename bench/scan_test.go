@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,7 +140,9 @@ func TestScanRefusesStack(t *testing.T) {
 		t.Errorf("no state machine: status %d", status)
 	}
 	like(t, "no state machine", stderr, `^error: stack Fanout has no state machine for a scan\nhint: deploy it again with -c scan=true$`)
+	outputs = maps.Clone(outputs) // the server reads the former
 	outputs["ScanStateMachineArn"], outputs["ScanResultsBucket"] = scanMachine, lab.Bucket
+	c.formation(t, outputs)
 	for _, prefix := range []string{"", "jobs/", "job", "jobs/mine/parts/"} {
 		status, _, stderr := says(t, c.fanout(t, "scan", "--stack", "Fanout", "--find", "x", "--job", "mine", "--prefix", prefix))
 		if status != hint.StatusUsage {
