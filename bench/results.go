@@ -118,18 +118,10 @@ func (rf *runFlags) wrongHint(contender string) string {
 	check := "fanout check"
 	for _, text := range rf.contenders {
 		if strings.HasPrefix(text, contender+"=") {
-			check += " --contender " + shellQuote(text)
+			check += " --contender " + term.ShellWord(text)
 		}
 	}
 	return check + " says what else is wrong; --keep-going measures it all the same"
-}
-
-// shellQuote gives a word as a shell reads it back.
-func shellQuote(word string) string {
-	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-=./+:@%,") == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // pageName is what the page is called, beside the results.

@@ -84,9 +84,9 @@ func (s *scanning) local() bool { return s.header.Backend == trial.Sandbox }
 func (s *scanning) command(name string) string {
 	switch {
 	case s.local():
-		return fmt.Sprintf("fanout scan %s %s", name, shellQuote(s.dir))
+		return fmt.Sprintf("fanout scan %s %s", name, term.ShellWord(s.dir))
 	case s.header.Stack != "":
-		return fmt.Sprintf("fanout scan %s --stack %s %s", name, shellQuote(s.header.Stack), s.job.Name())
+		return fmt.Sprintf("fanout scan %s --stack %s %s", name, term.ShellWord(s.header.Stack), s.job.Name())
 	}
 	return fmt.Sprintf("fanout scan %s %s", name, s.job.ARN)
 }

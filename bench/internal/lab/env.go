@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"fanout/bench/internal/term"
 )
 
 // unset are the variables that would lead a client elsewhere, or give it other
@@ -48,7 +50,7 @@ func shell(env map[string]string) string {
 	keys := []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(env)), func(name string) bool { return slices.Contains(keys, name) })
 	for _, name := range append(names, keys...) {
-		fmt.Fprintf(&b, "export %s=%s\n", name, quote(env[name]))
+		fmt.Fprintf(&b, "export %s=%s\n", name, term.ShellQuoted(env[name]))
 	}
 	return b.String()
 }
@@ -63,6 +65,3 @@ func IsShell(text string) bool {
 	}
 	return strings.HasPrefix(first, "unset "+unset[0]+" ")
 }
-
-// quote quotes a text for a POSIX shell.
-func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/network"
 	"fanout/bench/internal/table"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 )
 
@@ -197,7 +197,9 @@ func counted(n int, what string) string {
 func (r *Report) Command() string {
 	h := r.Header
 	words := []string{"fanout", "run"}
-	flag := func(name string, value any) { words = append(words, "--"+name, quote(fmt.Sprint(value))) }
+	flag := func(name string, value any) {
+		words = append(words, "--"+name, term.ShellWord(table.Clip(fmt.Sprint(value), 200)))
+	}
 	list := func(name string, values []string) {
 		if len(values) > 0 {
 			flag(name, strings.Join(values, ","))
@@ -303,17 +305,6 @@ func (r *Report) ownFlags(flag func(name string, value any)) {
 	case trial.ExpectGiven:
 		flag("expect", "JSON")
 	}
-}
-
-// plainWord is text that a shell takes as one word as it is.
-var plainWord = regexp.MustCompile(`^[a-zA-Z0-9_./,=:@%+-]+$`)
-
-// quote makes any text one word of a shell.
-func quote(s string) string {
-	if s = table.Clip(s, 200); plainWord.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // PricesUsed says whose prices the costs are at, and of when.

@@ -79,3 +79,20 @@ func TestConfirm(t *testing.T) {
 		t.Errorf("interrupted: %v", err)
 	}
 }
+
+// A shell reads back what was quoted for it.
+func TestShellWord(t *testing.T) {
+	for _, tc := range []struct{ name, text, word, quoted string }{
+		{"plain", "results/scan-1_a.jsonl", "results/scan-1_a.jsonl", "'results/scan-1_a.jsonl'"},
+		{"what stands in ARNs and lists", "a:b=c,d@e+f%", "a:b=c,d@e+f%", "'a:b=c,d@e+f%'"},
+		{"nothing", "", "''", "''"},
+		{"a space", "a b", "'a b'", "'a b'"},
+		{"what a shell expands", "$HOME*", "'$HOME*'", "'$HOME*'"},
+		{"a quotation mark", "it's", `'it'\''s'`, `'it'\''s'`},
+		{"not ASCII", "ü", "'ü'", "'ü'"},
+	} {
+		if word, quoted := ShellWord(tc.text), ShellQuoted(tc.text); word != tc.word || quoted != tc.quoted {
+			t.Errorf("%s: %s and %s, want %s and %s", tc.name, word, quoted, tc.word, tc.quoted)
+		}
+	}
+}
