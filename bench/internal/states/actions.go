@@ -105,9 +105,9 @@ func (s *Server) createStateMachine(c *call) (any, error) {
 
 // find gives the state machine with an ARN, with s.mu held.
 func (s *Server) find(arn string) (*stateMachine, error) {
-	parts := strings.Split(arn, ":")
-	if len(parts) < 7 || parts[0] != "arn" || parts[2] != "states" || parts[5] != "stateMachine" {
-		return nil, refuse("InvalidArn", "Invalid Arn: 'Resource type not valid in this context: %s'", arn)
+	parts, err := arnParts(arn, "stateMachine", 7)
+	if err != nil {
+		return nil, err
 	}
 	if strings.Contains(parts[6], "/") || len(parts) > 7 {
 		return nil, invalid("%s: state machines with qualifiers do not run here", arn)
@@ -286,11 +286,20 @@ func (s *Server) startExecution(c *call) (any, error) {
 	return map[string]any{"executionArn": x.arn, "startDate": epoch{x.started}}, s.begin(x)
 }
 
+// arnParts gives the parts of an ARN, of which there are so many at least, and
+// fails where it is of another kind.
+func arnParts(arn, kind string, least int) ([]string, error) {
+	parts := strings.Split(arn, ":")
+	if len(parts) < least || parts[0] != "arn" || parts[2] != "states" || parts[5] != kind {
+		return nil, refuse("InvalidArn", "Invalid Arn: 'Resource type not valid in this context: %s'", arn)
+	}
+	return parts, nil
+}
+
 // execution gives the one with an ARN.
 func (s *Server) execution(arn string) (*execution, error) {
-	parts := strings.Split(arn, ":")
-	if len(parts) < 8 || parts[0] != "arn" || parts[2] != "states" || parts[5] != "execution" {
-		return nil, refuse("InvalidArn", "Invalid Arn: 'Resource type not valid in this context: %s'", arn)
+	if _, err := arnParts(arn, "execution", 8); err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -483,9 +492,8 @@ func (s *Server) listMapRuns(c *call) (any, error) {
 
 // mapRun gives the one with an ARN.
 func (s *Server) mapRun(arn string) (*mapRun, error) {
-	parts := strings.Split(arn, ":")
-	if len(parts) < 8 || parts[0] != "arn" || parts[2] != "states" || parts[5] != "mapRun" {
-		return nil, refuse("InvalidArn", "Invalid Arn: 'Resource type not valid in this context: %s'", arn)
+	if _, err := arnParts(arn, "mapRun", 8); err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
