@@ -3,10 +3,7 @@ package scan
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"hash/maphash"
-
-	"fanout/functions/fetch"
 )
 
 const (
@@ -73,13 +70,12 @@ func (m *merger) addLost(ctx, reading context.Context) error {
 func (m *merger) resultFiles(ctx context.Context) ([]string, error) {
 	var body buffer
 	acks := m.request.Acks
-	_, err := m.store.Get(ctx, acks.Bucket, acks.Key, &body)
-	var typed *fetch.Error
-	if errors.As(err, &typed) && typed.Type == fetch.NoSuchKey {
-		return nil, nil // then the error says how many keys are missing
-	}
+	there, err := m.get(ctx, acks.Bucket, acks.Key, &body)
 	if err != nil {
 		return nil, m.inTime(ctx, err)
+	}
+	if !there {
+		return nil, nil // then the error says how many keys are missing
 	}
 	var doc manifest
 	if err := json.Unmarshal(body.Bytes(), &doc); err != nil {

@@ -172,21 +172,25 @@ func (m *merger) load(ctx context.Context, ref partRef, use func(Part) error) (o
 	}
 	defer m.held.Release(weight)
 	var body buffer
-	_, err = m.store.Get(ctx, m.request.Results.Bucket, partName(m.request.Job, ref.hash), &body)
-	var typed *fetch.Error
-	switch {
-	case errors.As(err, &typed) && typed.Type == fetch.NoSuchKey:
-		return false, nil
-	case err != nil:
+	there, err := m.get(ctx, m.request.Results.Bucket, partName(m.request.Job, ref.hash), &body)
+	if !there || body.over {
 		return false, err
-	case body.over:
-		return false, nil
 	}
 	p, err := DecodePart(body.Bytes())
 	if err != nil {
 		return false, nil
 	}
 	return true, use(p)
+}
+
+// get reads an object; false: there is none, or err says why not.
+func (m *merger) get(ctx context.Context, bucket, key string, body *buffer) (there bool, err error) {
+	_, err = m.store.Get(ctx, bucket, key, body)
+	var typed *fetch.Error
+	if errors.As(err, &typed) && typed.Type == fetch.NoSuchKey {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // buffer is a Sink that keeps a body of up to maxPartBytes.

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"slices"
 
 	"fanout/functions/fetch"
@@ -124,12 +123,8 @@ func (m *merger) group() groupFile {
 // the parts.
 func (m *merger) addGroup(ctx context.Context, digit string, parts []partRef) (ok bool, err error) {
 	var body buffer
-	_, err = m.store.Get(ctx, m.request.Results.Bucket, groupName(m.request.Job, digit), &body)
-	var typed *fetch.Error
-	switch {
-	case errors.As(err, &typed) && typed.Type == fetch.NoSuchKey:
-		return false, nil
-	case err != nil:
+	there, err := m.get(ctx, m.request.Results.Bucket, groupName(m.request.Job, digit), &body)
+	if !there {
 		return false, err
 	}
 	var g groupFile
