@@ -69,11 +69,9 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 	if err != nil {
 		return err
 	}
-	var runs [2]*report.Report
-	for i, path := range args {
-		if runs[i], err = readReport(path, report.Options{}); err != nil {
-			return err
-		}
+	runs, err := readBoth(args)
+	if err != nil {
+		return err
 	}
 	if err := report.Mismatch(runs[0].Header, runs[1].Header); err != nil {
 		if !force {
@@ -96,17 +94,25 @@ func runCompare(stdout, stderr io.Writer, args []string, threshold, format strin
 	return nil
 }
 
+// readBoth reads the results of two runs.
+func readBoth(paths []string) (runs [2]*report.Report, err error) {
+	for i, path := range paths {
+		if runs[i], err = readReport(path, report.Options{}); err != nil {
+			return runs, err
+		}
+	}
+	return runs, nil
+}
+
 // runPredict shows how well one run predicts another.
 func runPredict(stdout io.Writer, args []string, format string) error {
 	f, err := formatOf(write.PredictFormats, format, "compare")
 	if err != nil {
 		return err
 	}
-	var runs [2]*report.Report
-	for i, path := range args {
-		if runs[i], err = readReport(path, report.Options{}); err != nil {
-			return err
-		}
+	runs, err := readBoth(args)
+	if err != nil {
+		return err
 	}
 	p, err := report.Predict(runs[0], runs[1])
 	if err != nil {
