@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"fanout/bench/internal/cost"
 	"fanout/bench/internal/network"
+	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/fetch"
 	"fanout/functions/lambda"
@@ -21,7 +20,7 @@ import (
 
 // FileName is what a scan's result file is called inside its folder: as that
 // of a run, from which its first line tells it.
-const FileName = "results.jsonl"
+const FileName = trial.FileName
 
 // schema is the version of the file format; [Read] refuses a newer one.
 const schema = 1
@@ -266,21 +265,7 @@ func Is(line []byte) bool {
 }
 
 // ReadPath reads a scan's result file, or the one inside a folder.
-func ReadPath(path string) (File, error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, FileName)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return File{}, fmt.Errorf("read results: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // only read from
-	file, err := Read(f)
-	if err != nil {
-		return File{}, fmt.Errorf("read results from %s: %w", path, err)
-	}
-	return file, nil
-}
+func ReadPath(path string) (File, error) { return trial.ReadFileBy(path, Read) }
 
 // maxLine bounds one line of a result file.
 const maxLine = 4 << 20

@@ -155,17 +155,22 @@ func ReadPath(path string) (File, error) {
 		}
 		return file, nil
 	}
+	return ReadFileBy(path, Read)
+}
+
+// ReadFileBy reads a result file of some kind, or the one inside a folder.
+func ReadFileBy[F any](path string, read func(io.Reader) (F, error)) (file F, err error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, FileName)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return File{}, fmt.Errorf("read results: %w", err)
+		return file, fmt.Errorf("read results: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read from
-	file, err := Read(f)
-	if err != nil {
-		return File{}, fmt.Errorf("read results from %s: %w", path, err)
+	if file, err = read(f); err != nil {
+		var none F
+		return none, fmt.Errorf("read results from %s: %w", path, err)
 	}
 	return file, nil
 }
