@@ -123,7 +123,8 @@ func Fit(in Input) (*Result, error) {
 	if err := fitFirstByte(&m, all, assume); err != nil {
 		return nil, err
 	}
-	fitBandwidth(&m, all, assume)
+	quota := slices.ContainsFunc(in.Measured, func(f trial.File) bool { return f.Header.Bandwidth == lambda.QuotaBandwidth })
+	fitBandwidth(&m, all, quota, assume)
 	if err := fitThisMachine(&m, in, all, connects, assume); err != nil {
 		return nil, err
 	}

@@ -96,7 +96,9 @@ func idleOf(all []sample) []sample {
 }
 
 // fitBandwidth fits what the settings moved that nothing but the bandwidth held.
-func fitBandwidth(m *network.Model, all []sample, assume func(string, ...any)) {
+// said is that the functions were deployed with lambda.QuotaBandwidth, for where
+// they do not show it.
+func fitBandwidth(m *network.Model, all []sample, said bool, assume func(string, ...any)) {
 	free := *m // without any limit
 	var small, large []float64
 	top := [2]float64{} // bytes a millisecond, of small sizes and of those that may have more
@@ -123,11 +125,17 @@ func fitBandwidth(m *network.Model, all []sample, assume func(string, ...any)) {
 		}
 	}
 	flat, steep := everySecond(large, 1), everySecond(large, 0)
+	if m.Quota = said; said && (len(small) == 0 || len(flat) == 0) {
+		assume("bandwidth that grows from %d MB on: the functions say so, and no settings on both sides of it used theirs up", lambda.QuotaFromMB)
+	}
 	switch {
 	case len(small) > 0:
 		m.Bandwidth = median(small)
-		// Beyond 2,048 MB either the same was there, or more by memory: the nearer.
-		m.Quota = len(flat) > 0 && math.Abs(math.Log(median(steep)/m.Bandwidth)) < math.Abs(math.Log(median(flat)/m.Bandwidth))
+		if len(flat) > 0 { // beyond 2,048 MB either the same was there, or more by memory: the nearer
+			m.Quota = math.Abs(math.Log(median(steep)/m.Bandwidth)) < math.Abs(math.Log(median(flat)/m.Bandwidth))
+		}
+	case len(flat) > 0 && said:
+		m.Bandwidth = median(steep)
 	case len(flat) > 0:
 		assume("bandwidth: only settings above %d MB used it up, and it is taken for the same at each size", lambda.QuotaFromMB)
 		m.Bandwidth = median(flat)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -230,5 +231,49 @@ func TestHiddenTruthBySize(t *testing.T) {
 	within5(t, "bandwidth", r.Model.Bandwidth, hidden.Bandwidth)
 	if r.Model.CPUFactor != 1 || len(r.Model.Calibration.Assumed) != 2 {
 		t.Errorf("what was not told is not said to be assumed: %+v", r.Model.Calibration.Assumed)
+	}
+}
+
+// That bandwidth grows with the memory size is told by the functions themselves
+// where no run shows it; where one does, it is as that shows.
+func TestBandwidthSaid(t *testing.T) {
+	quota := network.Model{FirstByteMedian: 15 * time.Millisecond, FirstByteP99: 60 * time.Millisecond, Bandwidth: 600e6 / 8, Quota: true}
+	flat := quota
+	flat.Quota = false
+	for _, row := range []struct {
+		name     string
+		model    network.Model // that plays AWS
+		memories []int         // with large objects, which use the bandwidth up
+		said     string
+		quota    bool
+		assumed  string // part of what is assumed
+		none     string // no part of that
+	}{
+		{"not shown, not said", quota, []int{1769}, "", false, "", "the functions say so"},
+		{"not shown, said", quota, []int{1769}, lambda.QuotaBandwidth, true, "the functions say so", "of bandwidth"},
+		{"shown by large ones alone, said", quota, []int{6144}, lambda.QuotaBandwidth, true, "the functions say so", "the same at each size"},
+		{"shown by large ones alone, not said", flat, []int{6144}, "", false, "the same at each size", "the functions say so"},
+		{"shown, not said", quota, []int{1769, 6144}, "", true, "", "the functions say so"},
+		{"shown to be flat, but said", flat, []int{1769, 6144}, lambda.QuotaBandwidth, false, "", "the functions say so"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			small := played{
+				model: row.model, backend: trial.AWS, memories: []int{1769}, clients: []string{"lean"}, workers: []int{16}, invocations: 6,
+				spec: corpus.Default(), seed: 1,
+			}
+			large := small
+			large.memories, large.workers, large.spec, large.seed = row.memories, []int{64}, objects(200, 2_000_000, 2_000_000), 2
+			files := []trial.File{small.file(), large.file()}
+			files[1].Header.Bandwidth = row.said
+			r, err := Fit(Input{Measured: files})
+			if err != nil {
+				t.Fatal(err)
+			}
+			assumed := strings.Join(r.Model.Calibration.Assumed, "\n")
+			if r.Model.Quota != row.quota || !strings.Contains(assumed, row.assumed) || strings.Contains(assumed, row.none) {
+				t.Errorf("quota %t, assumed:\n%s", r.Model.Quota, assumed)
+			}
+			within5(t, "bandwidth", r.Model.Bandwidth, row.model.Bandwidth)
+		})
 	}
 }
