@@ -286,6 +286,7 @@ func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 			return nil, err
 		}
 	}
+	raw = quick(raw)
 	c := &conn{raw: raw, wide: wideConn{Conn: raw}, host: h}
 	c.Conn = &c.wide
 	if h.tls != nil {
