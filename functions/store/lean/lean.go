@@ -38,6 +38,7 @@ type Client struct {
 	tls      *tls.Config
 	pool     *pool
 	budget   retryBudget
+	streams  streams
 	ahead    readAhead
 	maxTries int // at one request
 
@@ -70,6 +71,7 @@ func New(cfg Config) (*Client, error) {
 		buckets:  map[string]*bucketClient{},
 	}
 	c.budget.left.Store(budgetSize)
+	c.streams.init(cfg.MemoryMB, cfg.Quota)
 	c.ahead.init(cfg.MemoryMB)
 	c.pool.wide.init(cfg.MemoryMB)
 	return c, nil
