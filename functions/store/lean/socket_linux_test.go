@@ -12,30 +12,6 @@ import (
 	"time"
 )
 
-// tcpPair gives both ends of a TCP connection on loopback.
-func tcpPair(t *testing.T) (ours, theirs *net.TCPConn) {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, theirs = c.(*net.TCPConn), other.(*net.TCPConn)
-	t.Cleanup(func() {
-		_ = ours.Close()
-		_ = theirs.Close()
-	})
-	return ours, theirs
-}
-
 // reset closes a connection as a crash does.
 func reset(t *testing.T, c *net.TCPConn) {
 	t.Helper()
