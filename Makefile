@@ -96,7 +96,7 @@ pictures: ## draw the README's pictures from RESULTS=FOLDER into docs/ (needs ch
 	FANOUT_RESULTS=$(abspath $(RESULTS)) $(GOTEST) -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
 .PHONY: calibration
-calibration: ## show how well a sandbox is calibrated by another that plays AWS (20 minutes, best on a quiet machine)
+calibration: ## show how well a sandbox is calibrated by another that plays AWS (25 minutes, best on a quiet machine)
 	$(GOTEST) -count=1 -v -timeout 1h -tags calibration -run 'TestCalibration$$' ./bench
 
 .PHONY: fuzz
