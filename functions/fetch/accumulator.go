@@ -7,11 +7,11 @@ import (
 )
 
 // accumulator adds up what one worker has read; at the end all of them are
-// merged. It is the [Sink] of the body being read.
+// merged. It is the [RangeSink] of the body being read.
 type accumulator struct {
-	finder *finder // nil: only count, or look inside
+	body   stretch // the current one, or its beginning until its ranges are joined
+	ranges ranges  // of it, which came beside its beginning
 	inside *inside // nil: only count, or find a plain string
-	crc    uint32  // of the current body
 
 	objects   int
 	bytes     int64
@@ -51,24 +51,26 @@ func inOrder[T any](all []indexed[T]) []T {
 }
 
 func newAccumulator(find *string) *accumulator {
-	a := &accumulator{}
-	if find != nil {
-		a.finder = newFinder(*find)
-	}
-	return a
+	return &accumulator{body: newStretch(find), ranges: ranges{find: find}}
 }
 
 // Write takes the next bytes of the current body.
 func (a *accumulator) Write(p []byte) (int, error) {
-	a.crc = BodyCRC(a.crc, p)
-	if a.finder != nil {
-		a.finder.write(p)
-	}
+	a.body.write(p)
 	if a.inside != nil {
 		a.inside.write(p)
 	}
 	return len(p), nil
 }
+
+// InAnyOrder says whether the current body can come in any order.
+func (a *accumulator) InAnyOrder() bool { return a.inside == nil }
+
+// Range begins a range of the current body.
+func (a *accumulator) Range(offset int64) RangeWriter { return a.ranges.begin(offset) }
+
+// join makes one body of all that came of the current one.
+func (a *accumulator) join(size int64) error { return a.ranges.joinTo(&a.body, size) }
 
 // ContentEncoding takes the current body's.
 func (a *accumulator) ContentEncoding(value string) {
@@ -79,10 +81,8 @@ func (a *accumulator) ContentEncoding(value string) {
 
 // Reset begins a body.
 func (a *accumulator) Reset() {
-	a.crc = 0
-	if a.finder != nil {
-		a.finder.reset()
-	}
+	a.body.reset(0)
+	a.ranges.reset()
 	if a.inside != nil {
 		a.inside.reset()
 	}
@@ -92,7 +92,7 @@ func (a *accumulator) Reset() {
 func (a *accumulator) add(it item, r Read) {
 	a.objects++
 	a.bytes += r.Bytes
-	a.digest.Add(it.key, a.crc)
+	a.digest.Add(it.key, a.body.crc)
 	a.firstByte.add(r.FirstByte)
 	if a.hit() {
 		a.matchAt(it)
@@ -101,7 +101,7 @@ func (a *accumulator) add(it item, r Read) {
 
 // hit says whether the current body, read whole, holds what is searched for.
 func (a *accumulator) hit() bool {
-	return a.finder != nil && a.finder.found || a.inside != nil && a.inside.searcher.found()
+	return a.body.found() || a.inside != nil && a.inside.searcher.found()
 }
 
 func (a *accumulator) matchAt(it item) {

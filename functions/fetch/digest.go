@@ -39,6 +39,32 @@ func ParseDigest(s string) (Digest, error) {
 // at 0.
 func BodyCRC(crc uint32, p []byte) uint32 { return crc32.Update(crc, castagnoli, p) }
 
+// joinCRC gives the CRC-32C of a body from those of its two parts; nextBytes is how
+// long the second one is. A CRC is the body's polynomial modulo the CRC's own: in
+// front of n bytes, it is multiplied by x to the power of 8n.
+func joinCRC(crc, next uint32, nextBytes int64) uint32 {
+	const xToThe8 = 1 << 23
+	for power := uint32(xToThe8); nextBytes > 0; nextBytes >>= 1 {
+		if nextBytes&1 != 0 {
+			crc = multiply(crc, power)
+		}
+		power = multiply(power, power)
+	}
+	return crc ^ next
+}
+
+// multiply gives the product of two polynomials modulo that of CRC-32C. As in the
+// CRC, the highest bit is the factor of x to the power of 0.
+func multiply(a, b uint32) (product uint32) {
+	for ; a != 0; a <<= 1 {
+		if a&(1<<31) != 0 {
+			product ^= b
+		}
+		b = b>>1 ^ b&1*crc32.Castagnoli
+	}
+	return product
+}
+
 // mix is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). It
 // ties a key to its body: a plain sum would not see two bodies swapped.
 func mix(x uint64) uint64 {

@@ -31,12 +31,15 @@ func newFinder(needle string) *finder {
 
 func (f *finder) reset() { f.found, f.tail = false, f.tail[:0] }
 
+// keep is how many of the last bytes may be the beginning of a match.
+func (f *finder) keep() int { return len(f.needle) - 1 }
+
 // write takes the next chunk.
 func (f *finder) write(p []byte) {
 	if f.found {
 		return
 	}
-	keep := len(f.needle) - 1
+	keep := f.keep()
 	if len(f.tail) > 0 {
 		f.seam = append(append(f.seam[:0], f.tail...), p[:min(keep, len(p))]...)
 		if bytes.Contains(f.seam, f.needle) {

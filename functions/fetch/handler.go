@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -46,13 +47,10 @@ func ConfigFromEnv(getenv func(string) string, defaultClient string) (Config, er
 		}
 		cfg.Concurrency = n
 	}
-	if v := getenv("BANDWIDTH"); v != "" {
-		if err := lambda.CheckBandwidth(v); err != nil {
-			return Config{}, err
-		}
-		cfg.Quota = v == lambda.QuotaBandwidth
-	}
 	var err error
+	if cfg.Quota, err = QuotaFromEnv(getenv); err != nil {
+		return Config{}, err
+	}
 	if cfg.MemoryMB, err = MemoryFromEnv(getenv); err != nil {
 		return Config{}, err
 	}
@@ -71,6 +69,26 @@ func MemoryFromEnv(getenv func(string) string) (int, error) {
 		return 0, fmt.Errorf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%q: must be a number of MB", v)
 	}
 	return mb, nil
+}
+
+// LimitThreads lets as many threads run Go code as the memory size's CPU share can
+// keep busy, unless GOMAXPROCS says how many, or this is not in Lambda. Below two
+// vCPUs Go would take two: with one, nobody is woken up only to find that there is
+// nothing to do.
+func (c Config) LimitThreads(getenv func(string) string) {
+	if c.MemoryMB > 0 && getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), lambda.Threads(c.MemoryMB)))
+	}
+}
+
+// QuotaFromEnv reads BANDWIDTH: whether the function's bandwidth grows with its
+// memory size.
+func QuotaFromEnv(getenv func(string) string) (bool, error) {
+	v := getenv("BANDWIDTH")
+	if v == "" {
+		return false, nil
+	}
+	return v == lambda.QuotaBandwidth, lambda.CheckBandwidth(v)
 }
 
 // Handler answers events. It is safe for concurrent use, though Lambda sends a
@@ -442,6 +460,9 @@ func (j *job) read(ctx context.Context, a *accumulator, spawn func(workers int),
 		a.Reset()
 		r, err := j.store.Get(ctx, j.event.Bucket, it.key, a)
 		a.retries += r.Retries
+		if err == nil {
+			err = a.join(r.Bytes)
+		}
 		if err == nil && a.inside != nil {
 			if err = a.inside.end(); ctx.Err() != nil {
 				return // the search may have been, too

@@ -19,6 +19,27 @@ type Sink interface {
 	Reset()
 }
 
+// RangeSink is a Sink that can take ranges of a body beside the bytes before them.
+type RangeSink interface {
+	Sink
+	// InAnyOrder says whether it can for the body that is being read. If not, all
+	// bytes must come to Write, in order.
+	InAnyOrder() bool
+	// Range gives the writer of a range that begins offset bytes into the body. It may
+	// be called, and the ranges be written, at the same time as Write; each range by
+	// one goroutine at a time. Write takes what comes before the first range, and
+	// together they are the body, without gaps. Reset forgets them.
+	Range(offset int64) RangeWriter
+}
+
+// RangeWriter takes a range's bytes in order. It keeps none of p after Write returns.
+type RangeWriter interface {
+	Write(p []byte) (int, error)
+	// End says that the range has no more bytes. Those of a range that has not ended
+	// do not count.
+	End()
+}
+
 // EncodedSink is a Sink that wants to know how a body is encoded.
 type EncodedSink interface {
 	Sink

@@ -42,11 +42,13 @@ type Config struct {
 	// 590 µs, measured on one x86_64 machine), but whoever records the
 	// traffic and one day has a quantum computer can read it.
 	PostQuantum bool
-	MemoryMB    int // the function's size, which sets how far large objects are read ahead; 0: not known
+	MemoryMB    int  // the function's size, which sets how far large objects are read ahead; 0: not known
+	Quota       bool // its bandwidth grows with MemoryMB, as lambda.Bandwidth has it: large objects are read on more connections
 }
 
 // OwnConfigFromEnv reads the settings that are lean's alone through getenv:
-// LEAN_POST_QUANTUM and AWS_LAMBDA_FUNCTION_MEMORY_SIZE.
+// LEAN_POST_QUANTUM and, which the handler reads too, AWS_LAMBDA_FUNCTION_MEMORY_SIZE
+// and BANDWIDTH.
 func OwnConfigFromEnv(getenv func(string) string) (Config, error) {
 	var cfg Config
 	var err error
@@ -54,6 +56,9 @@ func OwnConfigFromEnv(getenv func(string) string) (Config, error) {
 		return Config{}, err
 	}
 	if cfg.MemoryMB, err = fetch.MemoryFromEnv(getenv); err != nil {
+		return Config{}, err
+	}
+	if cfg.Quota, err = fetch.QuotaFromEnv(getenv); err != nil {
 		return Config{}, err
 	}
 	return cfg, nil

@@ -54,7 +54,7 @@ func (c *conn) arm(now time.Time) error {
 // send writes a request, with its body if it has one, and reads the response's
 // head.
 func (c *conn) send(wire, body []byte, now time.Time) error {
-	c.r, c.w = 0, 0
+	c.r, c.w, c.wide.got = 0, 0, 0
 	if err := c.arm(now); err != nil {
 		return c.fail(err)
 	}
@@ -184,8 +184,10 @@ func (c *conn) sized(to io.Writer, length int64) (n int64, err error) {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
 			read := 0
-			if err := c.arm(time.Now()); err != nil {
-				return n, c.fail(err)
+			if c.wide.r == c.wide.w { // else there is no need to wait
+				if err := c.arm(time.Now()); err != nil {
+					return n, c.fail(err)
+				}
 			}
 			if into != nil { // without a detour through c.buf
 				read, err = c.readInto(into.b[into.n : into.n+int(length-n)])
@@ -286,7 +288,8 @@ func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 			return nil, err
 		}
 	}
-	c := &conn{raw: raw, wide: wideConn{Conn: raw}, host: h}
+	raw = quick(raw)
+	c := &conn{raw: raw, wide: wideConn{Conn: raw, lender: &h.pool.wide}, host: h}
 	c.Conn = &c.wide
 	if h.tls != nil {
 		secure := tls.Client(&c.wide, h.tls)

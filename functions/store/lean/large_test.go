@@ -341,7 +341,7 @@ func TestLargeCancel(t *testing.T) {
 // TestReadAhead guards the share of the memory that large objects may take.
 func TestReadAhead(t *testing.T) {
 	for _, tt := range []struct{ memoryMB, buffers int }{
-		{0, 4}, {128, 2}, {256, 4}, {10240, 4},
+		{0, 8}, {128, 2}, {256, 4}, {10240, 160},
 	} {
 		var a readAhead
 		a.init(tt.memoryMB)
@@ -353,25 +353,33 @@ func TestReadAhead(t *testing.T) {
 
 var _ io.Writer = (*part)(nil)
 
-// Ranges are for what other objects leave of maxStreams, however many objects
-// are being read.
-func TestReadAheadStreams(t *testing.T) {
-	var a readAhead
-	a.init(1769)
-	first := a.begin(100)
-	if len(first) != maxStreams-1 {
-		t.Errorf("the first object gets %d buffers, want %d", len(first), maxStreams-1)
-	}
-	for range 2 * maxStreams {
-		if b := a.begin(100); len(b) != 0 {
-			t.Errorf("an object beside it gets %d buffers, want none", len(b))
+// Ranges are for what other objects leave, however many objects are being read.
+func TestStreams(t *testing.T) {
+	for _, tt := range []struct {
+		memoryMB int
+		quota    bool
+		most     int
+	}{
+		{0, false, 5}, {128, true, 5}, {10240, false, 5}, {2048, true, 5}, {3008, true, 5}, {6144, true, 6}, {10240, true, 10},
+	} {
+		var s streams
+		if s.init(tt.memoryMB, tt.quota); s.most != tt.most {
+			t.Errorf("%d MB, quota %t: %d connections, want %d", tt.memoryMB, tt.quota, s.most, tt.most)
 		}
 	}
-	a.end(first)
-	for range 2*maxStreams - 2 {
-		a.end(nil)
+	s := streams{most: 5}
+	s.enter()
+	if n := s.more(100); n != 4 {
+		t.Errorf("the first object gets %d ranges, want 4", n)
 	}
-	if b := a.begin(100); len(b) != maxStreams-3 { // two objects, and this one
-		t.Errorf("beside two objects one gets %d buffers, want %d", len(b), maxStreams-3)
+	for range 10 {
+		s.enter()
+		if n := s.more(100); n != 0 {
+			t.Errorf("an object beside it gets %d ranges, want none", n)
+		}
+	}
+	s.leave(4 + 9)
+	if n := s.more(100); n != 3 { // of 2 objects
+		t.Errorf("beside another one an object gets %d ranges, want 3", n)
 	}
 }

@@ -39,6 +39,7 @@ type Client struct {
 	sessions *sessions // of tls
 	pool     *pool
 	budget   retryBudget
+	streams  streams
 	ahead    readAhead
 	maxTries int // at one request
 
@@ -72,6 +73,7 @@ func New(cfg Config) (*Client, error) {
 		buckets:  map[string]*bucketClient{},
 	}
 	c.budget.left.Store(budgetSize)
+	c.streams.init(cfg.MemoryMB, cfg.Quota)
 	c.ahead.init(cfg.MemoryMB)
 	c.pool.wide.init(cfg.MemoryMB)
 	return c, nil
