@@ -167,4 +167,3 @@ func (r *ranges) joinTo(body *stretch, size int64) error {
 	}
 	return nil
 }
-
