@@ -65,6 +65,7 @@ release: ## write the release to build/release: archives for linux/amd64 and arm
 .PHONY: test
 test: ## run all tests, with the race detector
 	$(GOTEST) -race $(foreach m,$(MODULES),./$(m)/...)
+	$(GOTEST) -run Socket ./functions/store/lean # its system calls are others with the race detector
 
 .PHONY: test-arm64
 test-arm64: ## run the arm64 package under qemu (needs qemu-user-static)
@@ -96,7 +97,7 @@ pictures: ## draw the README's pictures from RESULTS=FOLDER into docs/ (needs ch
 	FANOUT_RESULTS=$(abspath $(RESULTS)) $(GOTEST) -count=1 -tags chromium -run ChromiumPictures ./bench/internal/report/page
 
 .PHONY: calibration
-calibration: ## show how well a sandbox is calibrated by another that plays AWS (20 minutes, best on a quiet machine)
+calibration: ## show how well a sandbox is calibrated by another that plays AWS (25 minutes, best on a quiet machine)
 	$(GOTEST) -count=1 -v -timeout 1h -tags calibration -run 'TestCalibration$$' ./bench
 
 .PHONY: fuzz

@@ -26,12 +26,14 @@ other backend, and write a model file. With --network FILE the sandbox is then
 near to what was measured, and each of its reports says by what it was
 calibrated. Its times stay sandbox times.
 
-Give --sandbox the results of the same settings in the sandbox of this machine:
-the CPU factor is found by comparing the two. Several RESULTS, with objects of
-different sizes, tell more: small ones the first byte, large ones the bandwidth.
-docs/calibrate.md says what to measure, and how each figure is found.`,
-		Example: `  fanout run --stack Fanout --invocations 10 --concurrency 16,64,256 --out aws
-  fanout run --invocations 10 --concurrency 16,64,256 --out here
+Give --sandbox the results of the same settings in the sandbox of this machine,
+with the network that calibrate found without them: the CPU factor is found by
+comparing the two. Several RESULTS, with objects of different sizes, tell more:
+small ones the first byte, large ones the bandwidth. docs/calibrate.md
+says what to measure, and how each figure is found.`,
+		Example: `  fanout run --stack Fanout --invocations 10 --concurrency 16,64 --out aws
+  fanout calibrate -o net.json aws
+  fanout run --network net.json --invocations 10 --concurrency 16,64 --out here
   fanout calibrate --sandbox here -o aws.json aws
   fanout run --network aws.json --out twin
   fanout compare --predict aws twin`,

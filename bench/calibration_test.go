@@ -27,12 +27,13 @@ func TestCalibration(t *testing.T) {
 	const (
 		fitted = "run -q --client lean,tuned --invocations 7 --cold 2 --memory 128,512,1769 --concurrency 16,64,256"
 		large  = "run -q --invocations 7 --memory 1769 --concurrency 64 --objects 200 --min-bytes 2000000 --max-bytes 2000000"
-		unseen = "run -q --client lean,tuned --invocations 7 --cold 2 --memory 256,1024 --concurrency 32,128"
+		unseen = "run -q --client lean,tuned --invocations 15 --cold 2 --memory 256,1024 --concurrency 32,128"
 	)
 	for _, args := range []string{
 		fitted + " --network hidden.json --seed 11 --out truth",
 		large + " --network hidden.json --seed 12 --out large",
-		fitted + " --seed 13 --out here",
+		"calibrate -o network.json truth large",
+		fitted + " --network network.json --seed 13 --out here",
 		"calibrate --sandbox here -o model.json truth large",
 		unseen + " --network hidden.json --seed 14 --out measured",
 		unseen + " --network model.json --seed 15 --out predicted",

@@ -18,7 +18,6 @@ import (
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
-	"fanout/functions/lambda"
 	"fanout/functions/outputs"
 )
 
@@ -77,19 +76,22 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, show *pro
 		return err
 	}
 	putRight(ctx, client, found.Functions, stderr)
-	targets, err := rf.choose(found.Functions)
-	if err != nil {
+	if found.Functions, err = rf.choose(found.Functions); err != nil {
 		return err
 	}
 	h := &runner.Header
+	say := found.Functions
+	if rf.own() { // whose BANDWIDTH may mean anything
+		say = nil
+	}
+	if h.Bandwidth, err = rf.net.ofDeployed(say); err != nil {
+		return err
+	}
 	h.Backend = trial.AWS
 	if aws.ToString(client.Options().BaseEndpoint) != "" {
 		h.Backend = trial.Endpoint
 	}
 	h.Region = cfg.Region
-	if rf.Network.Quota {
-		h.Bandwidth = lambda.QuotaBandwidth
-	}
 	h.Host = "AWS Lambda, " + cfg.Region
 	h.Corpus = corpus.Spec{Prefix: found.Prefix, Needle: rf.Corpus.Needle}
 	if runner.Events = rf.list; rf.own() {
@@ -104,34 +106,43 @@ func (rf *runFlags) connect(ctx context.Context, runner *trial.Runner, show *pro
 		rf.plan.Count = true // there is nothing known to find
 	}
 	h.Plan = rf.plan
-	runner.Lambda, runner.Targets, runner.Bucket = client, targets, found.Bucket
+	runner.Lambda, runner.Targets, runner.Bucket = client, rf.targets(found.Functions), found.Bucket
 	return nil
 }
 
 // choose gives the functions to measure, of those there are, and notes in the
 // plan what they are.
-func (rf *runFlags) choose(functions []deployed.Function) ([]trial.Target, error) {
-	var targets []trial.Target
+func (rf *runFlags) choose(functions []deployed.Function) ([]deployed.Function, error) {
+	var chosen []deployed.Function
 	p := &rf.plan
 	p.MemoriesMB, p.Architectures, p.Contenders = nil, nil, nil
 	for _, f := range functions {
 		if rf.given("memory") && !slices.Contains(rf.MemoriesMB, f.MemoryMB) || rf.given("arch") && !slices.Contains(rf.Architectures, f.Arch) {
 			continue
 		}
-		targets = append(targets, trial.Target{
-			Function: f.ARN, Contender: f.Contender, MemoryMB: f.MemoryMB, Arch: f.Arch,
-			Published: rf.own(), Fixed: deployed.Qualified(f.ARN),
-		})
+		chosen = append(chosen, f)
 		p.MemoriesMB = append(p.MemoriesMB, f.MemoryMB)
 		p.Architectures = append(p.Architectures, f.Arch)
 		p.Contenders = append(p.Contenders, f.Contender)
 	}
-	if len(targets) == 0 {
+	if len(chosen) == 0 {
 		return nil, hint.Failed("leave out --memory and --arch to measure all of them",
 			"none of the %d functions has the memory size and architecture asked for", len(functions))
 	}
 	p.MemoriesMB, p.Architectures, p.Contenders = unique(p.MemoriesMB), unique(p.Architectures), unique(p.Contenders)
-	return targets, nil
+	return chosen, nil
+}
+
+// targets are deployed functions as the runner takes them.
+func (rf *runFlags) targets(functions []deployed.Function) []trial.Target {
+	all := make([]trial.Target, len(functions))
+	for i, f := range functions {
+		all[i] = trial.Target{
+			Function: f.ARN, Contender: f.Contender, MemoryMB: f.MemoryMB, Arch: f.Arch,
+			Published: rf.own(), Fixed: deployed.Qualified(f.ARN),
+		}
+	}
+	return all
 }
 
 // putRight takes from the functions' descriptions what a run left there that

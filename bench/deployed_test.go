@@ -418,6 +418,52 @@ func TestRunFunctionsInTrouble(t *testing.T) {
 	}
 }
 
+// Which bandwidth a function was deployed with is in its result file, and its
+// verdicts; a flag that says something else is refused before anything is begun.
+func TestRunFunctionsBandwidth(t *testing.T) {
+	const arn = "arn:aws:lambda:us-east-1:123456789012:function:"
+	s := lambdatest.Start(t)
+	s.Add("quota", lambdatest.Function{MemoryMB: 6144, Arch: lambda.ARM, Env: map[string]string{"BANDWIDTH": lambda.QuotaBandwidth}})
+	s.Add("silent", lambdatest.Function{MemoryMB: 3008, Arch: lambda.ARM})
+	s.Add("inside", lambdatest.Function{MemoryMB: 3008, Arch: lambda.ARM, VPC: "vpc-1"})
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_LAMBDA": s.URL, "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_REGION": "us-east-1",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	for _, tc := range []struct {
+		name  string
+		args  string
+		want  string // the header's bandwidth
+		error string
+	}{
+		{"it says so", "--function quota", lambda.QuotaBandwidth, ""},
+		{"the flag repeats it", "--function quota --bandwidth quota", lambda.QuotaBandwidth, ""},
+		{"the flag contradicts it", "--function quota --bandwidth flat", "",
+			"error: bandwidth flat: function " + arn + "quota is deployed with BANDWIDTH=quota\nhint: leave out --bandwidth"},
+		{"it says nothing", "--function silent", "", ""},
+		{"the flag says it", "--function silent --bandwidth quota", lambda.QuotaBandwidth, ""},
+		{"two that may differ", "--function silent --function quota", "", "error: bandwidth: function " + arn + "quota is"},
+		{"of which one is measured", "--function silent --function quota --memory 6144", lambda.QuotaBandwidth, ""},
+		{"in a VPC", "--function inside --bandwidth quota", "", "error: bandwidth quota: function " + arn + "inside is in a VPC"},
+	} {
+		dir := filepath.Join(t.TempDir(), "r")
+		functions := strings.ReplaceAll(tc.args, "--function ", "--function "+arn)
+		args := strings.Fields("run --bucket b --concurrency 8 --invocations 1 --cold 0 " + functions)
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), append(args, "--out", dir), &stdout, &stderr)
+		f, err := trial.ReadPath(dir)
+		switch {
+		case tc.error != "" && (status != hint.StatusUsage || !strings.Contains(stderr.String(), tc.error) || err == nil):
+			t.Errorf("%s: status %d, results %v, said:\n%s", tc.name, status, err, &stderr)
+		case tc.error == "" && (status != 0 || err != nil || f.Header.Bandwidth != tc.want ||
+			f.Header.BandwidthOf(6144) != lambda.Bandwidth(6144, tc.want != "")):
+			t.Errorf("%s: status %d, %v, header %+v, said:\n%s", tc.name, status, err, f.Header, &stderr)
+		}
+	}
+}
+
 // A function of somebody's own needs no bucket, and is measured with the event
 // alone. An alias or a version is measured as it is: nothing of it is changed.
 func TestRunOwnDeployed(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"fanout/bench/internal/deployed"
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/network"
 	"fanout/bench/internal/term"
@@ -25,24 +26,26 @@ func (n *networkFlags) add(f *pflag.FlagSet) {
 
 func (n *networkFlags) addBandwidth(f *pflag.FlagSet) {
 	f.StringVar(&n.bandwidth, "bandwidth", "", fmt.Sprintf("of a function: %s (%.0f Mbit/s) or %s, which AWS grants on request outside "+
-		"a VPC: from %d MB on more, up to %.0f Mbit/s at %d MB (default the model file's, else %s)", lambda.FlatBandwidth,
-		lambda.BandwidthBytesPerS*8/1e6, lambda.QuotaBandwidth, lambda.QuotaFromMB, lambda.MostBandwidthBytesPerS*8/1e6, lambda.MaxMemoryMB,
-		lambda.FlatBandwidth))
+		"a VPC: from %d MB on more, up to %.0f Mbit/s at %d MB (default what the model file or the deployed functions say, else %s)",
+		lambda.FlatBandwidth, lambda.BandwidthBytesPerS*8/1e6, lambda.QuotaBandwidth, lambda.QuotaFromMB,
+		lambda.MostBandwidthBytesPerS*8/1e6, lambda.MaxMemoryMB, lambda.FlatBandwidth))
 }
 
-// quota says whether the bandwidth is to grow with the memory size.
-func (n *networkFlags) quota() (bool, error) {
+// check refuses a bandwidth that there is none of. The error has a hint.
+func (n *networkFlags) check(help string) error {
 	if n.bandwidth == "" {
-		return false, nil
+		return nil
 	}
-	return n.bandwidth == lambda.QuotaBandwidth, lambda.CheckBandwidth(n.bandwidth)
+	if err := lambda.CheckBandwidth(n.bandwidth); err != nil {
+		return hint.Usage(help, "%w", err)
+	}
+	return nil
 }
 
 // parse finds the network. The error has a hint.
 func (n *networkFlags) parse(help string) (network.Model, error) {
-	quota, err := n.quota()
-	if err != nil {
-		return network.Model{}, hint.Usage(help, "%w", err)
+	if err := n.check(help); err != nil {
+		return network.Model{}, err
 	}
 	m, err := network.Find(n.network)
 	switch {
@@ -52,9 +55,19 @@ func (n *networkFlags) parse(help string) (network.Model, error) {
 		return m, hint.Usage("fanout calibrate writes such a file", "%w", err)
 	}
 	if n.bandwidth != "" {
-		m.Quota = quota
+		m.Quota = n.bandwidth == lambda.QuotaBandwidth
 	}
 	return m, nil
+}
+
+// ofDeployed gives what a result file's header says of the bandwidth of deployed
+// functions, as they say themselves or the flag does. The error has a hint.
+func (n *networkFlags) ofDeployed(functions []deployed.Function) (string, error) {
+	how, err := deployed.Bandwidth(functions, n.bandwidth)
+	if how == lambda.FlatBandwidth {
+		how = "" // as it is in the headers of sandboxes
+	}
+	return how, err
 }
 
 // warnOtherMachine says if a CPU factor was measured on another kind of machine

@@ -119,7 +119,7 @@ func (sf *scanFlags) open(ctx context.Context, s *scanning) (end func() error, e
 	if s.site, err = connectScan(ctx, sf.stack, ""); err != nil {
 		return nil, err
 	}
-	return end, s.site.describe(ctx)
+	return end, s.site.describe(ctx, sf.net)
 }
 
 // prepare makes the job's input, and checks what the flags alone could not say.

@@ -28,7 +28,7 @@ import (
 var scanMachine = fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:fanout-scan-%s-512", lab.Region, lab.Account, lambda.HostArchitecture())
 
 // startScanCloud is a cloud whose stack was deployed with -c scan=true.
-func startScanCloud(t *testing.T, objects int) *cloud {
+func startScanCloud(t *testing.T, objects int, sandboxArgs ...string) *cloud {
 	t.Helper()
 	spec := corpus.Default()
 	spec.Count, spec.MaxBytes = objects, 2000
@@ -39,7 +39,7 @@ func startScanCloud(t *testing.T, objects int) *cloud {
 	return startCloud(t, map[string]string{
 		"Bucket": lab.Bucket, "Prefix": corpus.DefaultPrefix, "Region": lab.Region, "Objects": string(text),
 		"ScanStateMachineArn": scanMachine, "ScanResultsBucket": lab.Results,
-	}, "--objects", fmt.Sprint(objects), "--max-bytes", "2000")
+	}, append([]string{"--objects", fmt.Sprint(objects), "--max-bytes", "2000"}, sandboxArgs...)...)
 }
 
 // says runs the command and gives its exit status and what it wrote.
@@ -64,9 +64,13 @@ func like(t *testing.T, what, text, pattern string) {
 }
 
 // fanout scan --stack: a job of the stack's state machine, which can be looked at
-// afterwards by its name and by its ARN.
+// afterwards by its name and by its ARN. The function says which bandwidth it has.
 func TestScanStack(t *testing.T) {
-	c := startScanCloud(t, 300)
+	c := startScanCloud(t, 300, "--bandwidth", "quota")
+	refused := c.fanout(t, "scan", "--stack", "Fanout", "--count", "--bandwidth", "flat")
+	if status, _, stderr := says(t, refused); status != hint.StatusUsage || !strings.Contains(stderr, "is deployed with BANDWIDTH=quota") {
+		t.Errorf("another bandwidth: status %d, said:\n%s", status, stderr)
+	}
 	cmd := c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "50", "--job", "one", "--out", "r")
 	status, stdout, stderr := says(t, cmd)
 	if status != 0 || strings.Count(stdout, "\n") != 1 || !strings.HasPrefix(stdout, "objects/object-") {
@@ -81,7 +85,8 @@ func TestScanStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if h := f.Header; h.Backend != trial.Endpoint || h.Stack != "Fanout" || h.Function.MemoryMB != 512 || h.Children != "EXPRESS" ||
-		h.Estimate == nil || h.Estimate.Objects != 300 || h.Input.Prefix != corpus.DefaultPrefix {
+		h.Estimate == nil || h.Estimate.Objects != 300 || h.Input.Prefix != corpus.DefaultPrefix ||
+		h.Bandwidth != lambda.QuotaBandwidth {
 		t.Errorf("header %+v", h)
 	}
 	if f.End.Reason != scan.Complete || f.Summary == nil || f.Summary.Objects != 300 || f.Summary.Bill.Total() <= 0 || len(f.Samples) == 0 {

@@ -146,9 +146,10 @@ func (ef *estimateFlags) plan() (forecast.Plan, error) {
 	if err != nil {
 		return usage(err)
 	}
-	if p.Quota, err = ef.net.quota(); err != nil {
-		return usage(err)
+	if err := ef.net.check(estimateHelp); err != nil {
+		return p, err
 	}
+	p.Quota = ef.net.bandwidth == lambda.QuotaBandwidth
 	p.Objects = objects
 	if p.Bytes, err = parseBytes("bytes", ef.bytes); err != nil {
 		return usage(err)
@@ -232,6 +233,7 @@ func (ef *estimateFlags) measured(p *forecast.Plan) error {
 		return hint.Failed("measure a setting with fanout run, or give --rate", "%s: no setting read everything in a warm invocation", ef.from)
 	}
 	row := r.Rows[best]
+	ef.bandwidth(p, r.Header.Bandwidth)
 	p.Arch = cmp.Or(p.Arch, row.Arch)
 	p.Speed = forecast.Speed{
 		MemoryMB: row.MemoryMB, Bytes: float64(r.Bytes) / float64(r.Objects), ObjectsPerS: row.ObjectsPerS,
@@ -239,6 +241,14 @@ func (ef *estimateFlags) measured(p *forecast.Plan) error {
 		Source:       fmt.Sprintf("%s, measured by the backend %s: %s", r.Name(row), r.Header.Backend, ef.from),
 	}
 	return nil
+}
+
+// bandwidth takes how a result file's bandwidth depended on the memory size,
+// unless a flag says another.
+func (ef *estimateFlags) bandwidth(p *forecast.Plan, header string) {
+	if ef.net.bandwidth == "" {
+		p.Quota = header == lambda.QuotaBandwidth
+	}
 }
 
 // scanned takes the speed from the results of a scan: what one function read
@@ -252,6 +262,7 @@ func (ef *estimateFlags) scanned(p *forecast.Plan) error {
 	if s == nil || s.Objects <= 0 || !(s.BusyMS > 0) || lambda.CheckMemory(function.MemoryMB) != nil {
 		return hint.Failed("take the results of a scan that ended, or give --rate", "%s does not say how fast its functions read", ef.from)
 	}
+	ef.bandwidth(p, file.Header.Bandwidth)
 	p.Arch = cmp.Or(p.Arch, function.Arch)
 	p.Speed = forecast.Speed{
 		MemoryMB: function.MemoryMB, Bytes: float64(s.Bytes) / float64(s.Objects), ObjectsPerS: float64(s.Objects) / s.BusyMS * 1000,

@@ -155,7 +155,7 @@ func (sf *scanFlags) parse() error {
 				return hint.Usage(scanHelp, "--%s is for a scan on this machine: leave out --stack", name)
 			}
 		}
-		return nil
+		return sf.net.check(scanHelp)
 	}
 	return sf.parseHere()
 }

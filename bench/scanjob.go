@@ -206,7 +206,7 @@ func (s *scanning) known(ctx context.Context, options report.Options) error {
 		s.site.machine = status.Machine
 	}
 	if s.site.header.Function.Name == "" {
-		if err := s.site.describe(ctx); err != nil {
+		if err := s.site.describe(ctx, networkFlags{}); err != nil {
 			fmt.Fprintf(s.show, "warning: dollars are not counted: %s\n", term.CleanLines(err.Error()))
 		}
 	}

@@ -76,8 +76,9 @@ func connectScan(ctx context.Context, stack, region string) (*scanSite, error) {
 	return site, nil
 }
 
-// describe notes which function reads the batches.
-func (s *scanSite) describe(ctx context.Context) error {
+// describe notes which function reads the batches, and its bandwidth as it says
+// itself or the flags do. The error has a hint.
+func (s *scanSite) describe(ctx context.Context, net networkFlags) error {
 	m, err := scan.DescribeMachine(ctx, s.states, s.machine)
 	if err != nil {
 		return err
@@ -88,7 +89,8 @@ func (s *scanSite) describe(ctx context.Context) error {
 	}
 	s.header.Children = m.Children
 	s.header.Function = scan.Function{Name: m.Function, MemoryMB: functions[0].MemoryMB, Arch: functions[0].Arch}
-	return nil
+	s.header.Bandwidth, err = net.ofDeployed(functions)
+	return err
 }
 
 // checkInventory reads the manifest of an inventory, which says of which bucket

@@ -29,6 +29,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "error: start the function: %v\nhint: see its environment variables\n", err)
 		os.Exit(1)
 	}
+	cfg.LimitThreads(os.Getenv) // as cmd/fetch does, so that what differs is the client
 	s := &plain{endpoint: os.Getenv("AWS_ENDPOINT_URL_S3"), client: &http.Client{Transport: &http.Transport{
 		MaxIdleConnsPerHost: fetch.MaxConcurrency,
 		DisableCompression:  true,

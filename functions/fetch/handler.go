@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -68,6 +69,16 @@ func MemoryFromEnv(getenv func(string) string) (int, error) {
 		return 0, fmt.Errorf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%q: must be a number of MB", v)
 	}
 	return mb, nil
+}
+
+// LimitThreads lets as many threads run Go code as the memory size's CPU share can
+// keep busy, unless GOMAXPROCS says how many, or this is not in Lambda. Below two
+// vCPUs Go would take two: with one, nobody is woken up only to find that there is
+// nothing to do.
+func (c Config) LimitThreads(getenv func(string) string) {
+	if c.MemoryMB > 0 && getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), lambda.Threads(c.MemoryMB)))
+	}
 }
 
 // QuotaFromEnv reads BANDWIDTH: whether the function's bandwidth grows with its

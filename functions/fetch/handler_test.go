@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"sort"
 	"strings"
 	"sync/atomic"
@@ -507,6 +508,30 @@ func TestOpenFailureIsNotKept(t *testing.T) {
 	}
 	if tries != 2 {
 		t.Errorf("opened %d times, want 2", tries)
+	}
+}
+
+func TestLimitThreads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	for _, tc := range []struct {
+		name     string
+		memoryMB int
+		env      string
+		want     int
+	}{
+		{"less than a vCPU", 128, "", 1},
+		{"more than one", 1770, "", 2},
+		{"more than this machine has", 10240, "", 4},
+		{"not in Lambda", 0, "", 4},
+		{"the user's own number", 128, "3", 4}, // which the runtime has read
+	} {
+		runtime.GOMAXPROCS(4)
+		Config{MemoryMB: tc.memoryMB}.LimitThreads(func(name string) string {
+			return map[string]string{"GOMAXPROCS": tc.env}[name]
+		})
+		if got := runtime.GOMAXPROCS(0); got != tc.want {
+			t.Errorf("%s: %d threads, want %d", tc.name, got, tc.want)
+		}
 	}
 }
 

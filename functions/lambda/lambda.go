@@ -7,6 +7,7 @@ package lambda
 import (
 	"debug/elf"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,6 +30,11 @@ const MaxVCPU = 6
 
 // VCPU is the CPU share that a memory size buys, in vCPUs.
 func VCPU(memoryMB int) float64 { return min(float64(memoryMB)/VCPUMemoryMB, MaxVCPU) }
+
+// Threads is how many threads can use what a memory size buys: its vCPUs, rounded
+// up. Lambda shows a function two CPUs or more whatever its share is; threads beyond
+// it do not get more done, and wake each other up.
+func Threads(memoryMB int) int { return int(math.Ceil(VCPU(memoryMB))) }
 
 // CheckMemory refuses a memory size that Lambda does not have.
 func CheckMemory(mb int) error {

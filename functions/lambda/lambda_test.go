@@ -22,6 +22,20 @@ func TestVCPU(t *testing.T) {
 	}
 }
 
+func TestThreads(t *testing.T) {
+	for _, tc := range []struct{ mb, want int }{
+		{MinMemoryMB, 1},      // a fourteenth of a vCPU is still a thread
+		{VCPUMemoryMB, 1},     // one vCPU
+		{VCPUMemoryMB + 1, 2}, // a little more needs a second
+		{3008, 2},
+		{MaxMemoryMB, 6},
+	} {
+		if got := Threads(tc.mb); got != tc.want {
+			t.Errorf("%d MB: %d threads, want %d", tc.mb, got, tc.want)
+		}
+	}
+}
+
 func TestBandwidth(t *testing.T) {
 	for _, tc := range []struct {
 		name  string

@@ -64,6 +64,9 @@ const (
 	// faster, and it moves at least this share of what the fastest does.
 	bandwidthBinds = 1.15
 	nearTop        = 0.85
+	// heldMost is the share of the most that the bandwidth made a setting slower,
+	// from which on another setting tells it as well.
+	heldMost = 0.5
 
 	// retriesShare is from which share of retried GETs a setting is left out: it
 	// ran into S3's request rate.
@@ -74,6 +77,22 @@ const (
 
 	// rounds is how often a fit is corrected by what a simulation sees of it.
 	rounds = 4
+
+	// quickCPU is up to which multiple of the least CPU time of an object, of all
+	// settings, a setting's client is taken for one that reads a listing quickly.
+	quickCPU = 1.5
+
+	// leastRatios are enough settings with CPU to spare to tell the CPU factor.
+	leastRatios = 3
+
+	// sameNetwork is up to which factor first bytes are taken for those of one
+	// network, on which CPU times can be compared.
+	sameNetwork = 1.25
+
+	// percentileTimes is how many invocations are simulated for a 99th percentile:
+	// one of 1,000 objects sees it with a standard error of 7% if it is 4 times the
+	// median, and the median of so many, of some settings, with less than 1%.
+	percentileTimes = 51
 )
 
 // sample is the warm invocations of one setting.
@@ -81,19 +100,15 @@ type sample struct {
 	Setting
 	load       load
 	p50, p99   []float64 // first byte, ms
+	listMS     []float64 // waiting for listing pages, ms
 	bytesPerMS float64
 	cpuShare   float64
 }
 
 // Fit fits a model. Its errors say what cannot be fitted, and have a hint.
 func Fit(in Input) (*Result, error) {
-	for i, f := range in.Measured {
-		if err := fits(f); err != nil {
-			return nil, err
-		}
-		if err := alike(in.Measured[0].Header, f.Header); i > 0 && err != nil {
-			return nil, err
-		}
+	if err := checkMeasured(in.Measured); err != nil {
+		return nil, err
 	}
 	var all []sample
 	connects := []float64{}
@@ -120,14 +135,69 @@ func Fit(in Input) (*Result, error) {
 	}
 	assume := func(format string, args ...any) { c.Assumed = append(c.Assumed, fmt.Sprintf(format, args...)) }
 	assume("%.0f GETs a second and prefix: S3's documented rate", m.GetLimit)
-	if err := fitFirstByte(&m, all, assume); err != nil {
+	mine, err := samplesHere(in)
+	if err != nil {
 		return nil, err
 	}
-	fitBandwidth(&m, all, assume)
-	if err := fitThisMachine(&m, in, all, connects, assume); err != nil {
+	if err := fitFirstByte(&m, all, mine, assume); err != nil {
+		return nil, err
+	}
+	fitList(&m, all, assume)
+	quota := slices.ContainsFunc(in.Measured, func(f trial.File) bool { return f.Header.Bandwidth == lambda.QuotaBandwidth })
+	fitBandwidth(&m, all, quota, assume)
+	if err := fitThisMachine(&m, in, all, mine, connects, assume); err != nil {
 		return nil, err
 	}
 	return finish(&m, all), nil
+}
+
+// here is what this machine's sandbox measured; without samples, nothing.
+type here struct {
+	samples []sample
+	model   network.Model // of its network
+}
+
+// samplesHere takes the run of the sandbox that was given, if one was. The error
+// has a hint: it cannot be compared with.
+func samplesHere(in Input) (here, error) {
+	if in.Sandbox == nil {
+		return here{}, nil
+	}
+	if err := fits(*in.Sandbox); err != nil {
+		return here{}, err
+	}
+	h := in.Sandbox.Header
+	if h.Backend != trial.Sandbox {
+		return here{}, hint.Usage("give a run of fanout run without --stack and --function",
+			"calibrate: --sandbox: run %s is not of a sandbox", h.Run)
+	}
+	if h.Model != nil && h.NetworkModel().Factor() != 1 {
+		return here{}, hint.Usage("run it with the model that fanout calibrate makes without --sandbox",
+			"calibrate: --sandbox: run %s had a CPU factor already", h.Run)
+	}
+	return here{samplesOf(*in.Sandbox), h.NetworkModel()}, nil
+}
+
+// late is how much later than its model this machine's sandbox lets the first byte
+// of objects of a size be seen, in the median: a prediction has that on top. It is
+// 0 if the sandbox did not read such objects. The 99th percentile is not compared:
+// what else this machine did would be taken for the other one's speed.
+func (h here) late(bytes int64) time.Duration {
+	var alike []sample
+	for _, s := range h.samples {
+		if ratio := float64(s.ObjectBytes) / float64(bytes); ratio <= sameSize && ratio >= 1/sameSize {
+			alike = append(alike, s)
+		}
+	}
+	if len(alike) == 0 {
+		return 0
+	}
+	seen, err := firstByteOf(alike)
+	if err != nil {
+		return 0
+	}
+	median, _ := h.model.FirstByteOf(seen.Bytes)
+	return max(seen.Median-median, 0)
 }
 
 // finish forecasts every setting by the model, and notes the residual.
@@ -163,13 +233,26 @@ func defaultName(h trial.Header) string {
 	return name[:min(len(name), 60)]
 }
 
-// fits says why a run cannot be fitted to.
+// checkMeasured says why runs cannot be fitted to.
+func checkMeasured(files []trial.File) error {
+	for i, f := range files {
+		if c := f.Header.Calibration(); c != nil {
+			return hint.Usage("give the run that it was calibrated by", "calibrate: run %s is one of a sandbox that was calibrated itself, by %s",
+				f.Header.Run, c)
+		}
+		if err := fits(f); err != nil {
+			return err
+		}
+		if err := alike(files[0].Header, f.Header); i > 0 && err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fits says why a run cannot be fitted to, or compared with.
 func fits(f trial.File) error {
 	h := f.Header
-	if c := h.Calibration(); c != nil {
-		return hint.Usage("give the run that it was calibrated by", "calibrate: run %s is one of a sandbox that was calibrated itself, by %s",
-			h.Run, c)
-	}
 	if h.Plan.Own() {
 		return hint.Usage("measure with fanout run without --event", "calibrate: run %s has events of the caller's own: nobody knows what "+
 			"they read", h.Run)
@@ -245,6 +328,9 @@ func sampleOf(key trial.Key, results []trial.Result, f trial.File) (sample, bool
 		if p50, p99 := r.Stats.TTFBP50MS, r.Stats.TTFBP99MS; p50 != nil && p99 != nil && *p50 > 0 && *p99 >= *p50 {
 			s.p50, s.p99 = append(s.p50, *p50), append(s.p99, *p99)
 		}
+		if r.Stats.ListMS > 0 {
+			s.listMS = append(s.listMS, r.Stats.ListMS)
+		}
 		if r.Limits.VCPU > 0 {
 			vcpu = min(vcpu, r.Limits.VCPU)
 		}
@@ -290,3 +376,18 @@ func connectsOf(f trial.File) []float64 {
 }
 
 func median(v []float64) float64 { return stats.Summarise(v).Median }
+
+// middle is the mean of the middle half of v: of figures that a function rounds to
+// 3%, as it does its percentiles, the median is one of the rounded ones.
+func middle(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return mean(v[len(v)/4 : len(v)-len(v)/4])
+}
+
+func mean(v []float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += x
+	}
+	return sum / float64(len(v))
+}

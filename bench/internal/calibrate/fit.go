@@ -3,19 +3,19 @@ package calibrate
 import (
 	"cmp"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/network"
-	"fanout/bench/internal/trial"
 	"fanout/functions/lambda"
 )
 
 // fitFirstByte fits the lognormal of the first byte, for each size of objects: what
-// idle settings saw, corrected by what a simulation of them sees. A size that does
-// not tell it is left out if another does.
-func fitFirstByte(m *network.Model, all []sample, assume func(string, ...any)) error {
+// idle settings saw, corrected by what a simulation of them sees, and by what
+// this machine adds. A size that does not tell it is left out if another does.
+func fitFirstByte(m *network.Model, all []sample, mine here, assume func(string, ...any)) error {
 	var untold error
 	slices.SortStableFunc(all, func(a, b sample) int { return cmp.Compare(a.ObjectBytes, b.ObjectBytes) })
 	for len(all) > 0 {
@@ -24,6 +24,8 @@ func fitFirstByte(m *network.Model, all []sample, assume func(string, ...any)) e
 			n = len(all)
 		}
 		if first, err := firstByteOf(all[:n]); err == nil {
+			late := mine.late(first.Bytes)
+			first.Median, first.P99 = max(first.Median-late, first.Median/2), max(first.P99-late, first.Median/2)
 			m.Sizes = append(m.Sizes, first)
 		} else {
 			untold = cmp.Or(untold, err)
@@ -60,20 +62,80 @@ func firstByteOf(all []sample) (network.FirstByte, error) {
 			"calibrate: too few invocations: %d warm ones tell the first byte's percentiles of objects of %d bytes, and it takes %d",
 			len(p50), all[0].ObjectBytes, leastInvocations)
 	}
-	want50, want99 := median(p50), median(p99)
+	want50, want99 := middle(p50), middle(p99)
 	fit := network.FirstByte{Bytes: max(idle[0].ObjectBytes, 1), Median: inMS(want50), P99: inMS(want99)}
 	for range rounds {
 		var seen50, seen99 []float64
 		for i, s := range idle {
-			o := simulated(network.Model{FirstByteMedian: fit.Median, FirstByteP99: fit.P99}, s.load, uint64(i))
+			o := simulatedTimes(percentileTimes, network.Model{FirstByteMedian: fit.Median, FirstByteP99: fit.P99}, s.load, uint64(i))
 			for range s.p50 {
 				seen50, seen99 = append(seen50, o.p50MS), append(seen99, o.p99MS)
 			}
 		}
-		fit.Median = scaled(fit.Median, want50/median(seen50))
-		fit.P99 = max(scaled(fit.P99, want99/median(seen99)), fit.Median)
+		fit.Median = scaled(fit.Median, want50/middle(seen50))
+		fit.P99 = max(scaled(fit.P99, want99/middle(seen99)), fit.Median)
 	}
 	return fit, nil
+}
+
+// fitList fits the first byte of a page of a listing to what settings with CPU to
+// spare waited for listings. It includes what reading the answer takes: a few ms.
+func fitList(m *network.Model, all []sample, assume func(string, ...any)) {
+	median, p99 := m.FirstByteOf(0)
+	listed := listedOf(all, network.Sigma(median, p99))
+	if len(listed) < leastInvocations {
+		assume("a listing's page has an object's first byte: %d invocations of settings that do little else tell of it, and it takes %d",
+			len(listed), leastInvocations)
+		return
+	}
+	m.List = inMS(math.Exp(mean(listed)))
+}
+
+// listedOf gives, for each invocation of quick settings, the logarithm of the
+// median that a page's time has, in ms, if its listing took as long as such
+// listings take in the mean.
+func listedOf(all []sample, sigma float64) []float64 {
+	var listed []float64
+	for _, s := range quickOf(all) {
+		of := logOfPages(pages(len(s.load.sizes)), sigma)
+		for _, ms := range s.listMS {
+			listed = append(listed, math.Log(ms)-of)
+		}
+	}
+	return listed
+}
+
+// quickOf gives the settings that have CPU to spare, and whose client takes little
+// of it: of the others, reading the answer takes much of the time.
+func quickOf(all []sample) []sample {
+	least := math.Inf(1)
+	for _, s := range all {
+		if s.load.cpuMS > 0 {
+			least = min(least, s.load.cpuMS)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s sample) bool {
+		return s.cpuShare > idleCPU || s.load.cpuMS > quickCPU*least
+	})
+}
+
+// logOfPages is the mean logarithm of the sum of so many lognormal times with a
+// median of 1: of one it is 0.
+func logOfPages(pages int, sigma float64) float64 {
+	if pages == 1 {
+		return 0
+	}
+	const draws = 2000
+	rng := rand.New(rand.NewPCG(1, 3))
+	logs := make([]float64, draws)
+	for i := range logs {
+		sum := 0.0
+		for range pages {
+			sum += math.Exp(sigma * rng.NormFloat64())
+		}
+		logs[i] = math.Log(sum)
+	}
+	return mean(logs)
 }
 
 func scaled(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
@@ -95,11 +157,14 @@ func idleOf(all []sample) []sample {
 	return spare(lambda.BandwidthBytesPerS / 1000) // all of them may be: then none is at the top
 }
 
-// fitBandwidth fits what the settings moved that nothing but the bandwidth held.
-func fitBandwidth(m *network.Model, all []sample, assume func(string, ...any)) {
+// fitBandwidth fits what the settings moved that nothing but the bandwidth held, by
+// those of them that it held the most: of the others, chance decides as much.
+// said is that the functions were deployed with lambda.QuotaBandwidth, for where
+// they do not show it.
+func fitBandwidth(m *network.Model, all []sample, said bool, assume func(string, ...any)) {
 	free := *m // without any limit
-	var small, large []float64
-	top := [2]float64{} // bytes a millisecond, of small sizes and of those that may have more
+	var held []heldSample
+	var top, most [2]float64 // bytes a millisecond, and the highest by, of small sizes and of those that may have more
 	which := func(s sample) int {
 		if s.MemoryMB > lambda.QuotaFromMB {
 			return 1
@@ -113,21 +178,36 @@ func fitBandwidth(m *network.Model, all []sample, assume func(string, ...any)) {
 		if s.bytesPerMS < nearTop*top[which(s)] || s.cpuShare > boundShare {
 			continue
 		}
-		if s.MeasuredMS < bandwidthBinds*simulated(free, s.load, uint64(i)).durationMS {
+		by := s.MeasuredMS / simulated(free, s.load, uint64(i)).durationMS
+		if by < bandwidthBinds {
 			continue
 		}
-		if fitted := bandwidthOf(free, s, uint64(i)); which(s) == 0 {
+		held = append(held, heldSample{sample: s, by: by, seed: uint64(i)})
+		most[which(s)] = max(most[which(s)], by)
+	}
+	var small, flat, steep []float64
+	for _, s := range held {
+		if s.by < heldMost*most[which(s.sample)] {
+			continue
+		}
+		if fitted := bandwidthOf(free, s.sample, s.seed); which(s.sample) == 0 {
 			small = append(small, fitted)
 		} else {
-			large = append(large, fitted/lambda.Bandwidth(s.MemoryMB, true)*lambda.BandwidthBytesPerS, fitted)
+			flat = append(flat, fitted)
+			steep = append(steep, fitted/lambda.Bandwidth(s.MemoryMB, true)*lambda.BandwidthBytesPerS)
 		}
 	}
-	flat, steep := everySecond(large, 1), everySecond(large, 0)
+	if m.Quota = said; said && (len(small) == 0 || len(flat) == 0) {
+		assume("bandwidth that grows from %d MB on: the functions say so, and no settings on both sides of it used theirs up", lambda.QuotaFromMB)
+	}
 	switch {
 	case len(small) > 0:
 		m.Bandwidth = median(small)
-		// Beyond 2,048 MB either the same was there, or more by memory: the nearer.
-		m.Quota = len(flat) > 0 && math.Abs(math.Log(median(steep)/m.Bandwidth)) < math.Abs(math.Log(median(flat)/m.Bandwidth))
+		if len(flat) > 0 { // beyond 2,048 MB either the same was there, or more by memory: the nearer
+			m.Quota = math.Abs(math.Log(median(steep)/m.Bandwidth)) < math.Abs(math.Log(median(flat)/m.Bandwidth))
+		}
+	case len(flat) > 0 && said:
+		m.Bandwidth = median(steep)
 	case len(flat) > 0:
 		assume("bandwidth: only settings above %d MB used it up, and it is taken for the same at each size", lambda.QuotaFromMB)
 		m.Bandwidth = median(flat)
@@ -141,13 +221,11 @@ func fitBandwidth(m *network.Model, all []sample, assume func(string, ...any)) {
 // boundShare is from which CPU share on a setting may be held by its CPU.
 const boundShare = 0.8
 
-// everySecond gives every second value, from the first one.
-func everySecond(v []float64, first int) []float64 {
-	var all []float64
-	for i := first; i < len(v); i += 2 {
-		all = append(all, v[i])
-	}
-	return all
+// heldSample is a setting that the bandwidth held.
+type heldSample struct {
+	sample
+	by   float64 // how many times as long as without a limit it took
+	seed uint64  // of its simulation
 }
 
 // bandwidthOf finds the bandwidth, in bytes a second, with which a setting takes
@@ -167,19 +245,25 @@ func bandwidthOf(m network.Model, s sample, seed uint64) float64 {
 
 // fitThisMachine fits what a run of the sandbox on this machine is compared for:
 // the CPU factor, and the connection's set-up beyond the work of both ends.
-func fitThisMachine(m *network.Model, in Input, all []sample, connects []float64, assume func(string, ...any)) error {
+func fitThisMachine(
+	m *network.Model, in Input, all []sample, mine here, connects []float64, assume func(string, ...any),
+) error {
 	here := 0.0 // what a set-up takes here beyond the model's, in ms
 	m.CPUFactor = 1
 	if in.Sandbox == nil {
 		assume("CPU factor 1: no run of the sandbox was given to compare with (--sandbox)")
 	} else {
-		ratios, err := cpuRatios(in, all)
+		ratios, err := cpuRatios(in, all, mine.samples)
 		if err != nil {
 			return err
 		}
+		if apart := lambda.Milliseconds(m.FirstByteMedian) / max(lambda.Milliseconds(mine.model.FirstByteMedian), 1); apart > sameNetwork ||
+			apart < 1/sameNetwork {
+			assume("CPU factor: by a sandbox with another network (fanout run --network with the model that is made without --sandbox is better)")
+		}
 		m.CPUFactor, m.Calibration.Against = median(ratios), in.Sandbox.Header.Host
-		if mine := connectsOf(*in.Sandbox); len(mine) > 0 {
-			here = max(median(mine)-lambda.Milliseconds(in.Sandbox.Header.NetworkModel().Connect), 0)
+		if connects := connectsOf(*in.Sandbox); len(connects) > 0 {
+			here = max(median(connects)-lambda.Milliseconds(in.Sandbox.Header.NetworkModel().Connect), 0)
 		}
 	}
 	if len(connects) == 0 {
@@ -191,22 +275,11 @@ func fitThisMachine(m *network.Model, in Input, all []sample, connects []float64
 }
 
 // cpuRatios gives, for each setting of both, the CPU time of an object where it was
-// measured over that on this machine.
-func cpuRatios(in Input, all []sample) ([]float64, error) {
-	here := in.Sandbox
-	if err := fits(*here); err != nil {
-		return nil, err
-	}
-	h := here.Header
-	if h.Backend != trial.Sandbox {
-		return nil, hint.Usage("give a run of fanout run without --stack and --function",
-			"calibrate: --sandbox: run %s is not of a sandbox", h.Run)
-	}
-	if h.Model != nil && h.NetworkModel().Factor() != 1 {
-		return nil, hint.Usage("run it with a built-in network", "calibrate: --sandbox: run %s had a CPU factor already", h.Run)
-	}
-	var ratios []float64
-	mine := samplesOf(*here)
+// measured over that on this machine: of those with CPU to spare, if there are
+// some.
+func cpuRatios(in Input, all, mine []sample) ([]float64, error) {
+	h := in.Sandbox.Header
+	var ratios, spare []float64
 	size := false
 	for _, s := range all {
 		for _, o := range mine {
@@ -216,9 +289,15 @@ func cpuRatios(in Input, all []sample) ([]float64, error) {
 				continue
 			}
 			if s.load.cpuMS > 0 && o.load.cpuMS > 0 {
-				ratios = append(ratios, s.load.cpuMS/o.load.cpuMS)
+				ratio := s.load.cpuMS / o.load.cpuMS
+				if ratios = append(ratios, ratio); s.cpuShare <= boundShare && o.cpuShare <= boundShare {
+					spare = append(spare, ratio)
+				}
 			}
 		}
+	}
+	if len(spare) >= leastRatios { // where CPU is short, chance decides what an object takes of it
+		ratios = spare
 	}
 	switch {
 	case len(ratios) > 0 && question(h.Plan) == question(in.Measured[0].Header.Plan):

@@ -32,6 +32,9 @@ const burstBytes = 256 << 10
 // keysPerPage is how many keys an answer of ListObjectsV2 has.
 const keysPerPage = 1000
 
+// pages is how many a listing of so many keys has.
+func pages(keys int) int { return (keys + keysPerPage - 1) / keysPerPage }
+
 // simulate plays one warm invocation: workers take objects off a queue that the
 // listing fills; each request takes half of its object's CPU time before it is
 // sent, waits for its first byte, shares the bandwidth with the others in order
@@ -43,9 +46,9 @@ func simulate(m network.Model, l load, rng *rand.Rand) outcome {
 	if s.bandwidth == 0 {
 		s.bandwidth = math.Inf(1)
 	}
-	s.listed = make([]float64, (len(l.sizes)+keysPerPage-1)/keysPerPage)
+	s.listed = make([]float64, pages(len(l.sizes)))
 	for i := range s.listed {
-		s.out.listMS += s.draw(0)
+		s.out.listMS += s.lognormal(m.FirstByteOfList())
 		s.listed[i] = s.out.listMS
 	}
 	for range min(l.workers, len(l.sizes)) {
@@ -106,8 +109,10 @@ type simulation struct {
 }
 
 // draw gives a first byte's time, in ms.
-func (s *simulation) draw(bytes int64) float64 {
-	median, p99 := s.model.FirstByteOf(bytes)
+func (s *simulation) draw(bytes int64) float64 { return s.lognormal(s.model.FirstByteOf(bytes)) }
+
+// lognormal gives one of the times with these figures, in ms.
+func (s *simulation) lognormal(median, p99 time.Duration) float64 {
 	return lambda.Milliseconds(median) * math.Exp(network.Sigma(median, p99)*s.rng.NormFloat64())
 }
 
@@ -142,10 +147,13 @@ func (h *eventHeap) Pop() any {
 
 // simulated gives the medians of some simulated invocations. The same seed gives
 // the same draws, so that two models are compared by their figures.
-func simulated(m network.Model, l load, seed uint64) outcome {
-	const most, objects = 11, 15_000
+func simulated(m network.Model, l load, seed uint64) outcome { return simulatedTimes(11, m, l, seed) }
+
+// simulatedTimes simulates so many invocations of up to 1,400 objects, and fewer
+// of more.
+func simulatedTimes(most int, m network.Model, l load, seed uint64) outcome {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	n := min(max(objects/max(len(l.sizes), 1), 1), most) | 1
+	n := min(max(1400*most/max(len(l.sizes), 1), 1), most) | 1
 	all := make([]outcome, n)
 	for i := range all {
 		all[i] = simulate(m, l, rng)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ func (p played) file() trial.File {
 		Schema: 2, Run: fmt.Sprintf("run-%d", p.seed), Backend: p.backend, Host: "a host", Corpus: p.spec, Bytes: p.spec.TotalBytes(),
 		Limits: lambda.Limits{By: lambda.CgroupV2}, At: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC),
 	}, End: trial.End{Reason: trial.Complete}}
+	if p.backend == trial.Sandbox {
+		f.Header.Network = p.model.Name
+	}
 	if p.backend == trial.AWS {
 		f.Header.Region, f.Header.Limits = "eu-west-1", lambda.Limits{}
 	}
@@ -85,7 +89,7 @@ var hiddens = []struct {
 }{
 	{"farther away, slower processor", network.Model{
 		FirstByteMedian: 34 * time.Millisecond, FirstByteP99: 210 * time.Millisecond, Bandwidth: 480e6 / 8, GetLimit: 5500,
-		Connect: 18 * time.Millisecond, CPUFactor: 1.4,
+		Connect: 18 * time.Millisecond, List: 75 * time.Millisecond, CPUFactor: 1.4,
 	}},
 	{"closer, steadier, faster processor", network.Model{
 		FirstByteMedian: 9 * time.Millisecond, FirstByteP99: 22 * time.Millisecond, Bandwidth: 700e6 / 8, GetLimit: 5500,
@@ -93,14 +97,20 @@ var hiddens = []struct {
 	}},
 	{"bandwidth by memory", network.Model{
 		FirstByteMedian: 15 * time.Millisecond, FirstByteP99: 60 * time.Millisecond, Bandwidth: 600e6 / 8, Quota: true, GetLimit: 5500,
-		Connect: 11 * time.Millisecond, CPUFactor: 1.15,
+		Connect: 11 * time.Millisecond, List: 40 * time.Millisecond, CPUFactor: 1.15,
 	}},
 }
 
 // within5 says whether a figure is within 5% of the truth.
 func within5(t *testing.T, what string, got, want float64) {
 	t.Helper()
-	if off := got/want - 1; !(math.Abs(off) <= 0.05) {
+	within(t, 0.05, what, got, want)
+}
+
+// within says whether a figure is within a share of the truth.
+func within(t *testing.T, share float64, what string, got, want float64) {
+	t.Helper()
+	if off := got/want - 1; !(math.Abs(off) <= share) {
 		t.Errorf("%s: %g, and the truth is %g (%+.1f%%)", what, got, want, off*100)
 	}
 }
@@ -140,6 +150,10 @@ func TestHiddenTruth(t *testing.T) {
 			within5(t, "bandwidth", got.Bandwidth, want.Bandwidth)
 			within5(t, "connection set-up", got.Connect.Seconds(), want.Connect.Seconds())
 			within5(t, "CPU factor", got.CPUFactor, want.CPUFactor)
+			gotList, _ := got.FirstByteOfList()
+			wantList, _ := want.FirstByteOfList()
+			// Of an invocation there is one, so chance is allowed three standard errors: see TestHiddenTruthOfListing.
+			within(t, 3*want.Sigma()/math.Sqrt(35), "listing", gotList.Seconds(), wantList.Seconds())
 			if got.Quota != want.Quota {
 				t.Errorf("bandwidth by memory: %t", got.Quota)
 			}
@@ -230,5 +244,81 @@ func TestHiddenTruthBySize(t *testing.T) {
 	within5(t, "bandwidth", r.Model.Bandwidth, hidden.Bandwidth)
 	if r.Model.CPUFactor != 1 || len(r.Model.Calibration.Assumed) != 2 {
 		t.Errorf("what was not told is not said to be assumed: %+v", r.Model.Calibration.Assumed)
+	}
+}
+
+// A listing's first byte is told by many invocations: of each there is one sample,
+// or the sum of some where the objects take several pages.
+func TestHiddenTruthOfListing(t *testing.T) {
+	hidden := network.Model{
+		FirstByteMedian: 15 * time.Millisecond, FirstByteP99: 45 * time.Millisecond, List: 60 * time.Millisecond, Bandwidth: 620e6 / 8,
+	}
+	for _, row := range []struct{ objects, invocations int }{{100, 1200}, {2500, 200}} {
+		aws := played{
+			model: hidden, backend: trial.AWS, memories: []int{1769}, clients: []string{"lean"}, workers: []int{16},
+			invocations: row.invocations, spec: corpus.Default(), seed: 5,
+		}
+		aws.spec.Count = row.objects
+		r, err := Fit(Input{Measured: []trial.File{aws.file()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		within5(t, fmt.Sprintf("listing of %d objects", row.objects), r.Model.List.Seconds(), hidden.List.Seconds())
+	}
+	aws := played{
+		model: hidden, backend: trial.AWS, memories: []int{1769}, clients: []string{"lean"}, workers: []int{16}, invocations: 6,
+		spec: corpus.Default(), seed: 5,
+	}.file()
+	aws.Results[3].Stats.ListMS = 0 // of somebody's own contender, which does not tell it
+	r, err := Fit(Input{Measured: []trial.File{aws}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if assumed := strings.Join(r.Model.Calibration.Assumed, "\n"); r.Model.List != 0 || !strings.Contains(assumed, "a listing's page") {
+		t.Errorf("5 invocations: %v, assumed:\n%s", r.Model.List, assumed)
+	}
+}
+
+// That bandwidth grows with the memory size is told by the functions themselves
+// where no run shows it; where one does, it is as that shows.
+func TestBandwidthSaid(t *testing.T) {
+	quota := network.Model{FirstByteMedian: 15 * time.Millisecond, FirstByteP99: 60 * time.Millisecond, Bandwidth: 600e6 / 8, Quota: true}
+	flat := quota
+	flat.Quota = false
+	for _, row := range []struct {
+		name     string
+		model    network.Model // that plays AWS
+		memories []int         // with large objects, which use the bandwidth up
+		said     string
+		quota    bool
+		assumed  string // part of what is assumed
+		none     string // no part of that
+	}{
+		{"not shown, not said", quota, []int{1769}, "", false, "", "the functions say so"},
+		{"not shown, said", quota, []int{1769}, lambda.QuotaBandwidth, true, "the functions say so", "of bandwidth"},
+		{"shown by large ones alone, said", quota, []int{6144}, lambda.QuotaBandwidth, true, "the functions say so", "the same at each size"},
+		{"shown by large ones alone, not said", flat, []int{6144}, "", false, "the same at each size", "the functions say so"},
+		{"shown, not said", quota, []int{1769, 6144}, "", true, "", "the functions say so"},
+		{"shown to be flat, but said", flat, []int{1769, 6144}, lambda.QuotaBandwidth, false, "", "the functions say so"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			small := played{
+				model: row.model, backend: trial.AWS, memories: []int{1769}, clients: []string{"lean"}, workers: []int{16}, invocations: 6,
+				spec: corpus.Default(), seed: 1,
+			}
+			large := small
+			large.memories, large.workers, large.spec, large.seed = row.memories, []int{64}, objects(200, 2_000_000, 2_000_000), 2
+			files := []trial.File{small.file(), large.file()}
+			files[1].Header.Bandwidth = row.said
+			r, err := Fit(Input{Measured: files})
+			if err != nil {
+				t.Fatal(err)
+			}
+			assumed := strings.Join(r.Model.Calibration.Assumed, "\n")
+			if r.Model.Quota != row.quota || !strings.Contains(assumed, row.assumed) || strings.Contains(assumed, row.none) {
+				t.Errorf("quota %t, assumed:\n%s", r.Model.Quota, assumed)
+			}
+			within5(t, "bandwidth", r.Model.Bandwidth, row.model.Bandwidth)
+		})
 	}
 }

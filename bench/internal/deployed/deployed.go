@@ -48,12 +48,16 @@ func CheckARN(arn string) error {
 	return nil
 }
 
-// Function is a deployed one.
+// Function is a deployed one. [Describe] fills in what its configuration says.
 type Function struct {
 	ARN       string
 	Contender string
-	MemoryMB  int    // [Describe] fills it in
-	Arch      string // [Describe] fills it in
+	MemoryMB  int
+	Arch      string
+	// Bandwidth is its environment variable BANDWIDTH, lambda.FlatBandwidth or
+	// lambda.QuotaBandwidth; empty: it says nothing.
+	Bandwidth string
+	VPC       bool // it is in one, where AWS grants no more bandwidth
 }
 
 // Stack is what the CDK app's stack says of itself.
@@ -114,7 +118,7 @@ func Find(ctx context.Context, client StackDescriber, name string) (Stack, error
 	return s, nil
 }
 
-// Describe reads memory and architecture from each function's own
+// Describe reads memory, architecture and bandwidth from each function's own
 // configuration. The error has a hint.
 func Describe(ctx context.Context, client Configurer, functions []Function) ([]Function, error) {
 	all := make([]Function, 0, len(functions))
@@ -131,6 +135,10 @@ func Describe(ctx context.Context, client Configurer, functions []Function) ([]F
 		if len(conf.Architectures) > 0 {
 			f.Arch = string(conf.Architectures[0])
 		}
+		if conf.Environment != nil && lambda.CheckBandwidth(conf.Environment.Variables["BANDWIDTH"]) == nil {
+			f.Bandwidth = conf.Environment.Variables["BANDWIDTH"]
+		}
+		f.VPC = conf.VpcConfig != nil && aws.ToString(conf.VpcConfig.VpcId) != ""
 		all = append(all, f)
 	}
 	return all, nil

@@ -78,12 +78,19 @@ func TestFind(t *testing.T) {
 // Describe reads many functions through what the control plane allows.
 func TestDescribe(t *testing.T) {
 	s := lambdatest.Start(t)
-	s.Add("f", lambdatest.Function{MemoryMB: 512, Arch: lambda.ARM})
-	s.Add("g", lambdatest.Function{MemoryMB: 1769, Arch: lambda.X86})
+	s.Add("f", lambdatest.Function{MemoryMB: 512, Arch: lambda.ARM, Env: map[string]string{"BANDWIDTH": "quota"}})
+	s.Add("g", lambdatest.Function{MemoryMB: 1769, Arch: lambda.X86, VPC: "vpc-1", Env: map[string]string{"BANDWIDTH": "any", "BUCKET": "b"}})
+	s.Add("h", lambdatest.Function{MemoryMB: 128, Arch: lambda.X86})
 	throttled := lambdatest.Fault(429, "TooManyRequestsException")
 	s.Script(lambdatest.Get, "f", throttled, throttled, throttled, lambdatest.Drop)
-	got, err := Describe(t.Context(), s.Client(), []Function{{ARN: arn + "f", Contender: "go"}, {ARN: arn + "g", Contender: "rust"}})
-	want := []Function{{arn + "f", "go", 512, lambda.ARM}, {arn + "g", "rust", 1769, lambda.X86}}
+	got, err := Describe(t.Context(), s.Client(), []Function{
+		{ARN: arn + "f", Contender: "go"}, {ARN: arn + "g", Contender: "rust"}, {ARN: arn + "h", Contender: "go"},
+	})
+	want := []Function{
+		{arn + "f", "go", 512, lambda.ARM, lambda.QuotaBandwidth, false},
+		{arn + "g", "rust", 1769, lambda.X86, "", true}, // whatever "any" is, it is not ours
+		{arn + "h", "go", 128, lambda.X86, "", false},
+	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}

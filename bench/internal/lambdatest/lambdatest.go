@@ -39,6 +39,8 @@ type Function struct {
 	MemoryMB    int
 	Arch        string
 	Description string
+	Env         map[string]string
+	VPC         string // its id; empty: it is in none
 
 	// Answer gives a payload, and an error type where the invocation failed; nil:
 	// a right answer of three objects, with stats.
@@ -268,6 +270,7 @@ func (s *Service) behave(w http.ResponseWriter, r *http.Request, operation, name
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"FunctionName": name, "Description": f.Description, "RevisionId": fmt.Sprint(f.revision), "LastUpdateStatus": "Successful",
 			"MemorySize": f.MemoryMB, "Architectures": []string{f.Arch},
+			"Environment": map[string]any{"Variables": f.Env}, "VpcConfig": map[string]string{"VpcId": f.VPC}, // "" as AWS has it of none
 		})
 	}
 }

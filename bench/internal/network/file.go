@@ -65,6 +65,7 @@ type wire struct {
 	How        string     `json:"bandwidth,omitempty"`  // flat or quota
 	GetLimit   float64    `json:"gets_per_s_and_prefix"`
 	ConnectMS  float64    `json:"connect_ms"`
+	ListMS     float64    `json:"list_ms,omitempty"` // 0: as the first byte
 	CPUFactor  float64    `json:"cpu_factor"`
 	Express    bool       `json:"express,omitempty"`
 	Calibrated any        `json:"calibrated,omitempty"`
@@ -81,7 +82,7 @@ func (m Model) MarshalJSON() ([]byte, error) {
 	ms := func(d time.Duration) float64 { return math.Round(lambda.Milliseconds(d)*1000) / 1000 }
 	w := wire{
 		Version: fileVersion, Name: m.Name, Bandwidth: math.Round(m.Bandwidth*8/1e3) / 1e3, How: lambda.FlatBandwidth, GetLimit: m.GetLimit,
-		ConnectMS: ms(m.Connect), CPUFactor: math.Round(m.Factor()*1e4) / 1e4, Express: m.Express,
+		ConnectMS: ms(m.Connect), ListMS: ms(m.List), CPUFactor: math.Round(m.Factor()*1e4) / 1e4, Express: m.Express,
 	}
 	if m.Quota {
 		w.How = lambda.QuotaBandwidth
@@ -120,7 +121,8 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 	duration := func(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 	*m = Model{
 		Name: w.Name, About: "from a model file", Bandwidth: w.Bandwidth * 1e6 / 8, Quota: w.How == lambda.QuotaBandwidth,
-		GetLimit: w.GetLimit, Connect: duration(w.ConnectMS), CPUFactor: w.CPUFactor, Express: w.Express, Calibration: calibration,
+		GetLimit: w.GetLimit, Connect: duration(w.ConnectMS), List: duration(w.ListMS), CPUFactor: w.CPUFactor, Express: w.Express,
+		Calibration: calibration,
 	}
 	for _, b := range w.FirstByte {
 		m.Sizes = append(m.Sizes, FirstByte{b.Bytes, duration(b.MedianMS), duration(b.P99MS)})
@@ -157,7 +159,7 @@ func (w wire) check() error {
 		value, lo, hi float64
 	}{
 		{"bandwidth_mbit_per_s", w.Bandwidth, 0, maxMbit}, {"gets_per_s_and_prefix", w.GetLimit, 0, maxRate},
-		{"connect_ms", w.ConnectMS, 0, maxMS}, {"cpu_factor", w.CPUFactor, 1. / maxFactor, maxFactor},
+		{"connect_ms", w.ConnectMS, 0, maxMS}, {"list_ms", w.ListMS, 0, maxMS}, {"cpu_factor", w.CPUFactor, 1. / maxFactor, maxFactor},
 	} {
 		if !(v.value >= v.lo && v.value <= v.hi) {
 			return fmt.Errorf("%s %g: must be %g to %g", v.name, v.value, v.lo, v.hi)

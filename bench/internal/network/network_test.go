@@ -80,8 +80,26 @@ func TestFirstByteOf(t *testing.T) {
 	}
 }
 
+// A listing's first byte has a median of its own, and the spread of the smallest
+// objects'.
+func TestFirstByteOfList(t *testing.T) {
+	if median, p99 := S3Standard.FirstByteOfList(); median != S3Standard.FirstByteMedian || p99 != S3Standard.FirstByteP99 {
+		t.Errorf("nobody knows: %v, %v", median, p99)
+	}
+	m := S3Standard
+	m.List = 60 * time.Millisecond
+	if median, p99 := m.FirstByteOfList(); median != m.List || (p99-300*time.Millisecond).Abs() > time.Microsecond {
+		t.Errorf("%v, %v", median, p99)
+	}
+	m = Model{List: 60 * time.Millisecond} // nothing else takes time
+	if median, p99 := m.FirstByteOfList(); median != m.List || p99 != m.List {
+		t.Errorf("%v, %v", median, p99)
+	}
+}
+
 const valid = `{"fanout_model": 1, "name": "aws-1", "first_byte": [{"median_ms": 23.5, "p99_ms": 90}],
-	"bandwidth_mbit_per_s": 610, "bandwidth": "quota", "gets_per_s_and_prefix": 5500, "connect_ms": 12.5, "cpu_factor": 1.3,
+	"bandwidth_mbit_per_s": 610, "bandwidth": "quota", "gets_per_s_and_prefix": 5500, "connect_ms": 12.5, "list_ms": 61.25,
+	"cpu_factor": 1.3,
 	"calibrated": {"runs": ["r"], "backend": "aws", "region": "eu-west-1", "residual": 0.031, "settings": 12,
 		"measured": "2026-11-25T01:02:03Z"}}`
 
@@ -96,7 +114,7 @@ func TestModelFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m.FirstByteMedian != 23500*time.Microsecond || m.Bandwidth != 610e6/8 || !m.Quota ||
-		m.Connect != 12500*time.Microsecond || m.Factor() != 1.3 {
+		m.Connect != 12500*time.Microsecond || m.List != 61250*time.Microsecond || m.Factor() != 1.3 {
 		t.Errorf("%+v", m)
 	}
 	if got, want := m.Calibration.String(), "run r on AWS, eu-west-1, of 2026-11-25, residual 3.1% over 12 settings"; got != want {
@@ -129,6 +147,7 @@ func TestModelFileRefused(t *testing.T) {
 		{"a factor of nothing", `"cpu_factor": 1.3`, `"cpu_factor": 0`, "cpu_factor 0"},
 		{"a negative bandwidth", `610`, `-1`, "bandwidth_mbit_per_s -1"},
 		{"another way of bandwidth", `"quota"`, `"most"`, "must be flat or quota"},
+		{"a listing of an hour", `61.25`, `3600000`, "list_ms"},
 		{"a set-up of an hour", `12.5`, `3600000`, "connect_ms"},
 		{"two documents", `12:03Z"}}`, `12:03Z"}}{}`, ""},
 	} {

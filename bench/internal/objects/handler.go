@@ -128,10 +128,12 @@ func (s *Server) dispatch(c *call) *apiError {
 		if c.key != "" && c.sub == "" {
 			return s.read(c)
 		}
+		draw := func() time.Duration { return s.latencies.draw(noBody) }
 		if c.level() == levelBucket && (c.sub == "" || c.sub == "versions") && c.r.Method == http.MethodGet {
 			s.counts.lists.Add(1)
+			draw = s.latencies.drawList
 		}
-		if wait(c.r.Context(), c.arrived, s.latencies.draw(noBody)) != nil {
+		if wait(c.r.Context(), c.arrived, draw()) != nil {
 			return nil // the caller has gone
 		}
 		c.w = &throttledWriter{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth}

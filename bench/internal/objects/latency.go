@@ -28,7 +28,13 @@ const noBody = 0
 
 // draw gives the time to the first byte of an answer of that size.
 func (l *latencySampler) draw(bytes int64) time.Duration {
-	median, p99 := l.model.FirstByteOf(bytes)
+	return l.lognormal(l.model.FirstByteOf(bytes))
+}
+
+// drawList gives the time to the first byte of a page of a listing.
+func (l *latencySampler) drawList() time.Duration { return l.lognormal(l.model.FirstByteOfList()) }
+
+func (l *latencySampler) lognormal(median, p99 time.Duration) time.Duration {
 	if median == 0 {
 		return 0
 	}

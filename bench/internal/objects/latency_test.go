@@ -42,6 +42,43 @@ func TestLatency(t *testing.T) {
 	}
 }
 
+// A listing takes as long as the model has it, which nothing else does.
+func TestListingLate(t *testing.T) {
+	s, err := Start(Config{Network: network.Model{List: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // its files are gone with it
+	s.AddKey("id", "secret")
+	client := s.Client("id", "secret")
+	bucket := aws.String("bucket")
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket}); err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func(context.Context) error{
+		"ListObjectsV2": func(ctx context.Context) error {
+			_, err := client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: bucket})
+			return err
+		},
+		"ListObjectVersions": func(ctx context.Context) error {
+			_, err := client.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: bucket})
+			return err
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+	if _, err := client.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: bucket}); err != nil {
+		t.Error(err)
+	}
+	if d := newLatencySampler(1, network.Model{List: time.Hour}).draw(noBody); d != 0 {
+		t.Errorf("an object: %v", d)
+	}
+}
+
 // The delay counts from the arrival, so that what the server did meanwhile is
 // not added; and a caller that goes away is not waited for. On a fake clock.
 func TestWait(t *testing.T) {

@@ -39,9 +39,13 @@ type Predicted struct {
 type Rank struct {
 	Kendall  float64 `json:"kendall_tau_b"`
 	Spearman float64 `json:"spearman_rho"`
-	Pairs    int     `json:"pairs"`     // of settings
-	Swapped  int     `json:"swapped"`   // of those, in another order
-	Known    bool    `json:"has_ranks"` // there are two settings at least, not all of them alike
+	Pairs    int     `json:"pairs"`   // of settings
+	Swapped  int     `json:"swapped"` // of those, in another order
+	// Apart are the pairs that the measured run tells apart: the intervals of their
+	// medians do not overlap. Of the others, the measured order is chance, too.
+	Apart        int  `json:"pairs_apart"`
+	SwappedApart int  `json:"swapped_apart"` // of those, in another order
+	Known        bool `json:"has_ranks"`     // there are two settings at least, not all of them alike
 }
 
 // Off is how far the predictions are off.
@@ -109,6 +113,26 @@ func (p *Prediction) sum() {
 	if known {
 		p.Rank.Spearman = stats.Spearman(measured, predicted)
 	}
+	p.countApart()
+}
+
+// countApart counts the pairs of settings that the measured run tells apart, and
+// those of them that are predicted in another order.
+func (p *Prediction) countApart() {
+	for i, a := range p.Rows {
+		for _, b := range p.Rows[:i] {
+			if b.Measured.Median < a.Measured.Median {
+				a, b = b, a
+			}
+			if !a.Measured.HasInterval || !b.Measured.HasInterval || a.Measured.Hi >= b.Measured.Lo {
+				continue
+			}
+			p.Rank.Apart++
+			if a.Predicted.Median > b.Predicted.Median {
+				p.Rank.SwappedApart++
+			}
+		}
+	}
 }
 
 // warn says what makes the figures less than they look.
@@ -141,6 +165,9 @@ func (p *Prediction) Summary() []string {
 	if p.Rank.Known {
 		rank = fmt.Sprintf("rank correlation: Kendall's tau-b %.2f, Spearman's rho %.2f; %d of %s in another order", p.Rank.Kendall,
 			p.Rank.Spearman, p.Rank.Swapped, counted(p.Rank.Pairs, "pair"))
+		if p.Rank.Apart > 0 {
+			rank += fmt.Sprintf(", %d of the %d whose measured intervals do not overlap", p.Rank.SwappedApart, p.Rank.Apart)
+		}
 	}
 	said := []string{"measured:  " + p.Measured, "predicted: " + p.Predicted}
 	if p.Calibrated != "" {

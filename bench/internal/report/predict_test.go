@@ -62,6 +62,37 @@ func TestPredict(t *testing.T) {
 	}
 }
 
+// A pair of settings whose measured intervals overlap is in no order: another one
+// predicted is no fault.
+func TestPredictRanksApart(t *testing.T) {
+	around := func(name, backend string, ms map[int]float64, spread float64) trial.File {
+		f := runOf(name, backend, nil)
+		for i := range 6 {
+			more := map[int]float64{}
+			for mb, d := range ms {
+				more[mb] = d * (1 + spread*float64(i-3))
+			}
+			f.Results = append(f.Results, runOf(name, backend, more).Results...)
+		}
+		return f
+	}
+	measured := around("m", trial.AWS, map[int]float64{128: 1000, 512: 300, 1024: 290, 1769: 100, 3008: 50}, 0.05)
+	// 512 and 1024 are told apart by chance alone; 1769 and 3008 by more, and in the wrong order.
+	predicted := around("p", trial.Sandbox, map[int]float64{128: 1000, 512: 290, 1024: 300, 1769: 60, 3008: 70}, 0.01)
+	predicted.Header.Model = calibratedBy("other")
+	p, err := report.Predict(report.New(measured, report.Options{}), report.New(predicted, report.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := p.Rank; r.Pairs != 10 || r.Swapped != 2 || r.Apart != 9 || r.SwappedApart != 1 {
+		t.Errorf("%+v", r)
+	}
+	if said := strings.Join(p.Summary(), "\n"); !strings.Contains(said, "2 of 10 pairs in another order, 1 of the 9 whose measured intervals "+
+		"do not overlap") {
+		t.Errorf("said:\n%s", said)
+	}
+}
+
 func TestPredictWarns(t *testing.T) {
 	ms := map[int]float64{128: 1000, 512: 300}
 	for _, row := range []struct {

@@ -205,7 +205,8 @@ const measuredVCPU = 2
 
 // guess is a forecast of an invocation's time: the longest of waiting for first
 // bytes, CPU time at the memory size's share, and the bodies at Lambda's
-// bandwidth. A client that nobody measured is taken for the slowest that was.
+// bandwidth; before that the first page of the listing, if the model has its
+// time. A client that nobody measured is taken for the slowest that was.
 func guess(s Setting, objects int, bytes int64, h Header) time.Duration {
 	workers := float64(s.Concurrency)
 	if s.Concurrency == Auto {
@@ -231,5 +232,5 @@ func guess(s Setting, objects int, bytes int64, h Header) time.Duration {
 	if bandwidth := h.BandwidthOf(s.Target.MemoryMB); bandwidth > 0 {
 		bodies = float64(bytes) / bandwidth * 1000
 	}
-	return time.Duration(max(latency, cpu, bodies) * float64(time.Millisecond))
+	return model.List + time.Duration(max(latency, cpu, bodies)*float64(time.Millisecond))
 }

@@ -35,6 +35,7 @@ func initialize(ctx context.Context) (*fetch.Handler, error) {
 	handler := fetch.New(cfg, func(ctx context.Context, client string) (fetch.Store, error) {
 		return store.Open(ctx, client)
 	})
+	cfg.LimitThreads(os.Getenv)
 	if tunesGC(cfg, os.Getenv) {
 		limitHeap(cfg.MemoryMB)
 		tuneGC(cfg.Client)

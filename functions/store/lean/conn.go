@@ -288,6 +288,7 @@ func (h *host) dial(ctx context.Context, nth int) (*conn, error) {
 			return nil, err
 		}
 	}
+	raw = quick(raw)
 	c := &conn{raw: raw, wide: wideConn{Conn: raw, lender: &h.pool.wide}, host: h}
 	c.Conn = &c.wide
 	if h.tls != nil {

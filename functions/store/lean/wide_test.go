@@ -78,10 +78,9 @@ func wakesAt(t *testing.T, c *net.TCPConn) (n int) {
 		t.Fatal(err)
 	}
 	var optErr error
-	err = raw.Control(func(fd uintptr) {
+	if err := raw.Control(func(fd uintptr) {
 		n, optErr = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT)
-	})
-	if err != nil {
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if optErr != nil {
