@@ -392,7 +392,8 @@ func TestLargeFaults(t *testing.T) {
 				return false
 			}},
 	} {
-		for _, more := range []string{``, `,"find":"` + needle + `"`, `,"find":"` + needle + `","matches":"all","locate":true`} {
+		find := `,"find":"` + needle + `"`
+		for _, more := range []string{``, find, find + `,"matches":"all","locate":true`, find + `,"decompress":true`} {
 			l := &large{body: body, etag: tt.etag, fault: tt.fault}
 			if tt.size > 0 {
 				l.body = body[:tt.size]

@@ -42,8 +42,12 @@ type Config struct {
 	// 590 µs, measured on one x86_64 machine), but whoever records the
 	// traffic and one day has a quantum computer can read it.
 	PostQuantum bool
-	MemoryMB    int  // the function's size, which sets how far large objects are read ahead; 0: not known
-	Quota       bool // its bandwidth grows with MemoryMB, as lambda.Bandwidth has it: large objects are read on more connections
+	// MemoryMB is the function's size, which bounds the buffers for large objects; 0:
+	// not known.
+	MemoryMB int
+	// Quota says that the function's bandwidth grows with MemoryMB, as lambda.Bandwidth
+	// has it: large objects are read on more connections then.
+	Quota bool
 }
 
 // OwnConfigFromEnv reads the settings that are lean's alone through getenv:

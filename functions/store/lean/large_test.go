@@ -398,7 +398,8 @@ func (p *places) body() []byte {
 
 // hold answers a request for the whole with its first bytes, and with the others up to
 // end only after that many ranges have been asked for.
-func (o *object) hold(first, ranges, end int) func(w http.ResponseWriter, r *http.Request) bool {
+func (o *object) hold(ranges, end int) func(w http.ResponseWriter, r *http.Request) bool {
+	const first = 10
 	asked := make(chan struct{}, 1000)
 	body, etag := o.body, o.etag
 	return func(w http.ResponseWriter, r *http.Request) bool {
@@ -460,9 +461,9 @@ func TestInAnyOrder(t *testing.T) {
 		{name: "a byte more, too: a request for it would not pay", size: testPart + 1, streams: 5},
 		{name: "two parts, too", size: 2 * testPart, streams: 5},
 		{name: "a byte in the last of three", size: 2*testPart + 1, streams: 5, least: 1, most: 2,
-			before: func(o *object) before { return o.hold(10, 1, len(o.body)) }},
+			before: func(o *object) before { return o.hold(1, len(o.body)) }},
 		{name: "others read all but the first part", size: 10*testPart + 7, streams: 5, least: 10, most: 10,
-			before: func(o *object) before { return o.hold(10, 10, len(o.body)) }},
+			before: func(o *object) before { return o.hold(10, len(o.body)) }},
 		{name: "they meet somewhere", size: 10 * testPart, streams: 3, most: 9},
 		{name: "no connection to spare: in one go", size: 10 * testPart, streams: 1},
 		{name: "no ETag: in one go, for nothing says that all ranges are of one version", size: 10 * testPart, streams: 5,
@@ -482,25 +483,25 @@ func TestInAnyOrder(t *testing.T) {
 				}
 			}},
 		{name: "a range is refused, then given", size: 5 * testPart, streams: 3, least: 5, most: 5, retries: 1,
-			before: func(o *object) before { return failRange(o.hold(10, 4, len(o.body)), 2, refuses(503, "SlowDown")) }},
+			before: func(o *object) before { return failRange(o.hold(4, len(o.body)), 2, refuses(503, "SlowDown")) }},
 		{name: "a range breaks off and goes on", size: 5 * testPart, streams: 3, least: 5, most: 5, retries: 1,
-			before: func(o *object) before { return failRange(o.hold(10, 4, len(o.body)), 2, broken(o)) }},
+			before: func(o *object) before { return failRange(o.hold(4, len(o.body)), 2, broken(o)) }},
 		{name: "the first response breaks off, and goes on up to where the others are", size: 10 * testPart, streams: 3, least: 2, most: 10,
-			retries: 1, before: func(o *object) before { return o.hold(10, 1, testPart/2) }},
+			retries: 1, before: func(o *object) before { return o.hold(1, testPart/2) }},
 		{name: "it breaks off and goes on, alone", size: 10 * testPart, streams: 1, least: 1, most: 1, retries: 1,
-			before: func(o *object) before { return o.hold(10, 0, testPart/2) }},
+			before: func(o *object) before { return o.hold(0, testPart/2) }},
 		{name: "it breaks off where the others are", size: 4 * testPart, streams: 2, least: 3, most: 3, retries: 1,
-			before: func(o *object) before { return o.hold(10, 3, testPart) }},
+			before: func(o *object) before { return o.hold(3, testPart) }},
 		{name: "a range is refused for good", size: 5 * testPart, streams: 2, least: defaultTries, most: defaultTries,
 			retries: defaultTries - 1, errType: fetch.SlowDown,
 			before: func(o *object) before {
-				return failRange(o.hold(10, 1, len(o.body)), 0, refuses(503, "SlowDown"))
+				return failRange(o.hold(1, len(o.body)), 0, refuses(503, "SlowDown"))
 			}},
 		{name: "a range is denied", size: 5 * testPart, streams: 2, least: 1, most: 1, errType: fetch.AccessDenied,
-			before: func(o *object) before { return failRange(o.hold(10, 1, len(o.body)), 0, refuses(403, "AccessDenied")) }},
+			before: func(o *object) before { return failRange(o.hold(1, len(o.body)), 0, refuses(403, "AccessDenied")) }},
 		{name: "ranges are ignored", size: 5 * testPart, streams: 2, least: 1, most: 1, errType: "untyped",
 			before: func(o *object) before {
-				return failRange(o.hold(10, 1, len(o.body)), 0, func(w http.ResponseWriter, _ *http.Request) {
+				return failRange(o.hold(1, len(o.body)), 0, func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("ETag", o.etag)
 					_, _ = w.Write(o.body)
 				})
@@ -564,7 +565,7 @@ func TestInAnyOrderChanges(t *testing.T) {
 	}
 	inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
 		b.ahead.size, b.streams.most = testPart, 2
-		held = o.hold(10, 2, 5*testPart)
+		held = o.hold(2, 5*testPart)
 		var sink places
 		r, err := b.Get(t.Context(), "bucket", "key", &sink)
 		if err != nil || !bytes.Equal(sink.body(), changed) || r.Retries != 1 || sink.resets != 1 || r.Bytes != int64(len(changed)) {
@@ -578,7 +579,7 @@ func TestInAnyOrderChanges(t *testing.T) {
 func TestInAnyOrderSinkFails(t *testing.T) {
 	o := &object{body: random(5 * testPart), etag: `"v1"`}
 	inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
-		o.before = o.hold(10, 1, 5*testPart)
+		o.before = o.hold(1, 5*testPart)
 		b.ahead.size, b.streams.most = testPart, 2
 		r, err := b.Get(t.Context(), "bucket", "key", &places{fails: 500})
 		if err != errFull || r.Retries != 0 || o.plain.Load() != 1 || b.streams.now != 0 { //nolint:errorlint // it must be the very same
@@ -605,7 +606,7 @@ func TestInAnyOrderCancel(t *testing.T) {
 		defer stop()
 		context.AfterFunc(ctx, stop)
 		b.ahead.size, b.streams.most = testPart, 3
-		held = o.hold(10, 2, 5*testPart)
+		held = o.hold(2, 5*testPart)
 		if _, err := b.Get(inner, "bucket", "key", &places{}); !errors.Is(err, context.Canceled) || b.streams.now != 0 {
 			t.Errorf("%d connections counted, error %v", b.streams.now, err)
 		}

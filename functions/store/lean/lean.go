@@ -371,11 +371,11 @@ func (c *conn) wholeBody(to io.Writer, most int64) (int64, error) {
 	return n, nil
 }
 
-// Get writes one body to sink, in order, as [fetch.Store] wants it. One over
-// 8 MB is read as ranges of that size, some at a time, where memory allows and
-// few other objects are being read; if it is overwritten meanwhile, Get starts
-// anew. What comes after a broken
-// range is asked for again, and counts as a retry too.
+// Get writes one body to sink, as [fetch.Store] wants it: in order, or in any if sink is
+// a [fetch.RangeSink] that can take it so. One over 8 MB may be read as ranges of that
+// size, some at a time, where few other objects are being read and, if it has to be in
+// order, memory allows; if it is overwritten meanwhile, Get starts anew. What comes after
+// a broken range is asked for again, and counts as a retry too.
 func (c *Client) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (fetch.Read, error) {
 	var read fetch.Read
 	for r := (retrier{client: c}); ; {

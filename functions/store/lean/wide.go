@@ -11,9 +11,9 @@ import (
 
 // wideBytes is how much of a large body is read from the kernel at once at most, and
 // wakeBytes how much has come before a reader that waits is woken (SO_RCVLOWAT). By
-// itself crypto/tls reads a record or two, 16 KB each, and a reader that is faster than
-// its network wakes up for whatever has come: that was a quarter of its CPU time, and
-// another one went into small reads.
+// itself crypto/tls reads a record or a few, and a reader that is faster than its network
+// wakes up for whatever has come. 1 GB at 1,769 MB took 0.86 s of CPU with 128 KB at a
+// time, 0.55 woken for 96 of them, 0.48 with 256 and 192, and 0.43 with 512 and 384 KB.
 const (
 	wideBytes = 512 << 10
 	wakeBytes = 384 << 10
