@@ -65,6 +65,7 @@ release: ## write the release to build/release: archives for linux/amd64 and arm
 .PHONY: test
 test: ## run all tests, with the race detector
 	$(GOTEST) -race $(foreach m,$(MODULES),./$(m)/...)
+	$(GOTEST) -run Socket ./functions/store/lean # its system calls are others with the race detector
 
 .PHONY: test-arm64
 test-arm64: ## run the arm64 package under qemu (needs qemu-user-static)

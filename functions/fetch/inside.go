@@ -44,6 +44,7 @@ func (in *inside) reset() {
 }
 
 func (in *inside) write(p []byte) {
+	wakeMonitor() // an expression can take a tenth of a second for p
 	if !in.began {
 		in.began = true
 		in.packed = in.gunzip != nil && isGzip(in.key, in.encoding)

@@ -54,3 +54,12 @@ func MaxConnections() int {
 	files := int(min(limit.Cur, maxConnections))
 	return max(files-min(64, files/4), 1)
 }
+
+// wakeMonitor makes a system call that does nothing, but that the Go scheduler is told
+// of. Its monitor, which has goroutines that compute for long take turns, sleeps while
+// all wait for the network, and only such a call wakes it; a [Store] may make others
+// (see package lean).
+func wakeMonitor() {
+	var none syscall.Stat_t
+	_ = syscall.Fstat(-1, &none) // of no file
+}

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -293,6 +295,137 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// large is an object of several ranges. Each request is first given to fault; true: it
+// has answered.
+type large struct {
+	mu    sync.Mutex
+	body  []byte
+	etag  string
+	fault largeFault
+	met   bool // the fault that is met once
+}
+
+type largeFault = func(l *large, w http.ResponseWriter, r *http.Request) bool
+
+func (l *large) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	if l.fault != nil && l.fault(l, w, r) {
+		l.mu.Unlock()
+		return
+	}
+	body, etag := l.body, l.etag
+	l.mu.Unlock()
+	if etag != "" {
+		w.Header().Set("ETag", etag)
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// onRange makes answer the fault of the first request for a range.
+func onRange(answer largeFault) largeFault {
+	return func(l *large, w http.ResponseWriter, r *http.Request) bool {
+		if l.met || r.Header.Get("Range") == "" {
+			return false
+		}
+		l.met = true
+		return answer(l, w, r)
+	}
+}
+
+// TestLargeFaults: whatever happens to a range, lean finds in a large object what is
+// there, and its digest is that of the whole, be it read in order or in any.
+func TestLargeFaults(t *testing.T) {
+	const part, needle = 8 << 20, "a needle over a seam"
+	body := make([]byte, 5*part+12345)
+	for i, x := 0, uint32(1); i < len(body); i++ {
+		x = x*1664525 + 1013904223
+		body[i] = byte(x>>24) | 0x80 // no ASCII
+	}
+	changed := bytes.Clone(body)
+	copy(body[3*part-7:], needle)
+	for _, tt := range []struct {
+		name      string
+		size      int // of the body's end; 0: all
+		etag      string
+		fault     largeFault
+		errorType string
+	}{
+		{name: "nothing", etag: `"v1"`},
+		{name: "of one part", size: part, etag: `"v1"`},
+		{name: "of a byte more", size: part + 1, etag: `"v1"`},
+		{name: "of whole parts", size: 4 * part, etag: `"v1"`},
+		{name: "without an ETag"},
+		{name: "without a length", etag: `"v1"`, fault: func(l *large, w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("ETag", l.etag)
+			_ = http.NewResponseController(w).Flush()
+			_, _ = w.Write(l.body)
+			return true
+		}},
+		{name: "a range breaks off", etag: `"v1"`, fault: onRange(func(l *large, w http.ResponseWriter, r *http.Request) bool {
+			var from, to int
+			_, _ = fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
+			bytesThenClose(fmt.Sprintf("HTTP/1.1 206 Partial Content\r\nETag: %s\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n%s",
+				l.etag, from, to, len(l.body), to-from+1, l.body[from:(from+to)/2]))(w, r)
+			return true
+		})},
+		{name: "a range is refused once", etag: `"v1"`, fault: onRange(func(_ *large, w http.ResponseWriter, r *http.Request) bool {
+			document(503, "SlowDown", "")(w, r)
+			return true
+		})},
+		{name: "it is overwritten", etag: `"v1"`, fault: onRange(func(l *large, _ http.ResponseWriter, _ *http.Request) bool {
+			l.body, l.etag = changed, `"v2"`
+			return false // 412
+		})},
+		{name: "ranges are denied", etag: `"v1"`, errorType: fetch.ObjectReadFailed,
+			fault: func(_ *large, w http.ResponseWriter, r *http.Request) bool {
+				if r.Header.Get("Range") == "" {
+					return false
+				}
+				document(403, "AccessDenied", "")(w, r)
+				return true
+			}},
+		{name: "ranges are ignored", etag: `"v1"`, errorType: fetch.ObjectReadFailed,
+			fault: func(_ *large, _ http.ResponseWriter, r *http.Request) bool {
+				r.Header.Del("Range")
+				return false
+			}},
+	} {
+		for _, more := range []string{``, `,"find":"` + needle + `"`, `,"find":"` + needle + `","matches":"all","locate":true`} {
+			l := &large{body: body, etag: tt.etag, fault: tt.fault}
+			if tt.size > 0 {
+				l.body = body[:tt.size]
+			}
+			server := httptest.NewServer(l)
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			awsEnvironment(t, map[string]string{"AWS_ENDPOINT_URL_S3": server.URL, "AWS_REGION": "us-east-1",
+				"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}, "")
+			h := fetch.New(fetch.Config{Client: store.Lean}, store.Open)
+			got, err := h.Handle(t.Context(), []byte(`{"s3_bucket_name":"photos","keys":["key"]`+more+`}`))
+			server.CloseClientConnections()
+			server.Close()
+			if kind := typeOf(err); kind != cmp.Or(tt.errorType, "ok") {
+				t.Errorf("%s%s: %v", tt.name, more, err)
+			}
+			if err != nil {
+				continue
+			}
+			var want fetch.Digest
+			want.Add("key", fetch.BodyCRC(0, l.body))
+			result := "1"
+			if more != "" {
+				result = fetch.NotFound
+				if bytes.Contains(l.body, []byte(needle)) {
+					result = "key"
+				}
+			}
+			if got.Result != result || got.Stats.Digest != want.String() || got.Stats.Bytes != int64(len(l.body)) {
+				t.Errorf("%s%s: result %s, want %s; digest %s, want %s; %d bytes of %d",
+					tt.name, more, got.Result, result, got.Stats.Digest, want, got.Stats.Bytes, len(l.body))
+			}
+		}
+	}
 }
 
 // TestNoSecondChance: no client knocks again at a door whose certificate it does

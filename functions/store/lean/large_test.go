@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -334,6 +337,277 @@ func TestLargeCancel(t *testing.T) {
 		}
 		if b.ahead.left != 2 {
 			t.Errorf("%d of 2 buffers are back", b.ahead.left)
+		}
+	})
+}
+
+// places is a sink that takes ranges as they come, and keeps where their bytes belong.
+type places struct {
+	memory
+	mu     sync.Mutex
+	ranges map[int64]*place
+	fails  int // in that many bytes of a range
+}
+
+type place struct {
+	bytes.Buffer
+	of    *places
+	ended bool
+}
+
+func (p *places) InAnyOrder() bool { return true }
+
+func (p *places) Range(offset int64) fetch.RangeWriter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ranges == nil {
+		p.ranges = map[int64]*place{}
+	}
+	if p.ranges[offset] != nil {
+		panic(fmt.Sprintf("the range from %d on begins twice", offset))
+	}
+	p.ranges[offset] = &place{of: p}
+	return p.ranges[offset]
+}
+
+func (p *places) Reset() {
+	p.memory.Reset()
+	p.ranges = nil
+}
+
+func (p *place) Write(b []byte) (int, error) {
+	if p.of.fails > 0 && p.Len()+len(b) > p.of.fails {
+		return 0, errFull
+	}
+	return p.Buffer.Write(b)
+}
+
+func (p *place) End() { p.ended = true }
+
+// body puts all that came in its place; nil: there is a gap, or bytes came twice.
+func (p *places) body() []byte {
+	b := p.Bytes()
+	for _, at := range slices.Sorted(maps.Keys(p.ranges)) {
+		if at != int64(len(b)) || !p.ranges[at].ended {
+			return nil
+		}
+		b = append(b, p.ranges[at].Bytes()...)
+	}
+	return b
+}
+
+// hold answers a request for the whole with its first bytes, and with the others up to
+// end only after that many ranges have been asked for.
+func (o *object) hold(first, ranges, end int) func(w http.ResponseWriter, r *http.Request) bool {
+	asked := make(chan struct{}, 1000)
+	body, etag := o.body, o.etag
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") != "" {
+			asked <- struct{}{}
+			return false
+		}
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nETag: %s\r\nContent-Length: %d\r\n\r\n%s", etag, len(body), body[:first])
+		for range ranges {
+			<-asked
+		}
+		_, _ = c.Write(body[first:end])
+		_ = c.Close()
+		return true
+	}
+}
+
+// failRange gives another answer to the nth request for a range; 0: to each of them.
+func failRange(held func(w http.ResponseWriter, r *http.Request) bool, nth int32, answer http.HandlerFunc,
+) func(w http.ResponseWriter, r *http.Request) bool {
+	var n atomic.Int32
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		done := held(w, r)
+		if r.Header.Get("Range") == "" || nth != 0 && n.Add(1) != nth {
+			return done
+		}
+		answer(w, r)
+		return true
+	}
+}
+
+func TestInAnyOrder(t *testing.T) {
+	type before = func(w http.ResponseWriter, r *http.Request) bool
+	broken := func(o *object) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			var from, to int
+			if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err != nil {
+				panic(err)
+			}
+			o.breakOff(w, from, to+1)
+		}
+	}
+	for _, tt := range []struct {
+		name    string // what it guards
+		size    int
+		streams int
+		least   int32 // ranges asked for, at least and at most
+		most    int32
+		retries int
+		resets  int
+		before  func(o *object) before
+		errType string
+	}{
+		{name: "one part and no more is read in one go", size: testPart, streams: 5},
+		{name: "a byte more, too: a request for it would not pay", size: testPart + 1, streams: 5},
+		{name: "two parts, too", size: 2 * testPart, streams: 5},
+		{name: "a byte in the last of three", size: 2*testPart + 1, streams: 5, least: 1, most: 2,
+			before: func(o *object) before { return o.hold(10, 1, len(o.body)) }},
+		{name: "others read all but the first part", size: 10*testPart + 7, streams: 5, least: 10, most: 10,
+			before: func(o *object) before { return o.hold(10, 10, len(o.body)) }},
+		{name: "they meet somewhere", size: 10 * testPart, streams: 3, most: 9},
+		{name: "no connection to spare: in one go", size: 10 * testPart, streams: 1},
+		{name: "no ETag: in one go, for nothing says that all ranges are of one version", size: 10 * testPart, streams: 5,
+			before: func(o *object) before {
+				o.etag = ""
+				return func(http.ResponseWriter, *http.Request) bool { return false }
+			}},
+		{name: "no length: in one go", size: 10 * testPart, streams: 5,
+			before: func(o *object) before {
+				return func(w http.ResponseWriter, _ *http.Request) bool {
+					w.Header().Set("ETag", o.etag)
+					for rest := o.body; len(rest) > 0; rest = rest[testPart:] {
+						_, _ = w.Write(rest[:testPart])
+						_ = http.NewResponseController(w).Flush()
+					}
+					return true
+				}
+			}},
+		{name: "a range is refused, then given", size: 5 * testPart, streams: 3, least: 5, most: 5, retries: 1,
+			before: func(o *object) before { return failRange(o.hold(10, 4, len(o.body)), 2, refuses(503, "SlowDown")) }},
+		{name: "a range breaks off and goes on", size: 5 * testPart, streams: 3, least: 5, most: 5, retries: 1,
+			before: func(o *object) before { return failRange(o.hold(10, 4, len(o.body)), 2, broken(o)) }},
+		{name: "the first response breaks off, and goes on up to where the others are", size: 10 * testPart, streams: 3, least: 2, most: 10,
+			retries: 1, before: func(o *object) before { return o.hold(10, 1, testPart/2) }},
+		{name: "it breaks off and goes on, alone", size: 10 * testPart, streams: 1, least: 1, most: 1, retries: 1,
+			before: func(o *object) before { return o.hold(10, 0, testPart/2) }},
+		{name: "it breaks off where the others are", size: 4 * testPart, streams: 2, least: 3, most: 3, retries: 1,
+			before: func(o *object) before { return o.hold(10, 3, testPart) }},
+		{name: "a range is refused for good", size: 5 * testPart, streams: 2, least: defaultTries, most: defaultTries,
+			retries: defaultTries - 1, errType: fetch.SlowDown,
+			before: func(o *object) before {
+				return failRange(o.hold(10, 1, len(o.body)), 0, refuses(503, "SlowDown"))
+			}},
+		{name: "a range is denied", size: 5 * testPart, streams: 2, least: 1, most: 1, errType: fetch.AccessDenied,
+			before: func(o *object) before { return failRange(o.hold(10, 1, len(o.body)), 0, refuses(403, "AccessDenied")) }},
+		{name: "ranges are ignored", size: 5 * testPart, streams: 2, least: 1, most: 1, errType: "untyped",
+			before: func(o *object) before {
+				return failRange(o.hold(10, 1, len(o.body)), 0, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("ETag", o.etag)
+					_, _ = w.Write(o.body)
+				})
+			}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := &object{body: random(tt.size), etag: `"v1"`}
+			inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
+				if tt.before != nil {
+					o.before = tt.before(o)
+				}
+				b.ahead.size, b.streams.most = testPart, tt.streams
+				var sink places
+				r, err := b.Get(t.Context(), "bucket", "key", &sink)
+				if got := o.parts.Load(); got < tt.least || got > tt.most || o.plain.Load() != 1 || r.Retries != tt.retries || sink.resets != 0 {
+					t.Errorf("%d ranges, %d plain, %d retries, %d resets", got, o.plain.Load(), r.Retries, sink.resets)
+				}
+				if got := typeOf(err); got != tt.errType {
+					t.Errorf("error %q: %v", got, err)
+				}
+				if right := bytes.Equal(sink.body(), o.body); tt.errType == "" && (!right || r.Bytes != int64(tt.size)) {
+					t.Errorf("%d of %d bytes, right: %t", r.Bytes, tt.size, right)
+				}
+				if b.streams.now != 0 || b.ahead.free != nil {
+					t.Errorf("%d connections are still counted, %d buffers were made", b.streams.now, len(b.ahead.free))
+				}
+			})
+		})
+	}
+}
+
+// typeOf is an error's type: untyped if it has none, empty for none.
+func typeOf(err error) string {
+	var typed *fetch.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &typed):
+		return typed.Type
+	}
+	return "untyped"
+}
+
+// An object that is overwritten while ranges of it are read is read anew, and what came
+// of the old one does not count.
+func TestInAnyOrderChanges(t *testing.T) {
+	o := &object{body: random(5 * testPart), etag: `"v1"`}
+	changed := random(4*testPart + 1)[1:]
+	var held func(w http.ResponseWriter, r *http.Request) bool
+	var mu sync.Mutex
+	o.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Range") == "" && o.plain.Load() > 1 {
+			return false
+		}
+		mu.Lock()
+		if o.parts.Load() == 2 {
+			o.body, o.etag = changed, `"v2"`
+		}
+		mu.Unlock()
+		return held(w, r)
+	}
+	inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
+		b.ahead.size, b.streams.most = testPart, 2
+		held = o.hold(10, 2, 5*testPart)
+		var sink places
+		r, err := b.Get(t.Context(), "bucket", "key", &sink)
+		if err != nil || !bytes.Equal(sink.body(), changed) || r.Retries != 1 || sink.resets != 1 || r.Bytes != int64(len(changed)) {
+			t.Errorf("right: %t, %+v, %d resets, %v", bytes.Equal(sink.body(), changed), r, sink.resets, err)
+		}
+	})
+}
+
+// A sink's error, in a range or before them, comes back as it is, and nothing is tried
+// again.
+func TestInAnyOrderSinkFails(t *testing.T) {
+	o := &object{body: random(5 * testPart), etag: `"v1"`}
+	inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
+		o.before = o.hold(10, 1, 5*testPart)
+		b.ahead.size, b.streams.most = testPart, 2
+		r, err := b.Get(t.Context(), "bucket", "key", &places{fails: 500})
+		if err != errFull || r.Retries != 0 || o.plain.Load() != 1 || b.streams.now != 0 { //nolint:errorlint // it must be the very same
+			t.Errorf("%+v, %v, %d requests, %d connections counted", r, err, o.plain.Load(), b.streams.now)
+		}
+	})
+}
+
+// Ranges under way end with their context.
+func TestInAnyOrderCancel(t *testing.T) {
+	o := &object{body: random(5 * testPart), etag: `"v1"`}
+	var held func(w http.ResponseWriter, r *http.Request) bool
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if o.parts.Load() == 2 {
+			cancel()
+			<-r.Context().Done()
+		}
+		return held(w, r)
+	}
+	inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
+		inner, stop := context.WithCancel(t.Context())
+		defer stop()
+		context.AfterFunc(ctx, stop)
+		b.ahead.size, b.streams.most = testPart, 3
+		held = o.hold(10, 2, 5*testPart)
+		if _, err := b.Get(inner, "bucket", "key", &places{}); !errors.Is(err, context.Canceled) || b.streams.now != 0 {
+			t.Errorf("%d connections counted, error %v", b.streams.now, err)
 		}
 	})
 }

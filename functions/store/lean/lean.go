@@ -36,6 +36,7 @@ import (
 type Client struct {
 	cfg      Config
 	tls      *tls.Config
+	sessions *sessions // of tls
 	pool     *pool
 	budget   retryBudget
 	streams  streams
@@ -57,13 +58,14 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	sessions := newSessions()
 	c := &Client{
-		cfg: cfg,
+		cfg: cfg, sessions: sessions,
 		tls: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			CurvePreferences:   cfg.curves(),
 			RootCAs:            cfg.Roots,
-			ClientSessionCache: tls.NewLRUClientSessionCache(0),
+			ClientSessionCache: sessions,
 			NextProtos:         []string{"http/1.1"},
 		},
 		maxTries: cmp.Or(cfg.MaxAttempts, defaultTries),
@@ -101,9 +103,20 @@ func (c *Client) Warm(ctx context.Context, bucket string, connections int) error
 	}
 	connections = min(connections, b.client.pool.most())
 	opened, errs := make([]*conn, connections), make([]error, connections)
+	var ticket ticketWait
+	c.sessions.awaited.Store(&ticket)
+	defer c.sessions.awaited.Store(nil)
 	var wg sync.WaitGroup
+	left := atomic.Int64{}
+	left.Store(int64(connections))
 	for i := range connections {
-		wg.Go(func() { opened[i], errs[i] = b.host.get(ctx) })
+		wg.Go(func() {
+			if opened[i], errs[i] = b.host.get(ctx); left.Add(-1) == 0 {
+				ticket.end() // nobody is left to use one
+			} else if errs[i] == nil {
+				opened[i].awaitTicket(&ticket)
+			}
+		})
 	}
 	wg.Wait() // none goes back before all are there: they are to be different ones
 	for _, o := range opened {

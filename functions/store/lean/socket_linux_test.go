@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -147,6 +149,97 @@ func TestSocket(t *testing.T) {
 	}
 }
 
+// turnsAt names the environment variable that makes this test's process the one of
+// [TestSocketTurns] that reads.
+const turnsAt = "LEAN_TEST_TURNS_AT"
+
+// pauses are how many times all goroutines of that process wait first: the monitor
+// goes to sleep in one of them.
+const pauses = 2000
+
+// A goroutine that always finds bytes does not keep others from theirs, even with one
+// thread. The bytes come from another process, since system calls of this one would
+// wake the scheduler's monitor.
+func TestSocketTurns(t *testing.T) {
+	if address := os.Getenv(turnsAt); address != "" {
+		takeTurns(t, address)
+		return
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	go func() {
+		flood, ok := accept(listener)
+		other, okToo := accept(listener)
+		if !ok || !okToo {
+			return
+		}
+		defer func() { _, _ = flood.Close(), other.Close() }()
+		bytes := make([]byte, 64<<10)
+		for range pauses {
+			_, _ = io.ReadFull(flood, bytes[:1])
+			_, _ = flood.Write(bytes[:1])
+		}
+		for asked, err := false, error(nil); err == nil; {
+			_, err = flood.Write(bytes)
+			if !asked { // it has begun
+				_, _ = io.ReadFull(flood, bytes[:1])
+				_, err = other.Write(bytes[:1])
+				asked = true
+			}
+		}
+	}()
+	reader := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSocketTurns$")
+	reader.Env = append(os.Environ(), turnsAt+"="+listener.Addr().String(), "GOMAXPROCS=1")
+	if out, err := reader.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func accept(l net.Listener) (net.Conn, bool) {
+	c, err := l.Accept()
+	return c, err == nil
+}
+
+func takeTurns(t *testing.T, address string) {
+	var conns [2]net.Conn
+	for i := range conns {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns[i] = quick(c)
+	}
+	var served atomic.Bool
+	go func() {
+		if _, err := conns[1].Read(make([]byte, 1)); err == nil {
+			served.Store(true)
+		}
+	}()
+	p := make([]byte, 1)
+	for range pauses {
+		_, err := conns[0].Write(p)
+		if _, readErr := conns[0].Read(p); err != nil || readErr != nil {
+			t.Fatal(err, readErr)
+		}
+	}
+	for reads := 0; !served.Load(); reads++ {
+		if _, err := conns[0].Read(p); err != nil {
+			t.Fatal(err)
+		}
+		if reads == 0 {
+			if _, err := conns[0].Write(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if reads == 20_000_000 { // one or two of them take a microsecond
+			t.Fatal("the other one was never served")
+		}
+	}
+}
+
 // What is no TCP connection of the kernel's stays as it is.
 func TestQuickLeavesOthers(t *testing.T) {
 	ours, theirs := net.Pipe()
@@ -160,17 +253,20 @@ func TestQuickLeavesOthers(t *testing.T) {
 	}
 }
 
-// A read or a write of a socket allocates nothing.
-func TestSocketAllocates(t *testing.T) {
-	ours, theirs := tcpPair(t)
-	c, p := quick(ours), make([]byte, 1)
-	go func() { _, _ = io.Copy(theirs, theirs) }()
-	if n := testing.AllocsPerRun(100, func() {
-		_, err := c.Write(p)
-		if _, readErr := c.Read(p); err != nil || readErr != nil {
-			t.Error(err, readErr)
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations, want none", n)
+// What the client connects to is read quick.
+func TestSocketIsUsed(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	h := newPool().host(endpoint{address: listener.Addr().String()}, nil)
+	c, err := h.dial(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.raw.Close() }()
+	if _, ok := c.raw.(*socket); !ok {
+		t.Errorf("%T, want a socket", c.raw)
 	}
 }

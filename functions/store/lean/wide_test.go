@@ -78,7 +78,9 @@ func wakesAt(t *testing.T, c *net.TCPConn) (n int) {
 		t.Fatal(err)
 	}
 	var optErr error
-	if err := raw.Control(func(fd uintptr) { n, optErr = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT) }); err != nil {
+	if err := raw.Control(func(fd uintptr) {
+		n, optErr = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if optErr != nil {
