@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,8 +57,8 @@ says what to measure, and how each figure is found.`,
 
 func runCalibrate(stdout io.Writer, args []string, sandbox, name, out string) error {
 	in := calibrate.Input{Name: name, Version: version, Now: time.Now()}
-	if _, err := os.Lstat(out); err == nil {
-		return hint.Usage("give another -o, or remove it", "%s exists already", out)
+	if err := checkModelFile(out); err != nil {
+		return err
 	}
 	if name != "" {
 		if err := network.CheckName(name); err != nil {
@@ -86,6 +87,22 @@ func runCalibrate(stdout io.Writer, args []string, sandbox, name, out string) er
 		return err
 	}
 	return showCalibration(stdout, r, out)
+}
+
+// checkModelFile says, before anything is fitted, why a model file cannot be
+// written.
+func checkModelFile(path string) error {
+	if path == "" { // of a variable that is not set
+		return hint.Usage("give -o FILE, or leave it out for model.json", "-o is empty: no model file is named")
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return hint.Usage("give another -o, or remove it", "%s exists already", path)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return hint.Usage("give another -o, in a folder that is there and can be written to", "write the model file: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(path))
 }
 
 // readResults reads the result file of a run.

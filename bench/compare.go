@@ -115,6 +115,9 @@ func runPredict(stdout io.Writer, args []string, format string) error {
 		return err
 	}
 	p, err := report.Predict(runs[0], runs[1])
+	if errors.Is(err, report.ErrSwapped) {
+		return hint.Usage(fmt.Sprintf("fanout compare --predict %s %s", term.ShellWord(args[1]), term.ShellWord(args[0])), "%w", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ import (
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/lab"
 	"fanout/bench/internal/progress"
+	"fanout/bench/internal/scan"
+	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 	"fanout/functions/corpus"
 	"fanout/functions/lambda"
@@ -25,12 +27,12 @@ import (
 func corpusFlags(f *pflag.FlagSet, s *corpus.Spec) {
 	*s = corpus.Default()
 	f.IntVar(&s.Count, "objects", s.Count, "number of objects")
-	f.Int64Var(&s.MinBytes, "min-bytes", s.MinBytes, "smallest object, in bytes")
-	f.Int64Var(&s.MaxBytes, "max-bytes", s.MaxBytes, "largest object, in bytes")
-	f.Var(&shapeFlag{s, f, corpus.ReadShapeFile}, "shape", "sizes like those in this `FILE`, instead of the bounds: JSON of aws s3api"+
-		" list-objects-v2, S3 Inventory's CSV, or plain numbers; gzipped or not")
-	f.Var(&shapeFlag{s, f, corpus.ParseLognormal}, "lognormal", "log-normally distributed sizes with this `MEDIAN,P99` in bytes, instead"+
-		" of the bounds")
+	f.Var(&sizeFlag{"min-bytes", &s.MinBytes}, "min-bytes", "smallest object, in bytes or with a unit: 25kB, 25KiB")
+	f.Var(&sizeFlag{"max-bytes", &s.MaxBytes}, "max-bytes", "largest object, likewise")
+	f.Var(&shapeFlag{s, f, corpus.ReadShapeFile, exportSizes}, "shape", "sizes like those in this `FILE`, instead of the bounds: JSON of aws"+
+		" s3api list-objects-v2, S3 Inventory's CSV, or plain numbers; gzipped or not")
+	f.Var(&shapeFlag{s, f, corpus.ParseLognormal, ""}, "lognormal", "log-normally distributed sizes with this `MEDIAN,P99` in bytes or with"+
+		" units, such as 12kB,400kB, instead of the bounds")
 	f.Uint64Var(&s.Seed, "corpus-seed", s.Seed, "seed of the objects' sizes and bytes")
 	f.StringVar(&s.Needle, "needle", s.Needle, "the string that one object contains")
 	f.StringVar(&s.Prefix, "prefix", s.Prefix, "prefix of the objects' keys")
@@ -41,7 +43,11 @@ type shapeFlag struct {
 	spec  *corpus.Spec
 	flags *pflag.FlagSet
 	read  func(text string) (corpus.Shape, error)
+	next  string // the hint of what cannot be read; empty: the command's help
 }
+
+// exportSizes makes a file that --shape takes.
+const exportSizes = "aws s3api list-objects-v2 --bucket BUCKET --query 'Contents[].Size' >sizes.json makes such a file"
 
 func (s *shapeFlag) String() string { return "" }
 func (s *shapeFlag) Type() string   { return "string" }
@@ -56,6 +62,9 @@ func (s *shapeFlag) Set(text string) error {
 		return valueError("--min-bytes and --max-bytes mean nothing with --shape and --lognormal: leave them out")
 	}
 	shape, err := s.read(text)
+	if err != nil && s.next != "" {
+		return hint.Usage(s.next, "%w", err)
+	}
 	if err != nil {
 		return valueError(err.Error())
 	}
@@ -129,12 +138,35 @@ func startLab(ctx context.Context, cfg lab.Config, show *progress.Progress) (*la
 	if cfg.Corpus.Count == 0 { // a function of the caller's own needs none
 		return l, nil
 	}
-	show.Begin("seeding", cfg.Corpus.Count)
+	beginObjects(show, "seeding", cfg.Corpus)
 	defer show.End()
 	if err := l.Seed(ctx, show.Count); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// beginObjects starts a phase of all objects of a corpus, and says how large they
+// are: "seeding 20 objects, 51 GB".
+func beginObjects(show *progress.Progress, what string, spec corpus.Spec) {
+	const summed = 1_000_000 // up to which the sizes are summed, in 0.1 s; of more the mean tells as well
+	bytes := float64(spec.MeanBytes()) * float64(spec.Count)
+	if spec.Count <= summed {
+		bytes = float64(spec.TotalBytes())
+	}
+	show.BeginSized(what, spec.Count, scan.Size(bytes))
+}
+
+// warnCut says if some of the sizes that the objects' are drawn from are larger
+// than a seed object can be.
+func warnCut(stderr io.Writer, spec corpus.Spec) {
+	if spec.Shape.IsZero() {
+		return
+	}
+	if n, cut := spec.Shape.Objects(); cut > 0 {
+		fmt.Fprintf(stderr, "warning: shape %s: %d of %d sizes cut to 5 GiB, the largest object that one PUT can make\n",
+			term.Clean(spec.Shape.Name()), cut, n)
+	}
 }
 
 // newLog gives what the lab logs to: nothing, or everything to w.

@@ -100,6 +100,10 @@ func rootCommand(args []string, stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		var hinted *hint.Error
+		if errors.As(err, &hinted) {
+			return hinted
+		}
 		return hint.Usage("see fanout help "+c.Name(), "%w", plainly(err))
 	})
 	root.AddCommand(runCommand(), reportCommand(), compareCommand(), calibrateCommand(), pricesCommand(), sandboxCommand(), seedCommand(),

@@ -51,11 +51,17 @@ func (n *networkFlags) parse(help string) (network.Model, error) {
 	switch {
 	case errors.Is(err, network.ErrUnknown):
 		return m, hint.Usage(help, "%w", err)
+	case errors.Is(err, network.ErrNewer):
+		return m, hint.Usage("update fanout, or calibrate with this version", "%w", err)
 	case err != nil:
 		return m, hint.Usage("fanout calibrate writes such a file", "%w", err)
 	}
 	if n.bandwidth != "" {
 		m.Quota = n.bandwidth == lambda.QuotaBandwidth
+		if m.Quota && m.Bandwidth == 0 {
+			return m, hint.Usage("leave it out, or name a network that limits the bandwidth",
+				"--bandwidth quota means nothing with network %s, which does not limit it", m.Name)
+		}
 	}
 	return m, nil
 }

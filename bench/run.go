@@ -127,6 +127,7 @@ func (rf *runFlags) open(
 		err = rf.connect(ctx, runner, show, stderr)
 	} else {
 		var l *lab.Lab
+		warnCut(stderr, rf.Corpus)
 		if l, err = rf.startLab(ctx, runner, show); err == nil {
 			end = l.Close
 		}
@@ -188,7 +189,7 @@ const longAnswer = 1_000_000_000
 func expect(ctx context.Context, spec corpus.Spec, count bool, show *progress.Progress) (trial.Expected, error) {
 	var note func(done, total int)
 	if spec.MeanBytes() > longAnswer/int64(spec.Count) {
-		show.Begin("computing the right answer from", spec.Count)
+		beginObjects(show, "computing the right answer from", spec)
 		defer show.End()
 		note = show.Count
 	}

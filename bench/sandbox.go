@@ -77,6 +77,7 @@ func (sf *sandboxFlags) run(ctx context.Context, stdout, stderr io.Writer) (err 
 	show := progress.New(stderr)
 	defer show.End()
 	sf.Log, sf.Jobs = newLog(show, sf.verbose), true
+	warnCut(stderr, sf.Corpus)
 	l, err := startLab(ctx, sf.Config, show)
 	if err != nil {
 		return err

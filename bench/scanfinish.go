@@ -41,7 +41,7 @@ func (s *scanning) finish(ctx context.Context, status scan.Status, stopped *scan
 	}
 	var unchecked error
 	if c := s.header.Corpus; c != nil && changed == "" && sum.Missing()+sum.Failed() == 0 && sum.Keys > 0 {
-		s.show.BeginOf("checking", c.Count, "objects")
+		beginObjects(s.show, "checking", *c)
 		sum.Expected, unchecked = scan.Expect(ctx, *c, s.header.Input.Event, sum, s.show.Count)
 		s.show.End()
 	}

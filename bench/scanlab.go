@@ -53,6 +53,7 @@ func (s *scanning) startLab(ctx context.Context, cfg lab.Config, seeded bool) (e
 	cfg.Jobs, cfg.JobsDir = true, s.kept()
 	var l *lab.Lab
 	if seeded {
+		warnCut(s.stderr, cfg.Corpus)
 		l, err = startLab(ctx, cfg, s.show)
 	} else {
 		l, err = lab.Start(cfg)

@@ -81,7 +81,8 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "removed %d objects and versions from s3://%s/%s\n", n, sf.bucket, sf.spec.Prefix)
 		return nil
 	}
-	show.Begin("seeding", sf.spec.Count)
+	warnCut(stderr, sf.spec)
+	beginObjects(show, "seeding", sf.spec)
 	r, err := sf.spec.Put(ctx, client, sf.bucket, show.Count)
 	show.End()
 	var foreign *corpus.ForeignError

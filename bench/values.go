@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"fanout/functions/corpus"
 )
 
 // memorySizes is a flag's list of memory sizes in MB. It takes a unit, MB or GB
@@ -132,30 +134,32 @@ func parseCount(name, text string) (int64, error) {
 
 // parseBytes reads a size: 25000, 25kB of 1,000 bytes, or 25KiB of 1,024.
 func parseBytes(name, text string) (float64, error) {
-	number, times := strings.ToLower(strings.TrimSpace(text)), 1.0
-	number, bytes := strings.CutSuffix(number, "b")
-	binary := false
-	if bytes {
-		number, binary = strings.CutSuffix(number, "i")
-	}
-	for i, s := range scales[:5] {
-		if s.unit == "b" {
-			continue
-		}
-		if n, ok := strings.CutSuffix(number, s.unit); ok {
-			number, times = n, s.times
-			if binary {
-				times = math.Pow(1024, float64(min(i, 3)+1))
-			}
-			binary = false
-			break
-		}
-	}
-	v, err := parseDecimal(strings.TrimSpace(number))
-	if v *= times; err != nil || binary || v < 0 || v > 1e18 {
-		return 0, valueError(fmt.Sprintf("%s %q: must be a size such as 25000, 25kB or 25KiB", name, text))
+	v, err := corpus.ParseBytes(text)
+	if err != nil {
+		return 0, valueError(name + " " + err.Error())
 	}
 	return v, nil
+}
+
+// sizeFlag is a flag whose value is the size of an object, with a unit or in
+// bytes.
+type sizeFlag struct {
+	name  string
+	bytes *int64
+}
+
+// Type names the value in help.
+func (s *sizeFlag) Type() string   { return "size" }
+func (s *sizeFlag) String() string { return strconv.FormatInt(*s.bytes, 10) }
+
+// Set reads it.
+func (s *sizeFlag) Set(text string) error {
+	v, err := corpus.ParseSize(text)
+	if err != nil {
+		return valueError(s.name + " " + err.Error())
+	}
+	*s.bytes = v
+	return nil
 }
 
 // parseDecimal reads digits with a point and an exponent, and nothing else that

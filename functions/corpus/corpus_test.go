@@ -375,6 +375,15 @@ func TestExpectOf(t *testing.T) {
 			t.Errorf("in parts of %d: %v, want %v", cut, sum, want)
 		}
 	}
+	heard := 0
+	large := Spec{Count: 3, MinBytes: eachBytes, MaxBytes: eachBytes, Seed: 4, Needle: "needle"}
+	if _, err := large.ExpectOf(t.Context(), 0, large.Count, func(done, total int) {
+		if heard++; done != heard || total != large.Count {
+			t.Errorf("large objects: %d of %d when called for the %dth time", done, total, heard)
+		}
+	}); err != nil || heard != large.Count {
+		t.Errorf("of %d large objects heard %d times, %v", large.Count, heard, err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	got, err := s.ExpectOf(ctx, 0, s.Count, func(int, int) { cancel() })
 	if !errors.Is(err, context.Canceled) || got.Objects == s.Count {

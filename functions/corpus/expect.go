@@ -66,8 +66,10 @@ const (
 	// cache.
 	expectBytes = 64 << 10
 
-	// eachRange is how many objects a core takes at once.
+	// eachRange is how many objects a core takes at once, if that is not more than
+	// eachBytes of them: of a few large ones every core has some, and each is heard of.
 	eachRange = 256
+	eachBytes = 64 << 20
 )
 
 // each adds up what there is to say of the objects from up to but without to.
@@ -81,6 +83,7 @@ func (s Spec) each(
 		done int
 		wait sync.WaitGroup
 	)
+	atOnce := int(min(max(eachBytes/max(s.MeanBytes(), 1), 1), eachRange))
 	take := func(part Expected, n int) (start, end int) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -89,10 +92,10 @@ func (s Spec) each(
 			progress(done, to-from)
 		}
 		start = next
-		next = min(next+eachRange, to)
+		next = min(next+atOnce, to)
 		return start, next
 	}
-	for range min(runtime.GOMAXPROCS(0), (to-from)/eachRange+1) {
+	for range min(runtime.GOMAXPROCS(0), (to-from)/atOnce+1) {
 		wait.Go(func() {
 			one := worker()
 			start, end := take(Expected{}, 0)

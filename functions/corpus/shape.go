@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -67,13 +66,14 @@ func Lognormal(median, p99 int64) (Shape, error) {
 	return Shape{unique.Make(t)}, nil
 }
 
-// ParseLognormal reads the two figures of [Lognormal], in bytes: "12000,400000".
+// ParseLognormal reads the two figures of [Lognormal], each as [ParseSize] does:
+// "12000,400000" or "12kB, 400kB".
 func ParseLognormal(text string) (Shape, error) {
 	first, second, ok := strings.Cut(text, ",")
-	median, err := strconv.ParseInt(first, 10, 64)
-	p99, err2 := strconv.ParseInt(second, 10, 64)
+	median, err := ParseSize(first)
+	p99, err2 := ParseSize(second)
 	if !ok || err != nil || err2 != nil {
-		return Shape{}, fmt.Errorf("lognormal %q: must be a median and a 99th percentile in bytes, such as 12000,400000", text)
+		return Shape{}, fmt.Errorf("lognormal %q: must be a median and a 99th percentile in bytes, such as 12000,400000 or 12kB,400kB", text)
 	}
 	return Lognormal(median, p99)
 }

@@ -68,6 +68,12 @@ func TestReadShape(t *testing.T) {
 		{"header line", "key,last_modified,Size\na,2026,6\nb,2026,5\n", "5 6", false},
 		{"header line with versions", "is_latest,size,is_delete_marker\ntrue,1,false\nfalse,2,false\ntrue,,true\n", "1", false},
 		{"header without a size", "Bucket,Key,ETag\nb,k,3\n", "line 1: it does not say which column", true},
+		{"a size with commas", `"b","k","1,200"` + "\n", `line 1: it does not say which column is the size, and column 3 has "1,200"`, true},
+		{"a size with a unit", "b,k,12KB\n", `column 3 has "12KB"`, true},
+		{"a size with a space", "b,k, 12\n", `column 3 has " 12"`, true},
+		{"a negative one first", "b,k,-3\n", `column 3 has "-3"`, true},
+		{"no size in the first line", "b,k,\n", `column 3 has ""`, true},
+		{"two columns", "k,3\n", "line 1: it does not say which column is the size: must begin", true},
 		{"inventory without a size", `"b","k","2026-01-01T00:00:00.000Z"` + "\n", "which column", true},
 		{"a size that is none", "b,k,3\nb,l,x\n", `line 2, column 3: "x": must be a size`, true},
 		{"a negative size", "b,k,3\nb,l,-3\n", `line 2, column 3: "-3"`, true},
@@ -81,7 +87,19 @@ func TestReadShape(t *testing.T) {
 		{"a header", "Size\n1\n2\n", "1 2", false},
 		{"a header in the middle", "1\nSize\n2\n", `line 2: "Size"`, true},
 		{"with units", "1\n12KB\n", `line 2: "12KB": must be a size in bytes, a whole number`, true},
-		{"aws s3 ls", "2026-01-01 12:00:00   123 key\n", `line 1: "2026-01-01"`, true},
+		{"aws s3 ls", "2026-01-01 12:00:00   123 key\n", "it is the output of aws s3 ls", true},
+		{"aws s3 ls of a key with a comma", "2026-01-01 12:00:00   123 a,\"b\"\n", "it is the output of aws s3 ls", true},
+		{"aws s3 ls of prefixes", "                           PRE logs/\n", "it is the output of aws s3 ls", true},
+		{"aws s3 ls, human-readable", "\n2026-01-01 12:00:00    1.2 KiB key\n", "it is the output of aws s3 ls", true},
+		{"counts and sizes, as uniq -c has them", "      3 1200\n     10 5\n", "line 1: two numbers: is it a count and a size", true},
+		{"the same, after a header", "Size\n3 1200\n", "line 2: two numbers", true},
+		{"the same, in the middle, CR LF", "1200\n5\n3 1200\r\n7\n", "line 3: two numbers", true},
+		{"the same, with tabs", "3\t1200\n10\t5\n", "line 2: two numbers", true},
+		{"the same of one size", "      3 1200", "line 1: two numbers", true},
+		{"two sizes", "3 1200\n\n", "3 1200", false},
+		{"pages of --output text, two on the last", "1\t2\t3\n4\t5\n", "1 2 3 4 5", false},
+		{"sizes with spaces at both ends", " 1 \n 2 \n", "1 2", false},
+		{"three on a line", "1 2 3\n", "1 2 3", false},
 		{"negative", "3\n-3\n", `line 2: "-3": must be a size in bytes, 0 or more`, true},
 		{"a sign", "+3\n", `"+3": must be a size in bytes, a whole number`, true},
 		{"larger than S3 has", "53687091200001\n", "at most 53687091200000 bytes", true},
@@ -120,6 +138,9 @@ func TestReadShapeFile(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := ReadShapeFile(filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "read shape: open") {
 		t.Errorf("no file: %v", err)
+	}
+	if _, err := ReadShapeFile(""); err == nil || err.Error() != "shape: no file is named" {
+		t.Errorf("no name: %v", err)
 	}
 	for _, name := range []string{"sizes.txt", "a\xffb", "\x1b[31mred\n", strings.Repeat("é", 70)} {
 		path := filepath.Join(dir, name)

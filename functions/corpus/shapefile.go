@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,9 @@ const maxS3ObjectBytes = 10_000 * 5 << 30
 // ReadShapeFile is [ReadShape] of a file; the shape has its name, without the
 // folder.
 func ReadShapeFile(path string) (Shape, error) {
+	if path == "" { // of a variable that is not set
+		return Shape{}, errors.New("shape: no file is named")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return Shape{}, fmt.Errorf("read shape: %w", err)
@@ -129,6 +133,8 @@ func (s *sizeReader) all(r io.Reader) error {
 	switch {
 	case len(first) == 0:
 		return nil
+	case listedByCLI.Match(line):
+		return errors.New("it is the output of aws s3 ls: must be that of aws s3api list-objects-v2")
 	case first[0] == '{' || first[0] == '[' || bytes.HasPrefix(first, []byte("null")):
 		return s.json(b)
 	case bytes.ContainsAny(line, `,"`):
@@ -137,11 +143,45 @@ func (s *sizeReader) all(r io.Reader) error {
 	return s.words(b)
 }
 
+// listedByCLI matches a line of aws s3 ls, of an object or of a common prefix.
+var listedByCLI = regexp.MustCompile(`^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d |PRE )`)
+
+// lineWords tells lines of two numbers, as uniq -c makes them of a count and a
+// size, from those of --output text: it has tabs between sizes, and only the last
+// of its lines, of which each is a page, may have two. A file of two sizes on its
+// only line is one, too.
+type lineWords struct {
+	words       int
+	led, spaced bool // there is a space before the first one, behind one
+	lines       int  // that have words
+	pairs       int  // of those, of two
+	suspect     int  // the first of those that has a space between the two
+}
+
+// end ends a line, counted from 1.
+func (l *lineWords) end(line int) error {
+	if l.words > 0 {
+		l.lines++
+	}
+	if l.words == 2 {
+		if l.pairs++; l.suspect == 0 && (l.spaced || l.pairs > 1) {
+			l.suspect = line
+		}
+	}
+	if l.suspect > 0 && (l.lines > 1 || l.led) {
+		return fmt.Errorf("line %d: two numbers: is it a count and a size, as uniq -c gives; must be a size for each object, and nothing else",
+			l.suspect)
+	}
+	l.words, l.led, l.spaced = 0, false, false
+	return nil
+}
+
 // words reads sizes with white space between them. The first word may be the
 // name of the column.
 func (s *sizeReader) words(b *bufio.Reader) error {
 	line, first := 1, true
 	var word []byte
+	var on lineWords
 	for {
 		c, err := b.ReadByte()
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -158,13 +198,20 @@ func (s *sizeReader) words(b *bufio.Reader) error {
 				if err := s.size(text); err != nil {
 					return fmt.Errorf("line %d: %w", line, err)
 				}
+				on.words++
+			} else {
+				on.lines++
 			}
 			word, first = word[:0], false
 		}
+		on.led, on.spaced = on.led || c == ' ' && on.words == 0, on.spaced || c == ' ' && on.words == 1
 		if err != nil {
-			return nil
+			return on.end(line)
 		}
 		if c == '\n' {
+			if err := on.end(line); err != nil {
+				return err
+			}
 			line++
 		}
 	}
@@ -250,8 +297,13 @@ func findColumns(record []string) (c sizeColumns, header bool, err error) {
 	case digits(2):
 		return sizeColumns{2, -1, -1}, false, nil
 	}
-	return c, false, errors.New("it does not say which column is the size: must begin Bucket, Key, Size, as S3 Inventory's CSV does" +
-		" (or with VersionId, IsLatest, IsDeleteMarker before Size), or have a header line with Size")
+	const allowed = "must begin Bucket, Key, Size, as S3 Inventory's CSV does (or with VersionId, IsLatest, IsDeleteMarker before Size)," +
+		" or have a header line with Size"
+	if len(record) > 2 {
+		return c, false, fmt.Errorf("it does not say which column is the size, and column 3 has %s, which is none in bytes: %s",
+			shortened(record[2]), allowed)
+	}
+	return c, false, errors.New("it does not say which column is the size: " + allowed)
 }
 
 // counts says whether a record is of an object that a reader would find.

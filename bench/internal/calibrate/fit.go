@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -57,8 +58,10 @@ func firstByteOf(all []sample) (network.FirstByte, error) {
 		return network.FirstByte{}, hint.Failed("measure a setting with fewer workers or more memory, such as --memory 1769 --concurrency 16",
 			"calibrate: every setting with objects of %d bytes used most of its CPU share or bandwidth, "+
 				"so that no first byte was seen as it is", all[0].ObjectBytes)
+	case len(idle) == 0:
+		return network.FirstByte{}, noPercentiles(all)
 	case len(p50) < leastInvocations:
-		return network.FirstByte{}, hint.Failed("measure with --invocations 6 or more, and at least 100 objects",
+		return network.FirstByte{}, hint.Failed(fmt.Sprintf("measure with --invocations %d or more", leastInvocations),
 			"calibrate: too few invocations: %d warm ones tell the first byte's percentiles of objects of %d bytes, and it takes %d",
 			len(p50), all[0].ObjectBytes, leastInvocations)
 	}
@@ -76,6 +79,21 @@ func firstByteOf(all []sample) (network.FirstByte, error) {
 		fit.P99 = max(scaled(fit.P99, want99/middle(seen99)), fit.Median)
 	}
 	return fit, nil
+}
+
+// noPercentiles says why no invocation of settings with objects of one size tells the
+// first byte's percentiles.
+func noPercentiles(all []sample) error {
+	most := 0
+	for _, s := range all {
+		most = max(most, len(s.load.sizes))
+	}
+	if most < leastObjects {
+		return hint.Failed(fmt.Sprintf("measure with --objects %d or more", leastObjects),
+			"calibrate: too few objects: %d of %d bytes, and a first byte's 99th percentile takes %d", most, all[0].ObjectBytes, leastObjects)
+	}
+	return hint.Failed("measure with a client of this repository, such as lean",
+		"calibrate: no function says the first byte's percentiles of objects of %d bytes", all[0].ObjectBytes)
 }
 
 // fitList fits the first byte of a page of a listing to what settings with CPU to

@@ -42,11 +42,25 @@ func TestRefused(t *testing.T) {
 			p.memories, p.invocations = []int{1769}, 5
 			in.Measured[0] = p.file()
 		}, "too few invocations: 5 warm ones"},
-		{"too few objects for a percentile", func(in *Input, _ *played) {
+		{"no percentiles", func(in *Input, _ *played) {
 			for _, r := range in.Measured[0].Results {
 				r.Stats.TTFBP99MS = nil
 			}
-		}, "too few invocations: 0 warm ones"},
+		}, "no function says the first byte's percentiles of objects of 2"},
+		{"too few objects for a percentile", func(in *Input, p *played) {
+			p.spec = objects(60, 20_000, 30_000)
+			in.Measured[0] = p.file()
+			for _, r := range in.Measured[0].Results {
+				r.Stats.TTFBP99MS = nil
+			}
+		}, "too few objects: 60 of 2"},
+		{"too few of both", func(in *Input, p *played) {
+			p.spec, p.memories, p.invocations = objects(60, 20_000, 30_000), []int{1769}, 2
+			in.Measured[0] = p.file()
+			for _, r := range in.Measured[0].Results {
+				r.Stats.TTFBP99MS = nil
+			}
+		}, "too few objects: 60 of 2"},
 		{"all short of CPU", func(in *Input, p *played) {
 			p.memories, p.clients = []int{128}, []string{"stock"}
 			in.Measured[0] = p.file()

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,10 +42,28 @@ type Calibration struct {
 	Assumed []string `json:"assumed,omitempty"`
 }
 
+// backends are where a run that a model is fitted to may have been; package trial,
+// which imports this one, has them as AWS, Endpoint and Sandbox.
+var backends = map[string]string{"aws": "AWS", "endpoint": "a custom endpoint", "sandbox": "a sandbox"}
+
+// check says what is wrong with what a file says of where its figures come from.
+func (c *Calibration) check() error {
+	if c == nil {
+		return nil
+	}
+	if _, known := backends[c.Backend]; !known {
+		return fmt.Errorf("calibrated.backend %q: must be one of %s", c.Backend, strings.Join(slices.Sorted(maps.Keys(backends)), ", "))
+	}
+	return nil
+}
+
 // String reads "run 20261125T120000.000Z on AWS, eu-west-1, of 2026-11-25,
 // residual 3.1% over 12 settings".
 func (c Calibration) String() string {
-	where := map[string]string{"aws": "AWS, " + c.Region, "endpoint": "a custom endpoint", "sandbox": "a sandbox"}[c.Backend]
+	where := backends[c.Backend]
+	if c.Region != "" {
+		where += ", " + c.Region
+	}
 	runs := "run " + strings.Join(c.Runs, ", ")
 	if n := len(c.Runs); n > 1 {
 		runs = fmt.Sprintf("%d runs, the first %s,", n, c.Runs[0])
@@ -102,6 +122,9 @@ func (m Model) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads m from a model file, and checks it.
 func (m *Model) UnmarshalJSON(data []byte) error {
+	if err := checkVersion(data); err != nil {
+		return err
+	}
 	var calibration *Calibration
 	w := wire{Calibrated: &calibration}
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -109,13 +132,13 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 	if err := d.Decode(&w); err != nil {
 		return fmt.Errorf("not a model file: %w", err)
 	}
-	if w.Version < 1 || w.Version > fileVersion {
-		return fmt.Errorf("fanout_model %d: this version reads 1 to %d", w.Version, fileVersion)
-	}
 	if w.How == "" {
 		w.How = lambda.FlatBandwidth
 	}
 	if err := w.check(); err != nil {
+		return err
+	}
+	if err := calibration.check(); err != nil {
 		return err
 	}
 	duration := func(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
@@ -134,6 +157,36 @@ func (m *Model) UnmarshalJSON(data []byte) error {
 		m.Sizes = nil
 	}
 	return nil
+}
+
+// checkVersion refuses what is no model, and the model of a newer fanout, before
+// anything is said of fields that it may have and this version does not know.
+func checkVersion(data []byte) error {
+	var head map[string]json.RawMessage
+	if err := json.Unmarshal(data, &head); err != nil || head == nil {
+		return errors.New("not a model file: must be a JSON object with fanout_model")
+	}
+	text, there := head["fanout_model"]
+	if !there {
+		return errors.New("not a model file: it has no fanout_model")
+	}
+	var n int
+	switch err := json.Unmarshal(text, &n); {
+	case err != nil || n < 1:
+		return fmt.Errorf("not a model file: fanout_model %s: must be %d", shortened(text), fileVersion)
+	case n > fileVersion:
+		return fmt.Errorf("fanout_model %d: %w: this one reads up to %d", n, ErrNewer, fileVersion)
+	}
+	return nil
+}
+
+// shortened is JSON that may be long.
+func shortened(text []byte) string {
+	const most = 40
+	if len(text) > most {
+		return strings.ToValidUTF8(string(text[:most]), "") + "…"
+	}
+	return string(text)
 }
 
 // Bounds of a model's figures, far beyond any network's.
@@ -194,6 +247,9 @@ func CheckName(name string) error {
 	return nil
 }
 
+// ErrNewer is the error of a model file whose format this version does not know.
+var ErrNewer = errors.New("the file is of a newer fanout")
+
 // ErrUnknown is the error of a network that is neither in the list nor a file.
 var ErrUnknown = fmt.Errorf("must be one of %s, or a model file", strings.Join(Names(), ", "))
 
@@ -227,6 +283,7 @@ func Read(r io.Reader) (Model, error) {
 	if len(data) > maxFileBytes {
 		return Model{}, fmt.Errorf("not a model file: more than %d bytes", maxFileBytes)
 	}
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // which editors on Windows write
 	if !json.Valid(data) {
 		return Model{}, errors.New("not a model file: not one JSON document")
 	}

@@ -103,6 +103,21 @@ const valid = `{"fanout_model": 1, "name": "aws-1", "first_byte": [{"median_ms":
 	"calibrated": {"runs": ["r"], "backend": "aws", "region": "eu-west-1", "residual": 0.031, "settings": 12,
 		"measured": "2026-11-25T01:02:03Z"}}`
 
+// Documents that are no models, and a mark that editors put in front of one.
+func TestReadOther(t *testing.T) {
+	for _, row := range []struct{ name, text, says string }{
+		{"null", "null", "must be a JSON object"}, {"an array", "[]", "must be a JSON object"}, {"a number", "1", "must be a JSON object"},
+		{"nothing", "", "not one JSON document"}, {"an empty object", "{}", "it has no fanout_model"},
+		{"two marks", "\uFEFF\uFEFF" + valid, "not one JSON document"},
+		{"a byte order mark", "\uFEFF" + valid, ""},
+	} {
+		_, err := Read(strings.NewReader(row.text))
+		if (err == nil) != (row.says == "") || err != nil && !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: %v, want %q", row.name, err, row.says)
+		}
+	}
+}
+
 // A model file is read as it was written, and says by what it was calibrated.
 func TestModelFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.json")
@@ -133,9 +148,17 @@ func TestModelFile(t *testing.T) {
 // What no model has is refused, with the name of the figure.
 func TestModelFileRefused(t *testing.T) {
 	for _, row := range []struct{ name, old, new, says string }{
-		{"a newer format", `"fanout_model": 1`, `"fanout_model": 2`, "fanout_model 2: this version reads 1 to 1"},
-		{"another file", `"fanout_model": 1`, `"fanout_results": 1`, "unknown field"},
-		{"no format", `"fanout_model": 1, `, ``, "fanout_model 0"},
+		{"a newer format", `"fanout_model": 1`, `"fanout_model": 2`, "fanout_model 2: the file is of a newer fanout"},
+		{"another file", `"fanout_model": 1`, `"fanout_results": 1`, "it has no fanout_model"},
+		{"a newer format with a field of its own", `"fanout_model": 1`, `"fanout_model": 2, "jitter_ms": 3`, "is of a newer fanout"},
+		{"a format that is no number", `"fanout_model": 1`, `"fanout_model": "one"`, `fanout_model "one": must be 1`},
+		{"a format below the first", `"fanout_model": 1`, `"fanout_model": 0`, "fanout_model 0: must be 1"},
+		{"a format that is null", `"fanout_model": 1`, `"fanout_model": null`, "must be 1"},
+		{"a backend there is none of", `"backend": "aws"`, `"backend": "moon"`,
+			`calibrated.backend "moon": must be one of aws, endpoint, sandbox`},
+		{"no backend", `"backend": "aws", `, ``, `calibrated.backend ""`},
+		{"an unknown field of this format", `"fanout_model": 1`, `"fanout_model": 1, "jitter_ms": 3`, "unknown field"},
+		{"no format", `"fanout_model": 1, `, ``, "it has no fanout_model"},
 		{"a built-in name", `"aws-1"`, `"s3-standard"`, "built-in"},
 		{"a name for a terminal", `"aws-1"`, `"\u001b[2J"`, "lower-case"},
 		{"no name", `"aws-1"`, `""`, "lower-case"},

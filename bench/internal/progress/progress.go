@@ -35,7 +35,7 @@ type Progress struct {
 
 // phase is something under way that can be counted.
 type phase struct {
-	what, unit  string // "seeding", "objects"
+	what, unit  string // "seeding", "objects" or "objects, 51 GB"
 	started     time.Time
 	done, total int
 	steps       bool   // of a run
@@ -66,10 +66,19 @@ func (p *Progress) Write(text []byte) (int, error) {
 func (p *Progress) Begin(what string, total int) { p.BeginOf(what, total, "objects") }
 
 // BeginOf starts a phase of so many things of another kind.
-func (p *Progress) BeginOf(what string, total int, unit string) {
+func (p *Progress) BeginOf(what string, total int, unit string) { p.beginOf(what, total, unit, "") }
+
+// BeginSized starts a phase of so many objects, and says how large they are in
+// all, in words such as "51 GB".
+func (p *Progress) BeginSized(what string, total int, size string) {
+	p.beginOf(what, total, "objects", ", "+size)
+}
+
+func (p *Progress) beginOf(what string, total int, unit, size string) {
 	if total == 1 {
 		unit = strings.TrimSuffix(unit, "s")
 	}
+	unit += size
 	p.begin(&phase{what: what, unit: unit, total: total, started: p.now()})
 	if p.screen == nil {
 		fmt.Fprintf(p.out, "%s %d %s\n", what, total, unit)

@@ -22,6 +22,10 @@ func TestPlainLines(t *testing.T) {
 	p.Begin("seeding", 60)
 	p.Count(60, 60)
 	p.End()
+	for _, total := range []int{20, 1} {
+		p.BeginSized("computing the right answer from", total, "5.37 GB")
+		p.End()
+	}
 	setting := trial.Setting{Target: trial.Target{Contender: "go", MemoryMB: 128}, Client: "lean"}
 	s := trial.Step{Total: 14, Left: 75 * time.Second, Setting: setting, Start: trial.Cold}
 	for _, last := range []*trial.Result{nil, {OK: true, DurationMS: 12.4}, nil, {ErrorType: "\x1b[2JBad\nthing"}} {
@@ -35,6 +39,8 @@ func TestPlainLines(t *testing.T) {
 	p.Step(s)
 	p.End()
 	want := `seeding 60 objects
+computing the right answer from 20 objects, 5.37 GB
+computing the right answer from 1 object, 5.37 GB
 14 invocations to measure; warm-ups are not counted
 [ 1/14] go 128 MB lean auto cold: 12 ms, elapsed 3s, left about 1m15s
 [ 2/14] go 128 MB lean auto cold: failed, Bad thing, elapsed 6s, left about 1m14s

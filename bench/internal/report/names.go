@@ -12,6 +12,7 @@ import (
 	"fanout/bench/internal/table"
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
+	"fanout/functions/lambda"
 )
 
 // Name says which setting a row is, as far as the report's settings differ,
@@ -65,9 +66,9 @@ func (r *Report) fullName(row Row) string {
 func (r *Report) Environment() string {
 	switch h := r.Header; h.Backend {
 	case trial.AWS:
-		return "AWS Lambda, " + table.Clip(h.Region, 100)
+		return "AWS Lambda, " + table.Clip(h.Region, 100) + r.quota()
 	case trial.Endpoint:
-		return "a custom endpoint"
+		return "a custom endpoint" + r.quota()
 	case trial.Sandbox:
 		if r.Own() {
 			return table.Clip(fmt.Sprintf("sandbox, limits %s", h.Limits), 200)
@@ -78,8 +79,22 @@ func (r *Report) Environment() string {
 		if h.Calibration() != nil {
 			calibrated = " (calibrated)"
 		}
-		return table.Clip(fmt.Sprintf("sandbox, network %s%s, limits %s", h.Network, calibrated, h.Limits), 200)
+		return table.Clip(fmt.Sprintf("sandbox, network %s%s%s, limits %s", h.Network, calibrated, r.quota(), h.Limits), 200)
 	}
+}
+
+// quota says, where the bandwidth grew with the memory size, up to what: ",
+// bandwidth quota: 1812 Mbit/s at 6144 MB", the largest size measured.
+func (r *Report) quota() string {
+	most := 0
+	for _, row := range r.Rows {
+		most = max(most, row.MemoryMB)
+	}
+	h := r.Header
+	if quota := h.Bandwidth == lambda.QuotaBandwidth || h.NetworkModel().Quota; !quota || r.Own() || most == 0 || h.BandwidthOf(most) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", bandwidth quota: %.0f Mbit/s at %d MB", h.BandwidthOf(most)*8/1e6, most)
 }
 
 // Subject says what was read, and where: "1000 objects, 25.5 MB, AWS Lambda,

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -55,12 +56,20 @@ type Off struct {
 	Worst  float64       `json:"worst"`                 // the highest |predicted / measured - 1|
 }
 
-// Predict sets two runs side by side. The error has a hint: the runs read other
-// objects, or have no setting in common.
+// ErrSwapped is the error of [Predict] where the first run is one of a sandbox that
+// was calibrated by the second.
+var ErrSwapped = errors.New("the two runs look swapped")
+
+// Predict sets two runs side by side. The error is [ErrSwapped], or has a hint: the
+// runs read other objects, or have no setting in common.
 func Predict(measured, predicted *Report) (*Prediction, error) {
 	const next = "let both read the same: fanout report shows the command that repeats a run"
 	if measured.Own() || predicted.Own() {
 		return nil, hint.Usage("give runs without --event", "compare --predict: runs with events of the caller's own are not predicted")
+	}
+	if c := measured.Header.Calibration(); c != nil && slices.Contains(c.Runs, predicted.Header.Run) {
+		return nil, fmt.Errorf("compare --predict: %w: run %s, given as the measured one, is of a sandbox that was calibrated by run %s",
+			ErrSwapped, measured.Header.Run, predicted.Header.Run)
 	}
 	// Of somebody's own bucket the header does not tell what was read, but the stats do.
 	if measured.Objects != predicted.Objects || !near(float64(measured.Bytes), float64(predicted.Bytes), 0.01) {
@@ -143,7 +152,7 @@ func (p *Prediction) warn(measured, predicted *Report) {
 		p.Warnings = append(p.Warnings, "the sandbox was calibrated by the measured run itself: settings that it was not fitted to say more")
 	}
 	if predicted.Header.Backend != trial.Sandbox {
-		p.Warnings = append(p.Warnings, "the predicting run is not one of a sandbox")
+		p.Warnings = append(p.Warnings, "the predicting run is not one of a sandbox: the measured run comes first")
 	}
 	if p.Only > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s in one run only, or without warm times in the other", counted(p.Only, "setting")))

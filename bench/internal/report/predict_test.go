@@ -113,6 +113,11 @@ func TestPredictWarns(t *testing.T) {
 			t.Errorf("%s: %v, %v", row.name, got, err)
 		}
 	}
+	twin, aws := runOf("p", trial.Sandbox, ms), runOf("m", trial.AWS, ms)
+	twin.Header.Model = calibratedBy("m")
+	if _, err := report.Predict(report.New(twin, report.Options{}), report.New(aws, report.Options{})); !errors.Is(err, report.ErrSwapped) {
+		t.Errorf("swapped: %v", err)
+	}
 	for _, row := range []struct {
 		name   string
 		change func(m, p *trial.File)
@@ -168,5 +173,36 @@ func TestBandwidthVerdict(t *testing.T) {
 		!strings.Contains(small.Figure, "of 625 Mbit/s") ||
 		large.Kind == report.NetworkBound || math.Abs(large.Network.Value-0.206) > 0.001 {
 		t.Errorf("%+v\n%+v", small, large)
+	}
+}
+
+// A bandwidth that grows with the memory size stands beside the network.
+func TestEnvironmentTellsBandwidth(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(f *trial.File)
+		says   string // empty: nothing of it
+	}{
+		{"flat", func(*trial.File) {}, ""},
+		{"quota", func(f *trial.File) { f.Header.Bandwidth = lambda.QuotaBandwidth },
+			"network s3-standard, bandwidth quota: 1812 Mbit/s at 6144 MB, limits"},
+		{"on AWS", func(f *trial.File) {
+			f.Header.Backend, f.Header.Network, f.Header.Bandwidth = trial.AWS, "", lambda.QuotaBandwidth
+		},
+			", bandwidth quota: 1812 Mbit/s at 6144 MB"},
+		{"on AWS, flat", func(f *trial.File) { f.Header.Backend, f.Header.Network = trial.AWS, "" }, ""},
+		{"of a model file", func(f *trial.File) {
+			f.Header.Model = calibratedBy("m")
+			f.Header.Model.Quota = true
+		}, "bandwidth quota: "},
+		{"without a limit", func(f *trial.File) { f.Header.Network, f.Header.Bandwidth = "none", lambda.QuotaBandwidth }, ""},
+	} {
+		f := runOf("m", trial.Sandbox, map[int]float64{1769: 900, 6144: 300})
+		f.Header.Network = "s3-standard"
+		row.change(&f)
+		said := report.New(f, report.Options{}).Environment()
+		if strings.Contains(said, "bandwidth") != (row.says != "") || !strings.Contains(said, row.says) {
+			t.Errorf("%s: %q, want %q", row.name, said, row.says)
+		}
 	}
 }
