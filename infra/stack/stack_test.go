@@ -940,21 +940,36 @@ func TestLookedUpVPC(t *testing.T) {
 	}
 }
 
-// Big functions are warned of, since a new account is refused them.
+// Big functions are warned of, since a new account is refused them, and sizes that
+// are cut.
 func TestWarning(t *testing.T) {
-	for memory, want := range map[string]bool{"3008": false, "3009": true} {
-		c, err := ParseContext(map[string]any{"memories": memory}, nil, testAccount)
+	sizes := filepath.Join(t.TempDir(), "sizes.txt")
+	if err := os.WriteFile(sizes, []byte(strings.Repeat("1000\n", 999)+"5000000000000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const refusal, cut = "less than or equal to 3008", "shape sizes.txt: 1 of 1000 sizes cut to 5 GiB"
+	for _, row := range []struct {
+		name    string
+		context map[string]any
+		says    string
+		want    bool
+	}{
+		{"as large as a new account has", map[string]any{"memories": "3008"}, refusal, false},
+		{"larger", map[string]any{"memories": "3009"}, refusal, true},
+		{"no shape", map[string]any{}, cut, false},
+		{"a shape with a size that is too large", map[string]any{"shape": sizes, "objects": "20"}, cut, true},
+	} {
+		c, err := ParseContext(row.context, nil, testAccount)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", row.name, err)
 		}
 		s, err := New(awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(t.TempDir())}), c, bootstrapsFor(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		refusal := assertions.Match_StringLikeRegexp(jsii.String("less than or equal to 3008"))
-		warnings := assertions.Annotations_FromStack(s).FindWarning(jsii.String("*"), refusal)
-		if got := len(*warnings) > 0; got != want {
-			t.Errorf("%s MB: warned %t, want %t", memory, got, want)
+		warnings := assertions.Annotations_FromStack(s).FindWarning(jsii.String("*"), assertions.Match_StringLikeRegexp(jsii.String(row.says)))
+		if got := len(*warnings) > 0; got != row.want {
+			t.Errorf("%s: warned %t, want %t", row.name, got, row.want)
 		}
 	}
 }
