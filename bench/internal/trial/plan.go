@@ -195,9 +195,9 @@ var clientCPU = map[string][]struct {
 	fromMB int
 	ms     float64
 }{
-	store.Lean:  {{0, 0.0539}, {512, 0.0817}, {1769, 0.0828}},
-	store.Tuned: {{0, 0.2324}, {512, 0.2460}, {1769, 0.2806}},
-	store.Stock: {{0, 0.6452}, {512, 0.4446}, {1769, 0.3299}},
+	store.Lean:  {{0, 0.0376}, {512, 0.0411}, {1769, 0.0447}},
+	store.Tuned: {{0, 0.1752}, {512, 0.1551}, {1769, 0.1594}},
+	store.Stock: {{0, 0.5887}, {512, 0.2614}, {1769, 0.2006}},
 }
 
 // measuredVCPU is the most that the clients' figures hold for.
