@@ -66,7 +66,7 @@ func like(t *testing.T, what, text, pattern string) {
 // fanout scan --stack: a job of the stack's state machine, which can be looked at
 // afterwards by its name and by its ARN. The function says which bandwidth it has.
 func TestScanStack(t *testing.T) {
-	c := startScanCloud(t, 300, "--bandwidth", "quota")
+	c := startScanCloud(t, 300, "--network", "s3-express", "--bandwidth", "quota")
 	refused := c.fanout(t, "scan", "--stack", "Fanout", "--count", "--bandwidth", "flat")
 	if status, _, stderr := says(t, refused); status != hint.StatusUsage || !strings.Contains(stderr, "is deployed with BANDWIDTH=quota") {
 		t.Errorf("another bandwidth: status %d, said:\n%s", status, stderr)
