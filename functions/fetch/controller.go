@@ -13,7 +13,7 @@ import (
 // share can feed and doubles as long as the workers wait for the network rather
 // than for CPU or bandwidth, or for the slowest of them in spite of a full
 // bandwidth. It never shrinks: once their connections are open, workers too many
-// cost next to nothing, while a handshake takes as much CPU as some ten objects.
+// cost little, while a handshake takes as much CPU as some ten objects.
 type controller struct {
 	share     float64 // vCPUs
 	bandwidth float64 // bytes a second
@@ -51,9 +51,11 @@ const (
 	busy = 0.85
 
 	// burstyWindow is how long to observe before CPU is judged, with a share of
-	// nearly nothing; less with a larger one. A share is given out every 20 ms,
-	// all at once, so that a window holds up to one burst too many or too few.
+	// nearly nothing; less with a larger one. A share is given out every burstEvery,
+	// all at once, so that a window holds up to one burst too many or too few. It is
+	// taken for one too few: workers too many are kept for good.
 	burstyWindow = 200 * time.Millisecond
+	burstEvery   = 20 * time.Millisecond
 
 	// longTail is how many times as long as the mean the slowest object of a
 	// window took if more workers help although the bandwidth is used up:
@@ -103,6 +105,9 @@ func (c *controller) observe(bytes int64, firstByte time.Duration) (more int) {
 	}
 	used := c.cpu()
 	cpuBusy := (used - c.cpuThen).Seconds() / (span.Seconds() * c.share)
+	if c.share < 1 {
+		cpuBusy += burstEvery.Seconds() / span.Seconds()
+	}
 	netBusy := float64(c.bytes) / (span.Seconds() * c.bandwidth)
 	mean := span * time.Duration(c.workers) / time.Duration(c.objects)
 	tail := c.slowest > longTail*mean

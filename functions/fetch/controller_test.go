@@ -93,27 +93,32 @@ func TestControllerWindow(t *testing.T) {
 		name     string
 		share    float64
 		previous int
+		cpu      time.Duration // used
 		after    time.Duration // from the first object
 		want     int           // added
 	}{
-		{"a tenth of a vCPU, too early", 0.1, 0, 179 * time.Millisecond, 0},
-		{"a tenth of a vCPU", 0.1, 0, 181 * time.Millisecond, leastAuto},
-		{"half a vCPU, too early", 0.5, 0, 99 * time.Millisecond, 0},
-		{"half a vCPU", 0.5, 0, 101 * time.Millisecond, leastAuto},
-		{"more than one vCPU", 2, 0, time.Millisecond, leastAuto},
-		{"no more than the most", 2, 200, time.Millisecond, mostAuto - 200},
-		{"at the most already", 2, mostAuto, time.Millisecond, 0},
+		{"a tenth of a vCPU, too early", 0.1, 0, 0, 179 * time.Millisecond, 0},
+		{"a tenth of a vCPU", 0.1, 0, 0, 181 * time.Millisecond, leastAuto},
+		{"two bursts short of all", 0.1, 0, 16 * time.Millisecond, 200 * time.Millisecond, 0},
+		{"three bursts short", 0.1, 0, 14 * time.Millisecond, 200 * time.Millisecond, leastAuto},
+		{"half a vCPU, too early", 0.5, 0, 0, 99 * time.Millisecond, 0},
+		{"half a vCPU", 0.5, 0, 0, 101 * time.Millisecond, leastAuto},
+		{"more than one vCPU", 2, 0, 0, time.Millisecond, leastAuto},
+		{"a vCPU has no bursts", 1, 0, 80 * time.Millisecond, 100 * time.Millisecond, leastAuto},
+		{"no more than the most", 2, 200, 0, time.Millisecond, mostAuto - 200},
+		{"at the most already", 2, mostAuto, 0, time.Millisecond, 0},
 	} {
 		now := time.Unix(0, 0)
 		c := newController(1769, false, tc.previous, false)
-		c.now, c.cpu, c.share = func() time.Time { return now }, func() time.Duration { return 0 }, tc.share
+		var used time.Duration
+		c.now, c.cpu, c.share = func() time.Time { return now }, func() time.Duration { return used }, tc.share
 		c.observe(1, 0)
 		for range 2*c.size() - 1 {
 			if more := c.observe(1, 0); more != 0 {
 				t.Errorf("%s: %d more in the first round", tc.name, more)
 			}
 		}
-		now = now.Add(tc.after)
+		now, used = now.Add(tc.after), tc.cpu
 		if more := c.observe(1, 0); more != tc.want {
 			t.Errorf("%s: %d more, want %d", tc.name, more, tc.want)
 		}
