@@ -106,9 +106,7 @@ const toldEvery = 16
 func (r *receiving) try(fd uintptr) bool {
 	if r.streak++; r.streak == toldEvery {
 		r.streak = 0
-		n, err := syscall.Read(int(fd), r.into)
-		r.n, r.errno = max(n, 0), 0
-		_ = errors.As(err, &r.errno)
+		r.n, r.errno = told(syscall.Read(int(fd), r.into))
 	} else {
 		r.n, r.errno = untoldRead(fd, r.into)
 	}
@@ -144,4 +142,13 @@ func (w *sending) try(fd uintptr) bool {
 	}
 	w.errno = 0
 	return true
+}
+
+// told is what a call of package syscall gave, as untoldRead and untoldWrite give it.
+func told(n int, err error) (int, syscall.Errno) {
+	var errno syscall.Errno
+	if err != nil && errors.As(err, &errno) {
+		return 0, errno
+	}
+	return n, 0
 }

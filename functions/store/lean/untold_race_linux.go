@@ -2,10 +2,7 @@
 
 package lean
 
-import (
-	"errors"
-	"syscall"
-)
+import "syscall"
 
 // The race detector learns from package syscall alone that what one end of a
 // connection wrote happened before the other end read it.
@@ -13,11 +10,3 @@ import (
 func untoldRead(fd uintptr, p []byte) (int, syscall.Errno) { return told(syscall.Read(int(fd), p)) }
 
 func untoldWrite(fd uintptr, p []byte) (int, syscall.Errno) { return told(syscall.Write(int(fd), p)) }
-
-func told(n int, err error) (int, syscall.Errno) {
-	var errno syscall.Errno
-	if err != nil && errors.As(err, &errno) {
-		return 0, errno
-	}
-	return n, 0
-}
