@@ -160,12 +160,8 @@ func beginObjects(show *progress.Progress, what string, spec corpus.Spec) {
 // warnCut says if some of the sizes that the objects' are drawn from are larger
 // than a seed object can be.
 func warnCut(stderr io.Writer, spec corpus.Spec) {
-	if spec.Shape.IsZero() {
-		return
-	}
-	if n, cut := spec.Shape.Objects(); cut > 0 {
-		fmt.Fprintf(stderr, "warning: shape %s: %d of %d sizes cut to 5 GiB, the largest object that one PUT can make\n",
-			term.Clean(spec.Shape.Name()), cut, n)
+	if warning := spec.Shape.CutWarning(); warning != "" {
+		fmt.Fprintf(stderr, "warning: %s\n", term.Clean(warning))
 	}
 }
 

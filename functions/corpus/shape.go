@@ -96,6 +96,19 @@ func (s Shape) Lognormal() (figures string, ok bool) {
 	return figures, ok && t.objects == 0
 }
 
+// CutWarning says how many of the sizes are larger than a seed object can be; empty:
+// none.
+func (s Shape) CutWarning() string {
+	if s.IsZero() {
+		return ""
+	}
+	n, cut := s.Objects()
+	if cut == 0 {
+		return ""
+	}
+	return fmt.Sprintf("shape %s: %d of %d sizes cut to 5 GiB, the largest object that one PUT can make", s.Name(), cut, n)
+}
+
 // Objects is how many sizes the shape was read from, and cut how many of them
 // were larger than the largest seed object, 5 GiB, and are taken for as large.
 // Both are 0 for a formula.

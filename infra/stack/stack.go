@@ -197,11 +197,8 @@ func (s *builder) warn() {
 				"Member must have value less than or equal to %[1]d\"; AWS Support raises the limit. "+
 				"docs/deploy.md has this and other quotas", newAccountMemoryMB)))
 	}
-	if shape := s.Objects.Shape; !shape.IsZero() && !s.FunctionsOnly {
-		if n, cut := shape.Objects(); cut > 0 {
-			awscdk.Annotations_Of(s.stack).AddWarningV2(jsii.String("fanout:shape"), jsii.String(fmt.Sprintf(
-				"shape %s: %d of %d sizes cut to 5 GiB, the largest object that one PUT can make", shape.Name(), cut, n)))
-		}
+	if warning := s.Objects.Shape.CutWarning(); warning != "" && !s.FunctionsOnly {
+		awscdk.Annotations_Of(s.stack).AddWarningV2(jsii.String("fanout:shape"), jsii.String(warning))
 	}
 }
 
