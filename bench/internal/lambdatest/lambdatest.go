@@ -176,7 +176,7 @@ func hijack(w http.ResponseWriter, text string) {
 func Hang(_ http.ResponseWriter, r *http.Request) bool {
 	_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the caller is gone
 	<-r.Context().Done()
-	return true
+	panic(http.ErrAbortHandler) // to return would be to answer with an empty 200
 }
 
 // Then does something before the call goes on as ever.

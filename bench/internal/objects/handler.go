@@ -134,7 +134,7 @@ func (s *Server) dispatch(c *call) *apiError {
 			draw = s.latencies.drawList
 		}
 		if wait(c.r.Context(), c.arrived, draw()) != nil {
-			return nil // the caller has gone
+			hangUp()
 		}
 		c.w = &throttledWriter{ResponseWriter: c.w, ctx: c.r.Context(), bandwidth: c.caller.bandwidth}
 	case http.MethodPut:
@@ -234,6 +234,11 @@ func resource(r *http.Request) (bucketName, key string, ok bool) {
 	bucketName, key, _ = strings.Cut(path, "/")
 	return bucketName, key, true
 }
+
+// hangUp ends a request whose caller has gone, without an answer: to return
+// would send an empty 200, which a caller that is about to go, or that has only
+// ended its half of the connection, takes for an empty listing.
+func hangUp() { panic(http.ErrAbortHandler) }
 
 // wait returns d after arrived, or with an error when ctx ends first.
 func wait(ctx context.Context, arrived time.Time, d time.Duration) error {

@@ -37,7 +37,7 @@ func (s *Server) read(c *call) *apiError {
 		limited = true
 	}
 	if wait(c.r.Context(), c.arrived, delay) != nil {
-		return nil // the caller has gone
+		hangUp()
 	}
 	if limited || f == slowDownFault {
 		return errSlowDown

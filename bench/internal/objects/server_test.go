@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -632,5 +633,30 @@ func TestCloseUnderWay(t *testing.T) {
 	}
 	if err := under.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whoever ends its half of the connection before the answer's time gets none: an
+// empty 200 would be taken for an empty bucket, or object.
+func TestHalfClosed(t *testing.T) {
+	late := network.Model{FirstByteMedian: time.Hour, FirstByteP99: time.Hour}
+	s, c := start(t, objects.Config{Network: late, PublicRead: true})
+	put(t, c, "k", "body")
+	dialer := &tls.Dialer{Config: client(t, s, nil).Transport.(*http.Transport).TLSClientConfig}
+	for _, target := range []string{
+		"GET /corpus/k", "HEAD /corpus/k", "HEAD /corpus", "GET /corpus?list-type=2", "GET /corpus?versions", "GET /corpus?location", "GET /",
+	} {
+		conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.URL(), "https://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.WriteString(conn, target+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if err = errors.Join(err, conn.(*tls.Conn).CloseWrite()); err != nil {
+			t.Fatal(err)
+		}
+		if answer, _ := io.ReadAll(conn); len(answer) > 0 { // an error is as good as an end
+			t.Errorf("%s: answered %q", target, answer)
+		}
+		_ = conn.Close() // it was read to its end
 	}
 }

@@ -90,8 +90,11 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, h func(http.Resp
 		}
 		return h(w, c)
 	}()
-	if err == nil || r.Context().Err() != nil {
+	if err == nil {
 		return
+	}
+	if r.Context().Err() != nil {
+		hangUp()
 	}
 	var known *apiError
 	if !errors.As(err, &known) {
@@ -111,6 +114,11 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, h func(http.Resp
 	}
 	s.reply(w, known.status, body)
 }
+
+// hangUp ends a request whose caller has gone, without an answer: to return
+// would send an empty 200, which a caller that has only ended its half of the
+// connection takes for what the function said.
+func hangUp() { panic(http.ErrAbortHandler) }
 
 // reply writes v as JSON.
 func (s *Sandbox) reply(w http.ResponseWriter, status int, v any) {

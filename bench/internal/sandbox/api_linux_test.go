@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -238,16 +239,45 @@ func TestListFunctions(t *testing.T) {
 	}
 }
 
+func sign(t *testing.T, r *http.Request, body string, creds aws.Credentials, service, region string, at time.Time) {
+	t.Helper()
+	sum := sha256.Sum256([]byte(body))
+	if err := v4.NewSigner().SignHTTP(t.Context(), creds, r, hex.EncodeToString(sum[:]), service, region, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whoever ends its half of the connection before the function has answered gets
+// no answer: an empty 200 would be taken for the function's.
+func TestHalfClosed(t *testing.T) {
+	t.Parallel()
+	f := startTest(t, nil)
+	const body = `{"mode":"sleep"}`
+	r, err := http.NewRequestWithContext(t.Context(), "POST", f.URL()+"/2015-03-31/functions/probe/invocations", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign(t, r, body, testCredentials, "lambda", testRegion, time.Now())
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.URL.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // it is read to its end
+	if err := r.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "it runs", func() bool { return f.running.Load() == 1 })
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); len(answer) > 0 {
+		t.Errorf("answered %q, %v", answer, err)
+	}
+}
+
 func TestSignature(t *testing.T) {
 	t.Parallel()
 	f := startTest(t, nil)
-	sign := func(r *http.Request, body string, creds aws.Credentials, service, region string, at time.Time) {
-		t.Helper()
-		sum := sha256.Sum256([]byte(body))
-		if err := v4.NewSigner().SignHTTP(t.Context(), creds, r, hex.EncodeToString(sum[:]), service, region, at); err != nil {
-			t.Fatal(err)
-		}
-	}
 	other := func(change func(*aws.Credentials)) aws.Credentials {
 		c := testCredentials
 		change(&c)
@@ -314,7 +344,7 @@ func TestSignature(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Header.Set("X-Amz-Invocation-Type", "RequestResponse")
-			sign(r, body, tt.creds, tt.service, tt.region, time.Now().Add(tt.at))
+			sign(t, r, body, tt.creds, tt.service, tt.region, time.Now().Add(tt.at))
 			if tt.change != nil {
 				tt.change(r)
 			}

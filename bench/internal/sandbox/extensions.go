@@ -187,7 +187,7 @@ func (p *process) handleEvent(w http.ResponseWriter, r *http.Request, x *extensi
 	select {
 	case e = <-x.events:
 	case <-r.Context().Done():
-		return
+		hangUp()
 	}
 	text, _ := json.Marshal(e) // its fields always can
 	w.Header().Set("Lambda-Extension-Event-Identifier", newUUID())

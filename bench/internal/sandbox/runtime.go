@@ -37,7 +37,7 @@ func (p *process) handleNext(w http.ResponseWriter, r *http.Request) {
 	select {
 	case inv = <-p.next:
 	case <-r.Context().Done():
-		return
+		hangUp()
 	}
 	now := time.Now()
 	p.mu.Lock()

@@ -111,7 +111,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var known *apiError
 		if !errors.As(err, &known) {
 			if r.Context().Err() != nil {
-				return
+				// The caller has gone. To return would send an empty 200, which
+				// is an answer to one that has only ended its half.
+				panic(http.ErrAbortHandler)
 			}
 			s.log.Error("step functions API", "target", r.Header.Get("X-Amz-Target"), "error", err)
 			known = &apiError{http.StatusInternalServerError, "InternalFailure", err.Error()}
