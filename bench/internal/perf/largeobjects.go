@@ -105,18 +105,23 @@ func runSet(ctx context.Context, o *Options, f *failures, on network.Model, set 
 	plan := &s.header.Plan
 	plan.Clients, plan.Concurrencies, plan.Invocations, plan.Count = []string{store.Lean}, []int{workers}, rounds, true
 	s.expected.Result = strconv.Itoa(set.Count)
-	discarded := s.expected // the Transfer Manager's bytes are thrown away: see the contender
-	discarded.Digest = digestOfNothing(cfg.Corpus).String()
+	first, err := firstObject(ctx, cfg.Corpus)
+	if err != nil {
+		return err
+	}
 	out, err := s.file(largeObjectsDir+on.Name+"-"+set.String(), s.header)
 	if err != nil {
 		return err
 	}
 	for _, contender := range []struct {
-		name, client string
-		expected     trial.Expected
-	}{{o.Own.Name, store.Lean, s.expected}, {o.TransferManager.Name, "", discarded}} {
+		name, client    string
+		expected, first trial.Expected
+	}{
+		{o.Own.Name, store.Lean, s.expected, first},
+		{o.TransferManager.Name, "", discarded(s.expected, cfg.Corpus), discarded(first, cfg.Corpus)},
+	} {
 		targets := slices.DeleteFunc(slices.Clone(s.Targets), func(t trial.Target) bool { return t.Contender != contender.name })
-		runner, err := s.runnerOf(ctx, targets, contender.expected)
+		runner, err := s.runnerOf(ctx, targets, contender.expected, &trial.Sample{Prefix: cfg.Corpus.Key(0), Expected: contender.first})
 		if err != nil {
 			return err
 		}
@@ -138,13 +143,22 @@ func runSet(ctx context.Context, o *Options, f *failures, on network.Model, set 
 	return nil
 }
 
-// digestOfNothing is the digest of a corpus whose bodies nobody looked at.
-func digestOfNothing(spec corpus.Spec) fetch.Digest {
+// firstObject is what an invocation answers that counts the first object alone:
+// it opens as many connections as any, since a large object is read in ranges.
+func firstObject(ctx context.Context, spec corpus.Spec) (trial.Expected, error) {
+	sum, err := spec.ExpectOf(ctx, 0, 1, nil)
+	return trial.Expected{Result: "1", Objects: sum.Objects, Bytes: sum.Bytes, Digest: sum.Digest.String()}, err
+}
+
+// discarded is e from a contender that throws the bytes away, as the Transfer
+// Manager's does: its digest is that of the keys alone.
+func discarded(e trial.Expected, spec corpus.Spec) trial.Expected {
 	var d fetch.Digest
-	for i := range spec.Count {
+	for i := range e.Objects {
 		d.Add(spec.Key(i), 0)
 	}
-	return d
+	e.Digest = d.String()
+	return e
 }
 
 // largeObjectRow is a client at one memory size, beside the Transfer Manager.

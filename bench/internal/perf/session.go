@@ -80,14 +80,17 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 // runner gives a runner of the session's functions, which knows by an
 // invocation of each contender what that can be asked.
 func (s *session) runner(ctx context.Context) (*trial.Runner, error) {
-	return s.runnerOf(ctx, s.Targets, s.expected)
+	return s.runnerOf(ctx, s.Targets, s.expected, nil)
 }
 
 // runnerOf gives a runner of some of the functions, who answer alike.
-func (s *session) runnerOf(ctx context.Context, targets []trial.Target, expected trial.Expected) (*trial.Runner, error) {
+// sample may be nil.
+func (s *session) runnerOf(
+	ctx context.Context, targets []trial.Target, expected trial.Expected, sample *trial.Sample,
+) (*trial.Runner, error) {
 	r := &trial.Runner{
 		Lambda: s.Client(), Header: s.header, Targets: targets, Bucket: lab.Bucket, Expected: expected,
-		KeepGoing: true, // a contender that fails is a row
+		Sample: sample, KeepGoing: true, // a contender that fails is a row
 	}
 	return r, r.Probe(ctx)
 }

@@ -118,7 +118,8 @@ type Setting struct {
 	Client      string // empty for a Published target
 	Concurrency int    // Auto, too, for a Published target
 
-	event int // of the caller's own ones: which one an invocation sends
+	event  int  // of the caller's own ones: which one an invocation sends
+	sample bool // the runner's Sample is read, and not all objects
 }
 
 // sequential says whether s is the baseline that speed-up is measured

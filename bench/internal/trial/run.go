@@ -84,6 +84,10 @@ type Runner struct {
 	Progress func(Step) // may be nil
 	Guard    Guard      // may be nil: every step is measured
 
+	// Sample, unless nil, is what the probe and the warm-ups read instead of all
+	// objects, where these take long.
+	Sample *Sample
+
 	// KeepGoing measures a contender whose answer to the probe is wrong, too.
 	KeepGoing bool
 
@@ -94,6 +98,12 @@ type Runner struct {
 	notCold  map[string]bool                            // functions whose cold starts cannot be forced
 	warnings []string                                   // for the closing line
 	first    map[int][]byte                             // the first answer to each of Events
+}
+
+// Sample is some of the objects.
+type Sample struct {
+	Prefix   string // of their keys
+	Expected Expected
 }
 
 // restoreWithin and, at the pace of AWS's control plane, restoreEach a function
@@ -169,7 +179,9 @@ func (r *Runner) Probe(ctx context.Context) error {
 		targets := contenders[contender]
 		slices.SortStableFunc(targets, func(a, b Target) int { return b.MemoryMB - a.MemoryMB })
 		for _, t := range targets {
-			got, answer, err := r.invoke(ctx, Setting{Target: Target{Function: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch, Published: true}})
+			got, answer, err := r.invoke(ctx, Setting{
+				Target: Target{Function: t.Function, MemoryMB: t.MemoryMB, Arch: t.Arch, Published: true}, sample: r.Sample != nil,
+			})
 			if err != nil {
 				return err
 			}
@@ -463,6 +475,7 @@ func (r *Runner) warmup(s Setting) (Setting, bool) {
 	if s.sequential() {
 		s.Concurrency = Auto
 	}
+	s.sample = r.Sample != nil
 	return s, true
 }
 
@@ -495,7 +508,11 @@ func (r *Runner) invoke(ctx context.Context, s Setting) (Invocation, Answer, err
 	if r.Header.Plan.Own() {
 		err = r.checkOwn(s.event, got.Payload)
 	} else if answer, err = ParseAnswer(got.Payload); err == nil {
-		err = r.check(answer)
+		want := &r.Expected
+		if s.sample {
+			want = &r.Sample.Expected
+		}
+		err = want.check(answer)
 	}
 	if err != nil {
 		got.Failure = &lambda.Error{Type: WrongAnswer, Message: err.Error()}
@@ -509,6 +526,9 @@ func (r *Runner) payload(s Setting) ([]byte, error) {
 		return r.Events[s.event].Payload, nil
 	}
 	event := fetch.Event{Bucket: r.Bucket, Folder: r.Header.Corpus.Prefix, Client: s.Client}
+	if s.sample {
+		event.Folder = r.Sample.Prefix
+	}
 	if !r.Header.Plan.Count {
 		event.Find = &r.Header.Corpus.Needle
 	}
@@ -532,11 +552,11 @@ func (r *Runner) noteFailing(function string, got Invocation) {
 
 // check compares an answer with the truth, and takes from it what is not known
 // yet; nil: right.
-func (r *Runner) check(got Answer) error {
+func (want *Expected) check(got Answer) error {
 	wrong := func(what string, got, want any) error {
 		return fmt.Errorf("%s %s, want %v", what, cut(fmt.Sprint(got), maxTextBytes/2), want)
 	}
-	want, s := &r.Expected, got.Stats
+	s := got.Stats
 	if want.Result == "" {
 		want.Result = *got.Result
 	}

@@ -218,6 +218,33 @@ func TestMeasureWarmsUp(t *testing.T) {
 	}
 }
 
+// The probe and the warm-ups read the sample, and what is measured everything;
+// the answers of each are held against its own truth.
+func TestSample(t *testing.T) {
+	var folders []string
+	s := cloud(t, lambdatest.Function{Answer: func(e fetch.Event, _ bool) (string, string) {
+		folders = append(folders, e.Folder)
+		if e.Folder == "seed/one" {
+			return `{"result":"1"}`, ""
+		}
+		return `{"result":"3"}`, ""
+	}})
+	r := runnerOf(s, new(bytes.Buffer), 1, 0)
+	r.Targets = r.Targets[:1]
+	r.Header.Corpus.Prefix, r.Expected = "seed/", Expected{Result: "3"}
+	r.Sample = &Sample{Prefix: "seed/one", Expected: Expected{Result: "1"}}
+	if err := r.Probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Measure(t.Context(), Setting{Target: r.Targets[0], Client: "lean", Concurrency: 8}, Warm, 0)
+	if err != nil || len(got) != 1 || !got[0].OK {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if want := []string{"seed/one", "seed/one", "seed/"}; !slices.Equal(folders, want) {
+		t.Errorf("read %q, want %q: the probe, the warm-up, the measurement", folders, want)
+	}
+}
+
 // The tries come at growing distances, and the time that a function may have
 // run for is known, since it is billed.
 func TestInvokeTries(t *testing.T) {
