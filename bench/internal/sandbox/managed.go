@@ -188,10 +188,20 @@ func outputIn(dir, path string, args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.WaitDelay = dir, time.Second
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	// A version manager needs the caller's environment, but what it tells an
+	// interpreter, and what is installed in the caller's home, is nothing that a
+	// function's processes will have.
+	ofInterpreter := func(v string) bool {
+		return slices.ContainsFunc(interpreterEnv, func(begins string) bool { return strings.HasPrefix(v, begins) })
+	}
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), ofInterpreter), "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1")
 	output, err := cmd.CombinedOutput()
 	return string(output), err
 }
+
+// interpreterEnv begins the variables that change what an interpreter loads or
+// prints.
+var interpreterEnv = []string{"PYTHON", "NODE_OPTIONS=", "NODE_PATH=", "JAVA_TOOL_OPTIONS=", "JDK_JAVA_OPTIONS=", "_JAVA_OPTIONS="}
 
 // managedProgram says how to run a package's handler: by the runtime's own
 // interface client where there is one, else by a loop of the sandbox's own, which

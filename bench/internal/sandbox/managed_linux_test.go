@@ -80,6 +80,21 @@ func TestFindInterpreter(t *testing.T) {
 	}
 }
 
+// An interpreter is asked without what the caller's environment tells it: the
+// function's processes would not find what only that leads to, such as an
+// interface client, and a debugger's words are no version.
+func TestAskedAsFunctionsRun(t *testing.T) {
+	names := []string{"PYTHONPATH", "PYTHONHOME", "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"}
+	for _, name := range names {
+		t.Setenv(name, "the caller's")
+	}
+	t.Setenv("A_VERSION_MANAGER", "kept")
+	got, err := outputOf("/bin/sh", "-c", `echo "$`+strings.Join(names, "$")+`$A_VERSION_MANAGER$PYTHONNOUSERSITE"`)
+	if want := "kept1\n"; err != nil || got != want {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
 // A missing interpreter is told before anything is there to be cleaned up.
 func TestNoInterpreter(t *testing.T) {
 	cfg := testConfig(t)
