@@ -51,6 +51,7 @@ type interpreter struct {
 // tool is how the interpreters of a language are found.
 type tool struct {
 	names   func(version string) []string // on PATH, the likeliest first
+	home    string                        // a variable with the folder of one, in bin: it comes before PATH
 	paths   func() []string               // elsewhere
 	args    []string                      // have it print its path and version
 	parse   func(output string) (path, version string)
@@ -82,11 +83,9 @@ var tools = map[lambda.Language]tool{
 	},
 	lambda.Java: {
 		names: func(string) []string { return []string{"java"} },
+		home:  "JAVA_HOME",
 		paths: func() []string {
 			found, _ := filepath.Glob("/usr/lib/jvm/*/bin/java")
-			if home := os.Getenv("JAVA_HOME"); home != "" {
-				found = slices.Insert(found, 0, filepath.Join(home, "bin", "java"))
-			}
 			return found
 		},
 		args: []string{"-XshowSettings:properties", "-version"},
@@ -159,6 +158,9 @@ func candidates(t tool, version string) []string {
 		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && !slices.Contains(all, path) {
 			all = append(all, path)
 		}
+	}
+	if home := os.Getenv(t.home); home != "" {
+		add(filepath.Join(home, "bin", t.names(version)[0]))
 	}
 	for _, name := range t.names(version) {
 		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {

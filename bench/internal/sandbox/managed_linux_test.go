@@ -68,15 +68,15 @@ func TestFindInterpreter(t *testing.T) {
 			t.Errorf("%s: %v, hint %q", tt.name, err, next)
 		}
 	}
-	// JAVA_HOME is one place of several to look in.
+	// Of several places for Java, JAVA_HOME is the first.
 	home := t.TempDir()
 	t.Setenv("JAVA_HOME", home)
-	t.Setenv("PATH", "/nowhere")
+	t.Setenv("PATH", fakes(t, map[string]string{"java": "99.0.1"}))
 	if err := os.Rename(fakes(t, map[string]string{"java": "99.0.1"}), filepath.Join(home, "bin")); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains(candidates(tools[lambda.Java], "25"), filepath.Join(home, "bin", "java")) {
-		t.Errorf("JAVA_HOME is not looked into: %q", candidates(tools[lambda.Java], "25"))
+	if all := candidates(tools[lambda.Java], "25"); len(all) < 2 || all[0] != filepath.Join(home, "bin", "java") {
+		t.Errorf("JAVA_HOME does not come first: %q", all)
 	}
 }
 
