@@ -196,6 +196,10 @@ func TestNode(t *testing.T) {
 			files: map[string]string{"package.json": `{"type":"module"}`, "index.js": "export const handler = async () => 'esm'"}},
 		{name: "in a folder, nested", handler: "src/index.api.handler", answer: `^1$`,
 			files: map[string]string{"src/index.js": "exports.api = { handler: async () => 1 }"}},
+		{name: "beside a folder of its name", handler: "app.handler", answer: `^"beside"$`, files: map[string]string{
+			"app.js": "exports.handler = async () => require('./app/part')", "app/part.js": "module.exports = 'beside'"}},
+		{name: "in a folder of its name", handler: "app.handler", answer: `^"inside"$`,
+			files: map[string]string{"app/index.js": "exports.handler = async () => 'inside'"}},
 		{name: "a dependency", handler: "index.handler", answer: `^"dep"$`, files: map[string]string{
 			"index.js": "const dep = require('dep'); exports.handler = async () => dep", "node_modules/dep/index.js": "module.exports = 'dep'"}},
 		{name: "the context", handler: "index.handler", context: "eyJjdXN0b20iOnsiayI6InYifX0=",

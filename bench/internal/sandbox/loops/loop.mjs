@@ -63,7 +63,10 @@ async function load(name) {
   try {
     const file = ["", ".js", ".mjs", ".cjs"].map((end) => base + end).find(existsSync);
     const require = createRequire(path.join(env.LAMBDA_TASK_ROOT, "index.js"));
-    found = await import(pathToFileURL(file ?? require.resolve(path.join(folder ?? "", module), { paths: [env.LAMBDA_TASK_ROOT] })));
+    const wanted = file ?? path.join(folder ?? "", module);
+    // A name without an ending may be a folder, which import does not take: the file beside it is meant, or its index.
+    const ended = file !== undefined && file !== base;
+    found = await import(pathToFileURL(ended ? file : require.resolve(wanted, { paths: [env.LAMBDA_TASK_ROOT] })));
   } catch (error) {
     if (error instanceof SyntaxError) throw named("Runtime.UserCodeSyntaxError", error);
     if (/^(ERR_)?MODULE_NOT_FOUND$/.test(error?.code)) throw named("Runtime.ImportModuleError", error);
