@@ -41,6 +41,7 @@ func event(prefix, find string) fetch.Event {
 type reply struct {
 	trial.Invocation
 	answer trial.Answer // what is not an answer has no result, and that is told
+	wrong  error        // of an answer with stats that nobody can have counted, which it then has not
 }
 
 func (k *checker) invoke(ctx context.Context, function string, ev fetch.Event) (reply, error) {
@@ -68,7 +69,7 @@ func (k *checker) send(ctx context.Context, function string, payload []byte) (re
 	}
 	r := reply{Invocation: got}
 	if got.Failure == nil {
-		r.answer, _ = trial.ParseAnswer(got.Payload)
+		r.answer, r.wrong = trial.ParseAnswer(got.Payload)
 	}
 	return r, nil
 }
@@ -100,6 +101,8 @@ func (got reply) reads(want trial.Expected) error {
 		return violated("wanted result %q, got the error %s: %s", want.Result, got.Failure.Type, clipText(got.Failure.Message))
 	case got.answer.Result == nil:
 		return violated("wanted result %q, got %s", want.Result, clipText(string(got.Payload)))
+	case got.wrong != nil:
+		return violated("wanted stats that can be, got %v", got.wrong)
 	case *got.answer.Result != want.Result:
 		return violated("wanted result %q, got %q", want.Result, *got.answer.Result)
 	case s == nil:

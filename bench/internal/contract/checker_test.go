@@ -23,6 +23,7 @@ func failed(kind string) reply {
 func TestReplyIs(t *testing.T) {
 	want := trial.Expected{Result: "k", Objects: 3, Bytes: 30, Digest: "d"}
 	right := fetch.Stats{Objects: 3, Bytes: 30, Digest: "d"}
+	impossible, wrong := trial.ParseAnswer([]byte(`{"result":"k","stats":{"retries":-1}}`)) // as send reads it
 	with := func(change func(*fetch.Stats)) *fetch.Stats {
 		s := right
 		change(&s)
@@ -40,6 +41,7 @@ func TestReplyIs(t *testing.T) {
 		{"a byte too many", answered("k", with(func(s *fetch.Stats) { s.Bytes = 31 })), "wanted 3 objects of 30 bytes, got 3 of 31"},
 		{"another digest", answered("k", with(func(s *fetch.Stats) { s.Digest = "e" })), "wanted digest d, got e"},
 		{"objects that could not be read", answered("k", with(func(s *fetch.Stats) { s.Errors = 1 })), "wanted stats.errors 0, got 1"},
+		{"stats that nobody can have counted", reply{answer: impossible, wrong: wrong}, "got not an answer: stats.retries -1: must be"},
 		{"an error", failed("ObjectReadFailed"), `wanted result "k", got the error ObjectReadFailed: "m"`},
 		{"no answer", reply{Invocation: trial.Invocation{Payload: []byte("[]")}}, `wanted result "k", got "[]"`},
 	} {
