@@ -42,6 +42,7 @@ type reply struct {
 	trial.Invocation
 	answer trial.Answer // what is not an answer has no result, and that is told
 	wrong  error        // of an answer with stats that nobody can have counted, which it then has not
+	stats  bool         // an answer must have them: the first one had
 }
 
 func (k *checker) invoke(ctx context.Context, function string, ev fetch.Event) (reply, error) {
@@ -67,7 +68,7 @@ func (k *checker) send(ctx context.Context, function string, payload []byte) (re
 	case got.FromAPI:
 		return reply{}, fmt.Errorf("invoke %s: %s: %s", function, got.Failure.Type, got.Failure.Message)
 	}
-	r := reply{Invocation: got}
+	r := reply{Invocation: got, stats: k.stats}
 	if got.Failure == nil {
 		r.answer, r.wrong = trial.ParseAnswer(got.Payload)
 	}
@@ -105,6 +106,8 @@ func (got reply) reads(want trial.Expected) error {
 		return violated("wanted stats that can be, got %v", got.wrong)
 	case *got.answer.Result != want.Result:
 		return violated("wanted result %q, got %q", want.Result, *got.answer.Result)
+	case s == nil && got.stats:
+		return violated("wanted stats, as in the first answer, got none")
 	case s == nil:
 		return nil
 	case s.Objects != want.Objects || s.Bytes != want.Bytes:

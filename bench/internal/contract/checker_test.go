@@ -24,6 +24,8 @@ func TestReplyIs(t *testing.T) {
 	want := trial.Expected{Result: "k", Objects: 3, Bytes: 30, Digest: "d"}
 	right := fetch.Stats{Objects: 3, Bytes: 30, Digest: "d"}
 	impossible, wrong := trial.ParseAnswer([]byte(`{"result":"k","stats":{"retries":-1}}`)) // as send reads it
+	bare := answered("k", nil)
+	bare.stats = true
 	with := func(change func(*fetch.Stats)) *fetch.Stats {
 		s := right
 		change(&s)
@@ -42,6 +44,7 @@ func TestReplyIs(t *testing.T) {
 		{"another digest", answered("k", with(func(s *fetch.Stats) { s.Digest = "e" })), "wanted digest d, got e"},
 		{"objects that could not be read", answered("k", with(func(s *fetch.Stats) { s.Errors = 1 })), "wanted stats.errors 0, got 1"},
 		{"stats that nobody can have counted", reply{answer: impossible, wrong: wrong}, "got not an answer: stats.retries -1: must be"},
+		{"no stats, where the first answer had some", bare, "wanted stats, as in the first answer, got none"},
 		{"an error", failed("ObjectReadFailed"), `wanted result "k", got the error ObjectReadFailed: "m"`},
 		{"no answer", reply{Invocation: trial.Invocation{Payload: []byte("[]")}}, `wanted result "k", got "[]"`},
 	} {
