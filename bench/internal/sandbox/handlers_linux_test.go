@@ -46,10 +46,10 @@ func (tt handlerTest) run(t *testing.T, rt string) {
 	if rt[:4] == "java" {
 		javac(t, dir)
 	}
-	f := startTestInit(t, 5*time.Second, func(c *Config) {
+	f := startTestInit(t, time.Minute, func(c *Config) {
 		fn := &c.Functions[0]
 		fn.Code, fn.Arch, fn.Runtime, fn.Handler = dir, lambda.HostArchitecture(), rt, tt.handler
-		fn.MemoryMB, fn.Timeout = 256, 10*time.Second
+		fn.MemoryMB, fn.Timeout = 256, time.Minute
 	})
 	in := &awslambda.InvokeInput{FunctionName: aws.String("probe"), Payload: []byte(tt.event), LogType: types.LogTypeTail}
 	if tt.event == "" {
@@ -125,7 +125,7 @@ func TestPython(t *testing.T) {
 			files: map[string]string{"app.py": "from other import x\n" + hello + "x", "other.py": "x = 7\n"}},
 		{name: "the context", handler: "app.handler", context: "eyJjdXN0b20iOnsiayI6InYifX0=", files: python(hello +
 			"[context.function_name, context.memory_limit_in_mb, context.function_version, context.client_context.custom['k'],\n" +
-			"        0 < context.get_remaining_time_in_millis() <= 10000, len(context.aws_request_id), context.log_group_name,\n" +
+			"        0 < context.get_remaining_time_in_millis() <= 60000, len(context.aws_request_id), context.log_group_name,\n" +
 			"        context.invoked_function_arn.startswith('arn:aws:lambda:'), context.identity.cognito_identity_id]"),
 			answer: `^\["probe", "256", "\$LATEST", "v", true, 36, "/aws/lambda/probe", true, null\]$`},
 		{name: "the environment", handler: "app.handler", files: python("import os, sys\n" + hello +

@@ -625,6 +625,9 @@ func TestRetire(t *testing.T) {
 		f := startTest(t, func(c *Config) {
 			c.Functions[0].Env = map[string]string{"PROBE_EXTENSION": extension, "PROBE_FILE": file}
 		})
+		if want != "" {
+			f.endLimit = 5 * time.Second // half a second may be too little for it beside other work
+		}
 		r := f.invoke(`{"mode":"echo"}`)
 		if _, err := f.UpdateFunctionConfiguration(t.Context(), &awslambda.UpdateFunctionConfigurationInput{
 			FunctionName: aws.String("probe"), Description: aws.String("changed"),
@@ -643,7 +646,7 @@ func TestRetire(t *testing.T) {
 func TestStuckAfterTheResponse(t *testing.T) {
 	t.Parallel()
 	f := startTest(t, func(c *Config) { c.Functions[0].Env = map[string]string{"PROBE_INIT": "once"} })
-	f.backLimit = 200 * time.Millisecond
+	f.backLimit = 2 * time.Second // a new one has to be back within it, too
 	first := f.invoke(`{}`)
 	second := f.invoke(`{}`)
 	if second.PID == first.PID || !second.report.Cold() || second.failed != "" {
@@ -660,7 +663,7 @@ func TestBusyProcessOfOldSettings(t *testing.T) {
 	first := f.invoke(`{"mode":"echo"}`)
 	busy := make(chan reply)
 	go func() {
-		r, err := f.try(t.Context(), `{"mode":"spin","n":300}`)
+		r, err := f.try(t.Context(), `{"mode":"spin","n":2000}`)
 		if err != nil {
 			t.Error(err)
 		}
