@@ -165,9 +165,12 @@ export class Job {
     const timer = setTimeout(() => this.#ending.abort(this.#late()), Math.max(limit, 0));
     // The listing takes a connection, too.
     const working = Array.from({ length: Math.min(workers, maxConnections - 1) }, () => this.#work());
-    await Promise.all(working.map((worker) => worker.catch((error) => this.#ending.abort(error))));
+    const all = Promise.all(working.map((worker) => worker.catch((error) => this.#ending.abort(error))));
+    // The end does not wait for a connection that is being opened, which would take longer than there is time.
+    const { signal } = this.#ending;
+    await Promise.race([all, new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }))]);
     clearTimeout(timer);
-    this.#ending.signal.throwIfAborted();
+    signal.throwIfAborted();
     this.#ending.abort(); // nothing is left in flight
     if (total.failure && !this.#event.goesOn) {
       const { key, error } = total.failure;

@@ -454,6 +454,7 @@ export class Lean {
   async #ask(place, path, query, sink, signal) {
     if (this.#signal !== signal) this.#heed(signal);
     const connection = this.#take(place) ?? (await this.#connect(place));
+    if (signal.aborted) this.#idle.get(place)?.push(connection); // for the next invocation
     signal.throwIfAborted();
     this.#busy.add(connection);
     try {

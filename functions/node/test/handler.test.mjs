@@ -148,6 +148,9 @@ const aborted = (signal) =>
 test("the time limit", async () => {
   const slow = { ...fake([["a"]]), get: (/** @type {any[]} */ ...args) => aborted(args[4]) };
   await assert.rejects(run(slow, {}, 1), { name: "DeadlineNear", message: /0 of at least 1 objects read/ });
+  // What is deaf to the signal, as a connection that is being opened, is not waited for.
+  const deaf = { ...fake([["a"]]), get: () => /** @type {Promise<never>} */ (new Promise(() => {})) };
+  await assert.rejects(run(deaf, {}, 1), { name: "DeadlineNear", message: /0 of at least 1 objects read/ });
   /** @type {Store["pages"]} */
   const pages = async function* (_bucket, _prefix, signal) {
     yield await aborted(signal);
