@@ -94,12 +94,16 @@ record Event(
           value instanceof String key && !key.isEmpty(),
           "keys contains an empty key, or what is no key");
     }
-    return values.stream().map(String.class::cast).toList();
+    return values.stream().map(key -> whole("keys", (String) key)).toList();
   }
 
   private static String text(Map<?, ?> fields, String name, String otherwise) {
     String text = get(fields, name, String.class, otherwise);
-    boolean whole = text == null || StandardCharsets.UTF_8.newEncoder().canEncode(text);
+    return text == null ? null : whole(name, text);
+  }
+
+  private static String whole(String name, String text) {
+    boolean whole = StandardCharsets.UTF_8.newEncoder().canEncode(text);
     require(whole, name + ": half of a surrogate pair is no text");
     return text;
   }

@@ -64,6 +64,7 @@ class EventTest {
         with("keys", "a", "keys must be of type List"),
         with("keys", List.of(""), "keys contains an empty key"),
         with("keys", List.of(1), "or what is no key"),
+        with("keys", List.of("k\ud800"), "keys: half of a surrogate pair"),
         with("on_error", "ignore", "on_error \"ignore\""),
         Arguments.of(
             Map.of("s3_bucket_name", "b", "keys", List.of("a"), "folder", "p/"),
