@@ -8,6 +8,7 @@ import java.net.URI;
 import java.net.URLDecoder;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
+import java.security.cert.CertificateException;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
@@ -20,9 +21,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import javax.net.ssl.SSLHandshakeException;
 import javax.net.ssl.SSLParameters;
-import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.SSLSocket;
 import javax.net.ssl.SSLSocketFactory;
 
@@ -184,13 +183,22 @@ final class Lean implements Store {
         if (response.status() < 500 && response.status() != 429 && !TRANSIENT.contains(code)) {
           throw error;
         }
-      } catch (SSLHandshakeException | SSLPeerUnverifiedException untrusted) {
-        throw new S3Error(tried + ": " + untrusted.getMessage());
       } catch (IOException broken) {
         error = new S3Error(tried + ": " + broken.getMessage());
+        if (untrusted(broken)) {
+          throw error;
+        }
       }
     }
     throw error == null ? new S3Error(tried + ": nobody waits for it") : error;
+  }
+
+  /**
+   * Says whether a certificate is not trusted, which trying again does not help. A handshake that
+   * breaks off is of the same class, and has another cause.
+   */
+  static boolean untrusted(Throwable error) {
+    return error != null && (error instanceof CertificateException || untrusted(error.getCause()));
   }
 
   /** Waits up to 50 ms after the first attempt, then up to twice that, and so on, at most 2 s. */

@@ -2,16 +2,20 @@ package fanout;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.Socket;
+import java.security.cert.CertificateException;
 import java.util.Random;
+import javax.net.ssl.SSLHandshakeException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -150,6 +154,17 @@ class LeanTest {
     Lean.Place place = Lean.Place.of(bucket, endpoint);
     assertEquals(authority, place.authority());
     assertEquals(path, place.path());
+  }
+
+  /** JSSE throws one class for both; only the first is for good. */
+  @Test
+  void handshakes() {
+    var refused = new SSLHandshakeException("PKIX path building failed");
+    refused.initCause(new CertificateException("unable to find valid certification path"));
+    assertTrue(Lean.untrusted(refused));
+    var ended = new SSLHandshakeException("Remote host terminated the handshake");
+    ended.initCause(new EOFException("SSL peer shut down incorrectly"));
+    assertFalse(Lean.untrusted(ended));
   }
 
   @Test
