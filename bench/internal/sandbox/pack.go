@@ -77,7 +77,8 @@ func openPack(path string, rt lambda.Runtime) (p pack, err error) {
 // measureFolder notes a folder's size, and a digest of its files.
 func (p *pack) measureFolder() error {
 	hash := sha256.New()
-	err := filepath.WalkDir(p.path, func(path string, entry fs.DirEntry, err error) error {
+	// The slash leads through a link to the folder itself.
+	err := filepath.WalkDir(p.path+"/", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}

@@ -88,6 +88,19 @@ func TestPackages(t *testing.T) {
 	}
 }
 
+// A folder is measured where a link leads to it, too.
+func TestLinkedFolder(t *testing.T) {
+	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "app.py"), []byte("12345"), 0o600), os.Symlink(dir, link)); err != nil {
+		t.Fatal(err)
+	}
+	there, err := openPack(dir, lambda.Runtime{})
+	linked, err2 := openPack(link, lambda.Runtime{})
+	if err := errors.Join(err, err2); err != nil || linked.path != link || linked.size != 5 || linked.sha256 != there.sha256 {
+		t.Errorf("%+v, not as %+v: %v", linked, there, err)
+	}
+}
+
 // What is no package is refused, with what to do.
 func TestNoPackage(t *testing.T) {
 	big := archiveOf(t, entry{"bootstrap", "", 0o755}, entry{"zeros", strings.Repeat("\x00", maxUnpacked+1), 0o644})
