@@ -82,21 +82,28 @@ func (p *pack) measureFolder() error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if p.size += info.Size(); p.size > maxUnpacked {
+			return filepath.SkipAll // it is told below
+		}
 		f, err := os.Open(path)
 		if err != nil {
 			return err
 		}
 		defer f.Close() //nolint:errcheck // only read from
 		fmt.Fprintf(hash, "%q\n", strings.TrimPrefix(path, p.path))
-		n, err := io.Copy(hash, f)
-		if p.size += n; p.size > maxUnpacked {
-			return tooBig(p.path)
-		}
+		_, err = io.Copy(hash, f)
 		return err
 	})
 	p.sha256 = base64.StdEncoding.EncodeToString(hash.Sum(nil))
-	if err != nil {
+	switch {
+	case err != nil:
 		return hint.Failed("check that its files can be read", "package %s: %w", p.path, err)
+	case p.size > maxUnpacked:
+		return tooBig(p.path)
 	}
 	return nil
 }

@@ -106,7 +106,10 @@ func TestNoPackage(t *testing.T) {
 	big := archiveOf(t, entry{"bootstrap", "", 0o755}, entry{"zeros", strings.Repeat("\x00", maxUnpacked+1), 0o644})
 	bare, text := t.TempDir(), filepath.Join(t.TempDir(), "app.py")
 	broken := filepath.Join(t.TempDir(), "broken.zip")
-	err := errors.Join(os.WriteFile(text, []byte("def handler(e, c): pass\n"), 0o600), os.WriteFile(broken, []byte("PK\x03\x04\x00"), 0o600))
+	large := t.TempDir()
+	zeros := filepath.Join(large, "zeros")
+	err := errors.Join(os.WriteFile(text, []byte("def handler(e, c): pass\n"), 0o600), os.WriteFile(broken, []byte("PK\x03\x04\x00"), 0o600),
+		os.WriteFile(zeros, nil, 0o600), os.Truncate(zeros, maxUnpacked+1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +123,7 @@ func TestNoPackage(t *testing.T) {
 		{"a path of Windows", archiveOf(t, entry{`a\bootstrap`, "", 0o755}), "", `a file called`, "with /"},
 		{"a link that leads out", archiveOf(t, entry{"a", "/tmp", fs.ModeSymlink | 0o777}, entry{"a/b", "", 0o644}), "", "a/b: ", "again"},
 		{"more than Lambda takes", big, "", "more than the 250 MB", "leave out"},
+		{"a folder of more", large, "", "package " + large + ": more than the 250 MB", "leave out"},
 		{"a damaged zip", broken, "", "a damaged zip", "make it again"},
 		{"a file alone, for a managed runtime", text, "python3.13", "a text without a #! line, not a package for python3.13", "name the folder"},
 		{"a pipe", "/dev/null", "", "not a regular file", "a folder"},
