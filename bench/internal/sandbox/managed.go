@@ -104,8 +104,9 @@ var tools = map[lambda.Language]tool{
 }
 
 func twoLines(output string) (path, version string) {
-	path, version, _ = strings.Cut(strings.TrimSpace(output), "\n")
-	return path, strings.TrimSpace(version)
+	path, rest, _ := strings.Cut(output, "\n")
+	version, _, _ = strings.Cut(rest, "\n")
+	return strings.TrimSpace(path), strings.TrimSpace(version)
 }
 
 // part gives the number that a version begins with.
@@ -180,7 +181,7 @@ func candidates(t tool, version string) []string {
 // probeLimit is how long a program may take to say what it is.
 const probeLimit = 20 * time.Second
 
-// outputOf runs a program, and gives all that it prints.
+// outputOf runs a program, and gives all that it prints: first its standard output.
 func outputOf(path string, args ...string) (string, error) {
 	return outputIn("", path, args...)
 }
@@ -197,13 +198,17 @@ func outputIn(dir, path string, args ...string) (string, error) {
 		return slices.ContainsFunc(interpreterEnv, func(begins string) bool { return strings.HasPrefix(v, begins) })
 	}
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), ofInterpreter), "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1")
-	output, err := cmd.CombinedOutput()
-	return string(output), err
+	var printed, warned strings.Builder // apart: a shim may warn of a locale, a debugger may say hello
+	cmd.Stdout, cmd.Stderr = &printed, &warned
+	err := cmd.Run()
+	return printed.String() + warned.String(), err
 }
 
 // interpreterEnv begins the variables that change what an interpreter loads or
 // prints.
-var interpreterEnv = []string{"PYTHON", "NODE_OPTIONS=", "NODE_PATH=", "JAVA_TOOL_OPTIONS=", "JDK_JAVA_OPTIONS=", "_JAVA_OPTIONS="}
+var interpreterEnv = []string{
+	"PYTHON", "NODE_OPTIONS=", "NODE_PATH=", "FORCE_COLOR=", "JAVA_TOOL_OPTIONS=", "JDK_JAVA_OPTIONS=", "_JAVA_OPTIONS=",
+}
 
 // managedProgram says how to run a package's handler: by the runtime's own
 // interface client where there is one, else by a loop of the sandbox's own, which
@@ -243,8 +248,8 @@ func (p *program) python(at interpreter, dir string) (client string, err error) 
 	const ask = `import sys; sys.path.insert(0, sys.argv[1]); import awslambdaric.bootstrap, runtime_client; print(awslambdaric.__version__)`
 	if output, err := outputIn(p.root, at.path, "-c", ask, p.root); err == nil {
 		p.command = func(c *settings, _ string) []string { return []string{at.path, "-m", "awslambdaric", c.Handler} }
-		lines := strings.Split(strings.TrimSpace(output), "\n")
-		return "awslambdaric " + lines[len(lines)-1], nil
+		version, _, _ := strings.Cut(output, "\n")
+		return "awslambdaric " + version, nil
 	}
 	// As Lambda calls it, which the traceback of an error may show.
 	loop := filepath.Join(dir, "bootstrap.py")
@@ -289,7 +294,7 @@ func nodeFlags(at interpreter, rt lambda.Runtime) []string {
 			continue
 		}
 		ask := fmt.Sprintf("process.allowedNodeEnvironmentFlags.has('--%s')", flag.name)
-		if output, err := outputOf(at.path, "-p", ask); err == nil && strings.TrimSpace(output) == "true" {
+		if output, err := outputOf(at.path, "-p", ask); err == nil && strings.HasPrefix(output, "true\n") {
 			off = append(off, "--no-"+flag.name)
 		}
 	}

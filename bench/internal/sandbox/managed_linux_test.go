@@ -12,14 +12,15 @@ import (
 	"fanout/functions/lambda"
 )
 
-// fakes is a folder of interpreters that say they are of these versions; one
+// fakes is a folder of interpreters that say they are of these versions, and warn
+// of a locale before, as a shell does that starts one for a version manager; one
 // without a version fails, as a version manager's does.
 func fakes(t testing.TB, versions map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, version := range versions {
 		path := filepath.Join(dir, name)
-		text := fmt.Sprintf("#!/bin/sh\necho %s\necho %s\n", path, version)
+		text := fmt.Sprintf("#!/bin/sh\necho warning: setlocale >&2\necho %s\necho %s\n", path, version)
 		switch {
 		case version == "":
 			text = "#!/bin/sh\necho not installed >&2\nexit 127\n"
@@ -84,7 +85,8 @@ func TestFindInterpreter(t *testing.T) {
 // function's processes would not find what only that leads to, such as an
 // interface client, and a debugger's words are no version.
 func TestAskedAsFunctionsRun(t *testing.T) {
-	names := []string{"PYTHONPATH", "PYTHONHOME", "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"}
+	names := []string{"PYTHONPATH", "PYTHONHOME", "NODE_OPTIONS", "NODE_PATH", "FORCE_COLOR", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
+		"_JAVA_OPTIONS"}
 	for _, name := range names {
 		t.Setenv(name, "the caller's")
 	}
