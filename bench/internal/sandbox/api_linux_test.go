@@ -164,7 +164,7 @@ func TestConfiguration(t *testing.T) {
 		t.Errorf("updated: %+v", now)
 	}
 	if err := lambda.NewFunctionUpdatedV2Waiter(f.Client).Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String("probe")},
-		time.Second); err != nil {
+		time.Minute); err != nil {
 		t.Errorf("wait for the update: %v", err)
 	}
 	r := f.invoke(`{"mode":"env"}`)
