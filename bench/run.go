@@ -107,6 +107,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if err := confirm(ctx, runner.Header.Backend, rf.bounds.yes, stdin, stderr); err != nil {
 		return err
 	}
+	guard.Begin()
 	file, err := createResults(path)
 	if err != nil {
 		return err
