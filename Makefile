@@ -32,7 +32,7 @@ perf: build ## compare the S3 clients: CPU per object and per GB, wall time, rat
 		CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o build/$$c/bootstrap ./bench/$$c || exit 1; done
 	bin/fanout perf --parts $(PARTS)
 
-PARTS = clients,floor,large,large-objects # large-objects take three hours, the others a quarter of one
+PARTS = clients,floor,large,large-objects # large-objects take two hours, the others a quarter of one
 
 .PHONY: sweep
 sweep: build ## compare concurrency auto with fixed concurrencies

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ func (p *priceFlags) addTable(f *pflag.FlagSet) {
 func (p *priceFlags) options(command string) (report.Options, error) {
 	help := "see fanout help " + command
 	weight, err := parseShare(p.weight)
-	if p.weight == "1" { // all of it, which cannot be meant as 1%
+	if v, notNumber := strconv.ParseFloat(p.weight, 64); notNumber == nil && v == 1 { // all of it, which cannot be meant as 1%
 		weight, err = 1, nil
 	}
 	if err != nil || !(weight > 0 && weight <= 1) {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"fanout/bench/internal/hint"
 	"fanout/bench/internal/report"
@@ -18,6 +21,28 @@ import (
 	"fanout/bench/internal/term"
 	"fanout/bench/internal/trial"
 )
+
+// checkOut says, before anything is started, why there can be no folder for results:
+// on the way to it is a file, or a folder that cannot be written to.
+func checkOut(dir string) error {
+	info, err := os.Stat(dir)
+	if above := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && above != dir {
+		return checkOut(above)
+	}
+	switch {
+	case err != nil:
+	case !info.IsDir():
+		err = fmt.Errorf("%s is not a folder", dir)
+	default:
+		if err = unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+			err = fmt.Errorf("write to %s: %w", dir, err)
+		}
+	}
+	if err != nil {
+		return hint.Usage("give another --out", "results folder: %w", err)
+	}
+	return nil
+}
 
 // createResults makes a new result file, and its folder.
 func createResults(path string) (*os.File, error) {

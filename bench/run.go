@@ -75,6 +75,9 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 			return hint.Usage("give another --out, or remove it", "%s exists already", there)
 		}
 	}
+	if err := checkOut(rf.out); err != nil {
+		return err
+	}
 	progressTo := stderr
 	if rf.quiet {
 		progressTo = io.Discard
@@ -104,6 +107,7 @@ func (rf *runFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if err := confirm(ctx, runner.Header.Backend, rf.bounds.yes, stdin, stderr); err != nil {
 		return err
 	}
+	guard.Begin()
 	file, err := createResults(path)
 	if err != nil {
 		return err

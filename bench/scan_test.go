@@ -168,7 +168,7 @@ func TestScanRefusesStack(t *testing.T) {
 // followed to its end, into the same file. A second Ctrl-C stops a job, which is
 // redriven to the right answer.
 func TestScanLeaveAndStop(t *testing.T) {
-	c := startScanCloud(t, 1000)
+	c := startScanCloud(t, 1000, "--network", "s3-express") // so that the job is there for as long as it is needed
 	start := func(name string) (cmd *exec.Cmd, stderr *bufio.Reader) {
 		t.Helper()
 		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "20", "--max-concurrency", "1",
@@ -245,7 +245,7 @@ func TestScanRedriveHere(t *testing.T) {
 	for _, sig := range []os.Signal{os.Interrupt, os.Kill} {
 		t.Run(sig.String(), func(t *testing.T) {
 			cmd, stdout, stderr := command(t, "scan", "--find", corpus.DefaultNeedle, "--objects", "1000", "--max-bytes", "2000",
-				"--batch", "20", "--max-concurrency", "2", "--out", "r")
+				"--batch", "20", "--max-concurrency", "1", "--out", "r") // five seconds, for what is done meanwhile
 			until(t, stderr, `^(listing|reading): `)
 			meanwhile := exec.CommandContext(t.Context(), cmd.Path, "scan", "status", "r")
 			meanwhile.Dir, meanwhile.Env = cmd.Dir, cmd.Env

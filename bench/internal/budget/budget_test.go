@@ -142,6 +142,11 @@ func TestGuardBudget(t *testing.T) {
 		t.Errorf("a minute more, half of one left: %q", g.stopped)
 	}
 
+	g.Begin() // whoever was asked took that long to answer
+	if g.Before(s[0], trial.Warm) != trial.Go {
+		t.Error("the time before the run counts")
+	}
+
 	// A second at 1,024 MB, x86_64: $0.0004218667, with its S3 requests.
 	g, _ = newTestGuard(t, Bounds{Dollars: 0.001}, r)
 	g.Measured(s[0], warmLine(1000))

@@ -82,3 +82,15 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+// What may have been cold or warm is a sample of neither, as in the report.
+func TestUnknownStart(t *testing.T) {
+	setting := trial.Setting{Target: trial.Target{Contender: "go", MemoryMB: 128}, Client: "lean"}
+	var known table
+	known.add(setting, trial.Result{OK: true, Start: trial.Unknown, DurationMS: 900})
+	known.add(setting, trial.Result{OK: true, Start: trial.Warm, DurationMS: 12})
+	row := known.rows[setting.Key()]
+	if len(row.cold) != 0 || len(row.warm) != 1 || row.warm[0] != 12 {
+		t.Errorf("warm %v, cold %v; want one warm of 12 ms", row.warm, row.cold)
+	}
+}

@@ -39,6 +39,7 @@ func (t *table) add(s trial.Setting, r trial.Result) {
 	switch {
 	case !r.OK:
 		to.failed = outcome(r)
+	case r.Start == trial.Unknown: // a sample of neither
 	case r.Start == trial.Cold:
 		to.cold = append(to.cold, r.InitMS+r.DurationMS)
 	default:

@@ -257,7 +257,7 @@ func (p *process) retire() {
 		p.kill()
 		return
 	}
-	time.AfterFunc(p.sb.endLimit, p.kill)
+	time.AfterFunc(p.sb.stopLimit, p.kill)
 }
 
 // extensionLines are what Lambda logs of the extensions after INIT.

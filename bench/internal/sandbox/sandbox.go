@@ -211,7 +211,7 @@ type Sandbox struct {
 	memory    int64         // the same, in bytes; 0: no limits
 	initLimit time.Duration // of INIT
 	backLimit time.Duration // from a response to the next request for an event
-	endLimit  time.Duration // from a SIGTERM to the end of a process that is entitled to one
+	stopLimit time.Duration // from a SIGTERM to the end of a process that has extensions
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -267,7 +267,7 @@ func start(cfg Config, initLimit time.Duration) (_ *Sandbox, err error) {
 		return nil, hint.Failed("run it on Linux, or measure on AWS", "sandbox: Lambda's binaries run on Linux only")
 	}
 	s := &Sandbox{
-		cfg: cfg, log: cfg.Log, initLimit: initLimit, backLimit: returnLimit, endLimit: shutdownLimit,
+		cfg: cfg, log: cfg.Log, initLimit: initLimit, backLimit: returnLimit, stopLimit: shutdownLimit,
 		cpus:      float64(runtime.NumCPU()),
 		functions: map[string]*function{},
 	}

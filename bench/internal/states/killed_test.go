@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -38,7 +37,7 @@ func runEngine(text string) error {
 	if err != nil {
 		return err
 	}
-	s, err := start(cfg, time.Millisecond)
+	s, err := start(cfg, testSecond)
 	if err != nil {
 		return err
 	}

@@ -335,7 +335,7 @@ func TestTimeouts(t *testing.T) {
 		t.Errorf("%s %s", out.Status, aws.ToString(out.Error))
 	}
 	w.lambda.set(func(*http.Request, string, []byte) answer { return answer{body: `1`} })
-	if out = w.redrive(*out.ExecutionArn); out.Status == types.ExecutionStatusFailed { // its millisecond may pass again
+	if out = w.redrive(*out.ExecutionArn); out.Status == types.ExecutionStatusFailed { // its time may pass again
 		t.Errorf("%s %s", out.Status, aws.ToString(out.Error))
 	}
 }

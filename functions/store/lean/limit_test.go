@@ -73,7 +73,7 @@ func TestLimit(t *testing.T) {
 			says("body")(w, r)
 		}, 7},
 		{"refusals in between", 4, 1000, 100, func(w http.ResponseWriter, r *http.Request) {
-			if time.Now().UnixNano()%3 == 0 {
+			if time.Now().UnixNano()%7 == 0 { // a third would refuse one of the 300 ten times, once in 200 runs
 				raw("")(w, r)
 				return
 			}
