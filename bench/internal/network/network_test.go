@@ -53,6 +53,30 @@ func TestModelsDocumented(t *testing.T) {
 	}
 }
 
+// A limit that there is not is not one of 0, and a CPU factor is said of any network.
+func TestString(t *testing.T) {
+	const first = "first byte 20 ms (99th percentile 100 ms)"
+	latency := Model{FirstByteMedian: 20 * time.Millisecond, FirstByteP99: 100 * time.Millisecond}
+	for _, row := range []struct {
+		change func(*Model)
+		want   string
+	}{
+		{func(*Model) {}, first + ", no limit of bandwidth, no limit of GETs"},
+		{func(m *Model) { m.Quota = true }, first + ", no limit of bandwidth, no limit of GETs"},
+		{func(m *Model) { m.Bandwidth, m.Quota = 625e6/8, true }, first + ", 625 Mbit/s per process, 3000 at 10240 MB, no limit of GETs"},
+		{func(m *Model) { m.GetLimit = 5500 }, first + ", no limit of bandwidth, 5500 GET/s per prefix"},
+		{func(m *Model) { *m = Model{} }, "no latency, no limit"},
+		{func(m *Model) { *m = Model{CPUFactor: 1.5} },
+			"first byte 0 ms (99th percentile 0 ms), no limit of bandwidth, no limit of GETs, 1.5 times this machine's CPU time"},
+	} {
+		m := latency
+		row.change(&m)
+		if got := m.String(); got != row.want {
+			t.Errorf("%+v: %q, want %q", m, got, row.want)
+		}
+	}
+}
+
 // Between two sizes the figures lie between theirs, and beyond the ends they are
 // the ends'.
 func TestFirstByteOf(t *testing.T) {
