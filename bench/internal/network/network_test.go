@@ -188,6 +188,7 @@ func TestModelFileRefused(t *testing.T) {
 		{"no name", `"aws-1"`, `""`, "lower-case"},
 		{"a percentile below the median", `"p99_ms": 90`, `"p99_ms": 9`, "first_byte 1"},
 		{"a negative time", `"median_ms": 23.5`, `"median_ms": -1`, "first_byte 1"},
+		{"a time that would be written as none", `"median_ms": 23.5`, `"median_ms": 0.0004`, "must be 0, or 0.001 to 60000"},
 		{"no first byte", `[{"median_ms": 23.5, "p99_ms": 90}]`, `[]`, "first_byte: 0 entries"},
 		{"sizes in no order", `[{"median_ms": 23.5, "p99_ms": 90}]`,
 			`[{"bytes": 9, "median_ms": 1, "p99_ms": 2}, {"bytes": 9, "median_ms": 1, "p99_ms": 2}]`, "above the one before"},
@@ -233,6 +234,12 @@ func FuzzRead(f *testing.F) {
 		var b bytes.Buffer
 		if err := m.Write(&b); err != nil {
 			t.Fatal(err)
+		}
+		if b.Len() > maxFileBytes { // it is indented, and was nearly as long before
+			return
+		}
+		if _, err := Read(&b); err != nil {
+			t.Errorf("%+v, written and read again: %v", m, err)
 		}
 	})
 }
