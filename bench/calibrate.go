@@ -166,6 +166,6 @@ func showCalibration(w io.Writer, r *calibrate.Result, out string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "\nresidual: %.1f%%, the median over %d settings; %d warm invocations\nmodel: %s\nnext: fanout run --network %s\n",
-		r.Model.Calibration.Residual*100, len(r.Settings), r.Model.Calibration.Invocations, out, out)
+		r.Model.Calibration.Residual*100, len(r.Settings), r.Model.Calibration.Invocations, term.Clean(out), term.ShellWord(out))
 	return err
 }

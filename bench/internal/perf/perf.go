@@ -132,7 +132,7 @@ func Run(ctx context.Context, o Options) (err error) {
 				return hint.Failed("nothing was measured yet", "interrupted")
 			}
 			if ctx.Err() != nil {
-				return hint.Failed("fanout perf --from "+o.Dir+" shows what was measured until then", "interrupted")
+				return hint.Failed("fanout perf --from "+term.ShellWord(o.Dir)+" shows what was measured until then", "interrupted")
 			}
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
