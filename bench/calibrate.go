@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ says what to measure, and how each figure is found.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return runCalibrate(c.OutOrStdout(), args, sandbox, name, out)
+			return runCalibrate(c.Context(), c.OutOrStdout(), args, sandbox, name, out)
 		},
 	}
 	c.Flags().SortFlags = false
@@ -55,7 +56,7 @@ says what to measure, and how each figure is found.`,
 	return c
 }
 
-func runCalibrate(stdout io.Writer, args []string, sandbox, name, out string) error {
+func runCalibrate(ctx context.Context, stdout io.Writer, args []string, sandbox, name, out string) error {
 	in := calibrate.Input{Name: name, Version: version, Now: time.Now()}
 	if err := checkModelFile(out); err != nil {
 		return err
@@ -79,7 +80,7 @@ func runCalibrate(stdout io.Writer, args []string, sandbox, name, out string) er
 		}
 		in.Sandbox = &f
 	}
-	r, err := calibrate.Fit(in)
+	r, err := fit(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -87,6 +88,28 @@ func runCalibrate(stdout io.Writer, args []string, sandbox, name, out string) er
 		return err
 	}
 	return showCalibration(stdout, r, out)
+}
+
+// fit fits a model, unless ctx ends first: of a million objects it takes minutes.
+func fit(ctx context.Context, in calibrate.Input) (*calibrate.Result, error) {
+	type fitted struct {
+		result *calibrate.Result
+		err    error
+	}
+	done := make(chan fitted, 1)
+	go func() {
+		r, err := calibrate.Fit(in)
+		done <- fitted{r, err}
+	}()
+	var f fitted
+	select {
+	case <-ctx.Done():
+	case f = <-done:
+	}
+	if ctx.Err() != nil {
+		return nil, hint.Failed("nothing was written", "interrupted")
+	}
+	return f.result, f.err
 }
 
 // checkModelFile says, before anything is fitted, why a model file cannot be
@@ -143,6 +166,6 @@ func showCalibration(w io.Writer, r *calibrate.Result, out string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "\nresidual: %.1f%%, the median over %d settings; %d warm invocations\nmodel: %s\nnext: fanout run --network %s\n",
-		r.Model.Calibration.Residual*100, len(r.Settings), r.Model.Calibration.Invocations, out, out)
+		r.Model.Calibration.Residual*100, len(r.Settings), r.Model.Calibration.Invocations, term.Clean(out), term.ShellWord(out))
 	return err
 }

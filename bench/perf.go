@@ -72,7 +72,7 @@ which fanout report reads, too. --from prints such a folder again.`,
 	f.IntVar(&pf.Large, "large", 100_000, "number of objects in the experiment large")
 	f.StringSliceVar(&pf.sets, "sets", texts(perf.Sets), "numbers and sizes of large-objects, as COUNTxSIZE; 1 MB is 1,000,000 bytes")
 	f.StringSliceVar(&pf.networks, "networks", []string{network.S3Standard.Name, network.None.Name},
-		"networks of large-objects: "+strings.Join(network.Names(), ", "))
+		"networks of large-objects: "+strings.Join(network.Names(), ", ")+", or model files that fanout calibrate wrote")
 	f.StringArrayVar(&pf.contenders, "contender", nil,
 		"another for clients, as "+contenderGrammar+" (see run); may be repeated; baseline, transfermanager and go replace these")
 	f.Uint64Var(&pf.Seed, "seed", 1, "seed of the order and of the network's latencies")

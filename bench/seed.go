@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/spf13/cobra"
@@ -65,12 +66,11 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return hint.Failed("check your AWS profile and environment", "read the AWS configuration: %w", err)
 	}
-	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
-		if sf.endpoint != "" {
-			o.BaseEndpoint = &sf.endpoint
-			o.UsePathStyle = true
-		}
-	})
+	client := s3.NewFromConfig(cfg, sf.setEndpoint)
+	if !sf.aws && aws.ToString(client.Options().BaseEndpoint) == "" {
+		return hint.Usage("give --endpoint; --aws says that AWS itself is meant",
+			"no endpoint: that of the environment is ignored, by AWS_IGNORE_CONFIGURED_ENDPOINT_URLS or the profile")
+	}
 	show := progress.New(stderr)
 	defer show.End()
 	if sf.empty {
@@ -94,4 +94,16 @@ func (sf *seedFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "s3://%s/%s: %d objects put, %d kept, %d removed\n", sf.bucket, sf.spec.Prefix, r.Put, r.Kept, r.Removed)
 	return nil
+}
+
+// setEndpoint makes --endpoint or --aws count, whatever endpoints the environment
+// and a profile have.
+func (sf *seedFlags) setEndpoint(o *s3.Options) {
+	switch {
+	case sf.aws:
+		o.BaseEndpoint = nil
+	case sf.endpoint != "":
+		o.BaseEndpoint = &sf.endpoint
+	}
+	o.UsePathStyle = o.UsePathStyle || aws.ToString(o.BaseEndpoint) != "" // local ones have no names for buckets
 }

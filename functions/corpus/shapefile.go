@@ -294,6 +294,9 @@ func findColumns(record []string) (c sizeColumns, header bool, err error) {
 		return c, true, nil
 	case truth(3) && truth(4) && len(record) > 5:
 		return sizeColumns{5, 3, 4}, false, nil
+	case digits(0) && digits(1): // nearly no bucket and key are
+		return c, false, errors.New("its first columns are numbers: a list of sizes must have white space between them, and a CSV of " +
+			"objects a header line with Size")
 	case digits(2):
 		return sizeColumns{2, -1, -1}, false, nil
 	}

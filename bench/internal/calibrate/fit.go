@@ -230,7 +230,10 @@ func fitBandwidth(m *network.Model, all []sample, said bool, assume func(string,
 		assume("bandwidth: only settings above %d MB used it up, and it is taken for the same at each size", lambda.QuotaFromMB)
 		m.Bandwidth = median(flat)
 	default:
-		m.Bandwidth = max(lambda.BandwidthBytesPerS, top[0]*1000)
+		m.Bandwidth = lambda.BandwidthBytesPerS
+		for _, s := range all { // none has less than it moved
+			m.Bandwidth = max(m.Bandwidth, s.bytesPerMS*1000*lambda.BandwidthBytesPerS/lambda.Bandwidth(s.MemoryMB, m.Quota))
+		}
 		assume("%.0f Mbit/s of bandwidth: no setting used it up (a run with larger objects would tell it, such as --objects 200 "+
 			"--min-bytes 2000000 --max-bytes 2000000 --memory 1769 --concurrency 64)", m.Bandwidth*8/1e6)
 	}

@@ -322,3 +322,26 @@ func TestBandwidthSaid(t *testing.T) {
 		})
 	}
 }
+
+// A bandwidth that no setting used up is assumed, and not to be less than what one
+// of them moved, also if only large memory sizes did.
+func TestBandwidthMoved(t *testing.T) {
+	small := played{
+		model: network.Model{FirstByteMedian: 15 * time.Millisecond, FirstByteP99: 60 * time.Millisecond}, backend: trial.AWS,
+		memories: []int{1769}, clients: []string{"lean"}, workers: []int{16}, invocations: 6, spec: corpus.Default(), seed: 1,
+	}
+	large := small
+	large.memories, large.workers, large.spec, large.seed = []int{6144}, []int{64}, objects(200, 2_000_000, 2_000_000), 2
+	for _, said := range []string{"", lambda.QuotaBandwidth} {
+		files := []trial.File{small.file(), large.file()}
+		files[1].Header.Bandwidth = said
+		r, err := Fit(Input{Measured: files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// It moved 400 MB in some 0.1 s, and a network without a limit is not known to have one.
+		if got := r.Model.BandwidthOf(6144) * 8 / 1e6; got < 10_000 {
+			t.Errorf("said %q: %.0f Mbit/s, assumed:\n%s", said, got, strings.Join(r.Model.Calibration.Assumed, "\n"))
+		}
+	}
+}

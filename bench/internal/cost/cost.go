@@ -8,6 +8,7 @@
 package cost
 
 import (
+	"bufio"
 	"bytes"
 	_ "embed"
 	"encoding/json"
@@ -83,12 +84,16 @@ var Builtin = func() Table {
 // it. Unknown fields are an error: a misspelt price would be free.
 func ReadTable(r io.Reader) (Table, error) {
 	var t Table
-	d := json.NewDecoder(r)
+	b := bufio.NewReader(r)
+	if start, _ := b.Peek(len("\uFEFF")); string(start) == "\uFEFF" { // which editors on Windows write
+		_, _ = b.Discard(len(start)) // it was peeked at
+	}
+	d := json.NewDecoder(b)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&t); err != nil {
 		return Table{}, fmt.Errorf("read prices: %w", err)
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return Table{}, errors.New("read prices: more than one table")
 	}
 	return t, t.validate()

@@ -216,6 +216,8 @@ func TestReadTable(t *testing.T) {
 		{"an unknown class", strings.Replace(whole, `"express"`, `"tape"`, 1), `storage class "tape"`},
 		{"no region", `{"date":"2026-01-01","regions":{}}`, "no region"},
 		{"two tables", whole + whole, "more than one table"},
+		{"a bracket too many", whole + "}", "more than one table"},
+		{"a byte order mark", "\uFEFF" + whole, ""},
 	} {
 		got, err := ReadTable(strings.NewReader(tc.text))
 		if (err == nil) != (tc.message == "") || err != nil && !strings.Contains(err.Error(), tc.message) {

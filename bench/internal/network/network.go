@@ -114,20 +114,25 @@ func Of(name string, file *Model, quota bool) Model {
 	return m
 }
 
-// String gives the figures of m in words.
+// String gives the figures of m in words, and says which limits there are not.
 func (m Model) String() string {
-	if m.FirstByteMedian == 0 && m.Bandwidth == 0 && m.GetLimit == 0 && m.Connect == 0 && m.List == 0 {
+	if m.FirstByteMedian == 0 && m.Bandwidth == 0 && m.GetLimit == 0 && m.Connect == 0 && m.List == 0 && m.Factor() == 1 {
 		return "no latency, no limit"
 	}
 	first := fmt.Sprintf("first byte %s ms (99th percentile %s ms)", milliseconds(m.FirstByteMedian), milliseconds(m.FirstByteP99))
-	parts := []string{first, fmt.Sprintf("%.0f Mbit/s per process", m.Bandwidth*8/1e6)}
-	if m.Quota {
+	parts := []string{first, "no limit of bandwidth", "no limit of GETs"}
+	if m.Bandwidth > 0 {
+		parts[1] = fmt.Sprintf("%.0f Mbit/s per process", m.Bandwidth*8/1e6)
+	}
+	if m.Bandwidth > 0 && m.Quota {
 		parts[1] += fmt.Sprintf(", %.0f at %d MB", m.BandwidthOf(lambda.MaxMemoryMB)*8/1e6, lambda.MaxMemoryMB)
 	}
 	if m.List > 0 {
 		parts[0] += fmt.Sprintf(", of a listing's page %s ms", milliseconds(m.List))
 	}
-	parts = append(parts, fmt.Sprintf("%.0f GET/s per prefix", m.GetLimit))
+	if m.GetLimit > 0 {
+		parts[2] = fmt.Sprintf("%.0f GET/s per prefix", m.GetLimit)
+	}
 	if m.Connect > 0 {
 		parts = append(parts, milliseconds(m.Connect)+" ms to connect")
 	}

@@ -53,6 +53,30 @@ func TestModelsDocumented(t *testing.T) {
 	}
 }
 
+// A limit that there is not is not one of 0, and a CPU factor is said of any network.
+func TestString(t *testing.T) {
+	const first = "first byte 20 ms (99th percentile 100 ms)"
+	latency := Model{FirstByteMedian: 20 * time.Millisecond, FirstByteP99: 100 * time.Millisecond}
+	for _, row := range []struct {
+		change func(*Model)
+		want   string
+	}{
+		{func(*Model) {}, first + ", no limit of bandwidth, no limit of GETs"},
+		{func(m *Model) { m.Quota = true }, first + ", no limit of bandwidth, no limit of GETs"},
+		{func(m *Model) { m.Bandwidth, m.Quota = 625e6/8, true }, first + ", 625 Mbit/s per process, 3000 at 10240 MB, no limit of GETs"},
+		{func(m *Model) { m.GetLimit = 5500 }, first + ", no limit of bandwidth, 5500 GET/s per prefix"},
+		{func(m *Model) { *m = Model{} }, "no latency, no limit"},
+		{func(m *Model) { *m = Model{CPUFactor: 1.5} },
+			"first byte 0 ms (99th percentile 0 ms), no limit of bandwidth, no limit of GETs, 1.5 times this machine's CPU time"},
+	} {
+		m := latency
+		row.change(&m)
+		if got := m.String(); got != row.want {
+			t.Errorf("%+v: %q, want %q", m, got, row.want)
+		}
+	}
+}
+
 // Between two sizes the figures lie between theirs, and beyond the ends they are
 // the ends'.
 func TestFirstByteOf(t *testing.T) {
@@ -164,6 +188,7 @@ func TestModelFileRefused(t *testing.T) {
 		{"no name", `"aws-1"`, `""`, "lower-case"},
 		{"a percentile below the median", `"p99_ms": 90`, `"p99_ms": 9`, "first_byte 1"},
 		{"a negative time", `"median_ms": 23.5`, `"median_ms": -1`, "first_byte 1"},
+		{"a time that would be written as none", `"median_ms": 23.5`, `"median_ms": 0.0004`, "must be 0, or 0.001 to 60000"},
 		{"no first byte", `[{"median_ms": 23.5, "p99_ms": 90}]`, `[]`, "first_byte: 0 entries"},
 		{"sizes in no order", `[{"median_ms": 23.5, "p99_ms": 90}]`,
 			`[{"bytes": 9, "median_ms": 1, "p99_ms": 2}, {"bytes": 9, "median_ms": 1, "p99_ms": 2}]`, "above the one before"},
@@ -209,6 +234,12 @@ func FuzzRead(f *testing.F) {
 		var b bytes.Buffer
 		if err := m.Write(&b); err != nil {
 			t.Fatal(err)
+		}
+		if b.Len() > maxFileBytes { // it is indented, and was nearly as long before
+			return
+		}
+		if _, err := Read(&b); err != nil {
+			t.Errorf("%+v, written and read again: %v", m, err)
 		}
 	})
 }

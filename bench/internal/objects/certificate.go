@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// certificates makes an authority and a certificate for this machine, both
-// good for a day, and returns the authority's as PEM. They are such as strict
-// readers want them (RFC 5280; Python's since 3.13): the leaf names its
-// authority's key.
+// certificates makes an authority and a certificate for this machine, and returns
+// the authority's as PEM. Both are good for a year: a sandbox serves until it is
+// interrupted. They are such as strict readers want them (RFC 5280; Python's since
+// 3.13): the leaf names its authority's key.
 func certificates(now time.Time) (authority []byte, leaf tls.Certificate, err error) {
-	from, to := now.Add(-time.Hour), now.Add(24*time.Hour)
+	from, to := now.Add(-time.Hour), now.AddDate(1, 0, 0)
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, leaf, fmt.Errorf("make a key: %w", err)

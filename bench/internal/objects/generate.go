@@ -52,11 +52,12 @@ func (s *Server) Generate(ctx context.Context, bucketName string, spec corpus.Sp
 		return fmt.Errorf("generate objects: %w", err)
 	}
 	g := newGenerated(spec)
+	small := g.small() // which looks at every size: not under the lock
 	refusal := s.store.edit(bucketName, func(b *bucket) *apiError {
 		if c := b.cursor(spec.Prefix); c.valid() && strings.HasPrefix(c.key, spec.Prefix) {
 			return errRequest.saying("the bucket has an object under %q: %q", spec.Prefix, c.key)
 		}
-		if !g.small() {
+		if !small {
 			b.generated = append(b.generated, g)
 		}
 		return nil
@@ -64,7 +65,7 @@ func (s *Server) Generate(ctx context.Context, bucketName string, spec corpus.Sp
 	if refusal != nil {
 		return fmt.Errorf("generate objects in bucket %q: %s", bucketName, refusal.message)
 	}
-	if g.small() {
+	if small {
 		return s.storeGenerated(ctx, bucketName, g, progress)
 	}
 	if progress != nil {
@@ -143,9 +144,10 @@ func (g *generated) sum(algorithm string, i int, size int64, work func() (string
 	return text, err
 }
 
-// small says whether the objects are few enough to be stored.
+// small says whether the objects are few and small enough to be stored: by what their
+// sizes sum to, since of a shape one object may be larger than all others together.
 func (g *generated) small() bool {
-	return g.spec.Count <= storeAtMostObjects && g.spec.MeanBytes() <= storeAtMostBytes/int64(g.spec.Count)
+	return g.spec.Count <= storeAtMostObjects && g.spec.TotalBytes() <= storeAtMostBytes
 }
 
 // index says which of the objects has that key.

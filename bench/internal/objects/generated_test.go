@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,23 @@ func TestGeneratedSmall(t *testing.T) {
 		if got := newGenerated(row.spec).small(); got != row.want {
 			t.Errorf("%s: %t, want %t", row.name, got, row.want)
 		}
+	}
+	// Of 100 sizes one is 5 GiB, so that nine of them have 480 MB in the mean: with
+	// one of those, or without.
+	shape, err := corpus.ReadShape("sizes", strings.NewReader(strings.Repeat("1 ", 99)+"5368709120"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[bool]bool{}
+	for seed := range uint64(200) {
+		s := corpus.Spec{Count: 9, Seed: seed, Needle: "n", Prefix: "p/"}.WithShape(shape)
+		want := s.TotalBytes() < 1<<20
+		if seen[want] = true; newGenerated(s).small() != want {
+			t.Errorf("seed %d: %d bytes are stored: %t", seed, s.TotalBytes(), !want)
+		}
+	}
+	if !seen[true] || !seen[false] {
+		t.Errorf("seen %v", seen)
 	}
 }
 

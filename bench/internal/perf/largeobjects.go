@@ -265,8 +265,12 @@ func printLargeObjects(w io.Writer, dir string) (header trial.Header, err error)
 		}
 		header = f.Header
 		set := Set{header.Corpus.Count, int(header.Corpus.MaxBytes / 1_000_000)}
+		on := header.Network
+		if c := header.Calibration(); c != nil {
+			on += ", calibrated by " + c.String()
+		}
 		heading(w, "Large objects: lean beside the SDK's Transfer Manager, %s, %d at a time, warm, network %s",
-			set, workersOf(header), header.Network)
+			set, workersOf(header), on)
 		rows := largeObjectRows(f)
 		if err := printTable(w, largeObjectColumns, rows); err != nil {
 			return header, err

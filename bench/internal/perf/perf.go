@@ -82,6 +82,11 @@ func (o *Options) Validate() error {
 	if slices.Contains(o.Experiments, "large-objects") && (len(o.Sets) == 0 || len(o.Networks) == 0) {
 		return errors.New("large-objects: give at least one set, and one network")
 	}
+	for i, n := range o.Networks {
+		if slices.ContainsFunc(o.Networks[:i], func(other network.Model) bool { return other.Name == n.Name }) {
+			return fmt.Errorf("networks: two have the name %s, by which their results are kept apart", n.Name)
+		}
+	}
 	for _, mb := range o.MemoriesMB {
 		if err := lambda.CheckMemory(mb); err != nil {
 			return err
@@ -127,7 +132,7 @@ func Run(ctx context.Context, o Options) (err error) {
 				return hint.Failed("nothing was measured yet", "interrupted")
 			}
 			if ctx.Err() != nil {
-				return hint.Failed("fanout perf --from "+o.Dir+" shows what was measured until then", "interrupted")
+				return hint.Failed("fanout perf --from "+term.ShellWord(o.Dir)+" shows what was measured until then", "interrupted")
 			}
 			return fmt.Errorf("%s: %w", e.name, err)
 		}

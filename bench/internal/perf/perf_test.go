@@ -53,6 +53,8 @@ func TestValidate(t *testing.T) {
 		{"large is small", func(o *Options) { o.Large = 999 }, "large 999: must be 1000 to "},
 		{"no set", func(o *Options) { o.Sets = nil }, "large-objects: give at least one set"},
 		{"no network", func(o *Options) { o.Networks = nil }, "large-objects: give at least one set, and one network"},
+		{"two networks of one name", func(o *Options) { o.Networks = append(o.Networks, network.S3Standard, network.Model{Name: "none"}) },
+			"networks: two have the name none"},
 		{"no set that nobody reads", func(o *Options) { o.Experiments, o.Sets = []string{"floor"}, nil }, ""},
 		{"memory", func(o *Options) { o.MemoriesMB = []int{64} }, "memory 64: must be 128 to 10240 MB"},
 		{"a folder with something in it", func(o *Options) { o.Dir = "." }, ". exists already and is not empty"},

@@ -67,6 +67,12 @@ func openSession(ctx context.Context, o *Options, f *failures, cfg lab.Config) (
 		return nil, err
 	}
 	s.header.Backend, s.header.Network, s.header.Limits = trial.Sandbox, cfg.Network.Name, l.Lambda.Limits()
+	if _, builtIn := network.Named(cfg.Network.Name); !builtIn { // then it is from a model file
+		s.header.Model = &cfg.Network
+	}
+	if cfg.Network.Quota {
+		s.header.Bandwidth = lambda.QuotaBandwidth
+	}
 	s.header.Corpus, s.header.Bytes = cfg.Corpus, s.expected.Bytes
 	s.header.Plan = trial.Plan{
 		MemoriesMB: cfg.MemoriesMB, Architectures: cfg.Architectures, Concurrencies: []int{o.Workers}, Invocations: o.Rounds, Seed: o.Seed,

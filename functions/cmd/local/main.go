@@ -96,16 +96,27 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return status
 }
 
-// setEndpoint makes -endpoint or -aws count, whatever endpoints the environment or
-// a profile has.
+// environmentEndpoint says whether the environment has an endpoint, and does not
+// have it ignored.
+func environmentEndpoint() bool {
+	return (os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != "") &&
+		!strings.EqualFold(os.Getenv(ignoreEndpoints), "true")
+}
+
+// ignoreEndpoints is the variable that has the SDK ignore what environment and
+// profile say of endpoints, if it is true.
+const ignoreEndpoints = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+
+// setEndpoint makes -endpoint, -aws or the environment's endpoint count, whatever
+// a profile has: without -aws, nothing is read from AWS.
 func (s settings) setEndpoint() error {
 	switch {
 	case s.aws:
-		return os.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+		return os.Setenv(ignoreEndpoints, "true")
 	case s.endpoint != "":
-		return errors.Join(os.Setenv("AWS_ENDPOINT_URL_S3", s.endpoint), os.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false"))
+		return errors.Join(os.Setenv("AWS_ENDPOINT_URL_S3", s.endpoint), os.Setenv(ignoreEndpoints, "false"))
 	}
-	return nil
+	return os.Setenv(ignoreEndpoints, "false")
 }
 
 // defaultRegion is what requests to another S3 than AWS's are signed for unless
@@ -183,7 +194,6 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if continueOnError {
 		s.event.OnError = fetch.OnErrorContinue
 	}
-	explicit := s.endpoint != "" || s.aws || os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
 	switch {
 	case f.NArg() > 0:
 		return s, fmt.Errorf("unexpected argument %q", f.Arg(0))
@@ -193,7 +203,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return s, errors.New("no event: give -event or -bucket")
 	case s.endpoint != "" && s.aws:
 		return s, errors.New("-endpoint and -aws are mutually exclusive")
-	case !explicit:
+	case s.endpoint == "" && !s.aws && !environmentEndpoint():
 		return s, errors.New("no endpoint: give -endpoint (or AWS_ENDPOINT_URL_S3), or -aws to read from AWS itself")
 	case s.timeout < 0:
 		return s, fmt.Errorf("-timeout %v: must not be negative", s.timeout)

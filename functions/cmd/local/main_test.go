@@ -48,11 +48,15 @@ func TestEndpoint(t *testing.T) {
 	if err := os.WriteFile(profile, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	ignoring := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(ignoring, []byte("[default]\nignore_configured_endpoint_urls = true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name   string
 		env    map[string]string
 		args   []string
-		status int // 0: the objects of url; 1: AWS, which nothing here reaches
+		status int // 0: the objects of url; 1: AWS, which nothing here reaches; 2: refused
 	}{
 		{"-aws with an endpoint in the environment", map[string]string{"AWS_ENDPOINT_URL_S3": url}, []string{"-aws"}, 1},
 		{"-aws with the general one", map[string]string{"AWS_ENDPOINT_URL": url}, []string{"-aws"}, 1},
@@ -62,6 +66,8 @@ func TestEndpoint(t *testing.T) {
 		{"-endpoint before the environment's", map[string]string{"AWS_ENDPOINT_URL_S3": "https://other.example"},
 			[]string{"-endpoint", url}, 0},
 		{"the environment's", map[string]string{"AWS_ENDPOINT_URL_S3": url}, nil, 0},
+		{"the environment's, ignored", map[string]string{"AWS_ENDPOINT_URL_S3": url, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "True"}, nil, 2},
+		{"the environment's, ignored by the profile", map[string]string{"AWS_ENDPOINT_URL_S3": url, "AWS_CONFIG_FILE": ignoring}, nil, 0},
 	} {
 		for _, client := range store.Names {
 			t.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "")
