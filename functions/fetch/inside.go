@@ -37,10 +37,10 @@ func newInside(ev Event, p *pattern, stopped func() bool) *inside {
 // reset begins a body of the same key.
 func (in *inside) reset() {
 	in.encoding, in.began, in.packed = "", false, false
-	in.searcher.reset()
 	if in.gunzip != nil {
-		in.gunzip.reset()
+		in.gunzip.reset() // before the searcher: where gzip breaks off, it still gets the text that was held back
 	}
+	in.searcher.reset()
 }
 
 func (in *inside) write(p []byte) {

@@ -283,6 +283,36 @@ func TestBomb(t *testing.T) {
 	}
 }
 
+// TestGzipBreaksOff: the text of a try that broke off does not count, not even what
+// gzip had held back until then.
+func TestGzipBreaksOff(t *testing.T) {
+	find := "needle"
+	p, err := compile(find)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := packed("needle, and what comes after it")
+	broken := whole[:len(whole)-12] // without the checksum, the size and the last bytes that say that the text is over
+	for _, ev := range []Event{{}, {Locate: true}, {FindRegexp: true}, {FindRegexp: true, Locate: true}} {
+		ev.Find, ev.Decompress, ev.Matches = &find, true, MatchesAll
+		in := newInside(ev, p, func() bool { return false })
+		in.key = "k.gz"
+		for text, found := range map[string]bool{"nothing": false, "a needle": true} {
+			in.reset()
+			in.write([]byte(broken))
+			in.reset()
+			in.write([]byte(packed(text)))
+			if err := in.end(); err != nil || in.searcher.found() != found {
+				t.Errorf("regexp %t, locate %t, %q: found %t, %v", ev.FindRegexp, ev.Locate, text, in.searcher.found(), err)
+			}
+			if offset, _ := in.searcher.locate(); found && ev.Locate && offset != 2 {
+				t.Errorf("regexp %t, %q: offset %d", ev.FindRegexp, text, offset)
+			}
+		}
+		in.close()
+	}
+}
+
 // TestInsideStops: the time limit interrupts a search, too, and what it could not
 // search is unread.
 func TestInsideStops(t *testing.T) {
