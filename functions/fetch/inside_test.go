@@ -105,6 +105,8 @@ func TestInside(t *testing.T) {
 		{name: "a line's start", find: `(?m)^needle$`, regexp: true, body: "a needle\nneedle\n", found: true, offset: 9, line: "needle"},
 		{name: "the body's end", find: `needle\z`, regexp: true, body: "needle, needle", found: true, offset: 8, line: "needle, needle"},
 		{name: "a long body's start", find: `^needle`, regexp: true, body: "needle" + long, found: true, line: "needle" + long[:1018]},
+		{name: "a long body that is no match from its start", find: `^needle$`, regexp: true, body: long + "needle"},
+		{name: "nor one with a loop", find: `^needle[a-z]*$`, regexp: true, body: "x" + long + "needlexyz"},
 		{name: "a long body's end", find: `x+needle$`, regexp: true, body: "\n" + long + "needle", found: true, offset: 1, line: "-any"},
 		{name: "a long body's end alone", find: `needle$`, regexp: true, body: "needle\n" + long + "\nneedle", found: true,
 			offset: 80<<10 + 8, line: "needle"},
@@ -382,6 +384,7 @@ func TestNeeded(t *testing.T) {
 		{`\x{FFFD}abc`, ""},     // or a byte that is no text
 		{`.abc\x{FFFD}.de`, "de"},
 		{`^$`, ""},
+		{`^abc$`, "abc"}, // its prefix alone does not say where it is
 	} {
 		p, err := compile(tc.find)
 		if err != nil || string(p.needed) != tc.want {
