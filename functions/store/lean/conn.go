@@ -270,7 +270,9 @@ func connect(ctx context.Context, h *host, nth int) (net.Conn, error) {
 			return c, nil
 		}
 	}
-	h.forget()
+	if !TooManyFiles(err) { // which is no fault of the addresses, and a name server could not be asked either
+		h.forget()
+	}
 	return nil, err
 }
 

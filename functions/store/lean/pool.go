@@ -218,7 +218,7 @@ func (h *host) open(ctx context.Context) (*conn, error) {
 	if err != nil {
 		p.opened.Add(-1)
 		others := len(p.all) + p.dialing
-		again := others > 0 && tooManyFiles(err)
+		again := others > 0 && TooManyFiles(err)
 		if again {
 			p.limit = min(p.limit, others)
 		}
@@ -237,9 +237,14 @@ func (h *host) open(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// tooManyFiles says whether the process, or the machine, has no file left.
-func tooManyFiles(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+// TooManyFiles says whether the process, or the machine, has no file left.
+func TooManyFiles(err error) bool {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return true
+	}
+	// Of what kept it from asking a name server, package net passes on the text alone.
+	var name *net.DNSError
+	return errors.As(err, &name) && strings.Contains(name.Err, syscall.EMFILE.Error())
 }
 
 // roomLocked says whether one more connection to h may be opened. An idle one to

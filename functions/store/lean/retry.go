@@ -162,7 +162,7 @@ func (r *retrier) retry(ctx context.Context, b *bucketClient, err error) error {
 	var refused *responseError
 	var stale *staleError
 	var unconnected *connectError
-	if errors.As(err, &unconnected) && !tooManyFiles(err) {
+	if errors.As(err, &unconnected) && !TooManyFiles(err) {
 		r.connects++
 	}
 	switch {
