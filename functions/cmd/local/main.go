@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "error: %v\nhint: run with -h for the flags\n", err)
 		return 2
 	}
-	payload, err := s.payload(stdin)
+	payload, err := s.payload(ctx, stdin)
 	if err != nil {
 		fmt.Fprintf(stderr, "error: %v\nhint: -event takes a file, or - for standard input\n", err)
 		return 1
@@ -201,12 +201,12 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	return s, nil
 }
 
-func (s settings) payload(stdin io.Reader) ([]byte, error) {
+func (s settings) payload(ctx context.Context, stdin io.Reader) ([]byte, error) {
 	switch s.eventFile {
 	case "":
 		return json.Marshal(s.event)
 	case "-":
-		payload, err := io.ReadAll(stdin)
+		payload, err := readAll(ctx, stdin)
 		if err != nil {
 			return nil, fmt.Errorf("read the event from standard input: %w", err)
 		}
@@ -217,4 +217,21 @@ func (s settings) payload(stdin io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("read the event: %w", err)
 	}
 	return payload, nil
+}
+
+// readAll reads to the end, or until ctx does: a signal alone does not end a read.
+func readAll(ctx context.Context, from io.Reader) ([]byte, error) {
+	var all []byte
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		all, err = io.ReadAll(from)
+	}()
+	select {
+	case <-done:
+		return all, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -213,5 +215,19 @@ func TestRun(t *testing.T) {
 				t.Errorf("answered %s, want %s", stdout.String(), tc.response)
 			}
 		})
+	}
+}
+
+// TestInterruptedInput: a signal ends the wait for an event that does not come.
+func TestInterruptedInput(t *testing.T) {
+	environment(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	stdin, never := io.Pipe()
+	defer func() { _ = never.Close() }()
+	var stdout, stderr bytes.Buffer
+	status := run(ctx, []string{"-aws", "-event", "-"}, stdin, &stdout, &stderr)
+	if want := "error: read the event from standard input: context canceled\n"; status != 1 || !strings.HasPrefix(stderr.String(), want) {
+		t.Errorf("status %d, said %q, want %q", status, stderr.String(), want)
 	}
 }
