@@ -43,16 +43,24 @@ func (in *inside) reset() {
 	in.searcher.reset()
 }
 
+// pieceBytes is how much of a body is searched at once. A large one may come in pieces
+// of 8 MB, of which an excerpt would keep a whole one for each worker.
+const pieceBytes = 32 << 10
+
 func (in *inside) write(p []byte) {
-	wakeMonitor() // an expression can take a tenth of a second for p
 	if !in.began {
 		in.began = true
 		in.packed = in.gunzip != nil && isGzip(in.key, in.encoding)
 	}
-	if in.packed {
-		in.gunzip.write(p)
-	} else {
-		in.searcher.write(p)
+	for len(p) > 0 {
+		wakeMonitor() // an expression can take a tenth of a second for a piece
+		piece := p[:min(len(p), pieceBytes)]
+		p = p[len(piece):]
+		if in.packed {
+			in.gunzip.write(piece)
+		} else {
+			in.searcher.write(piece)
+		}
 	}
 }
 

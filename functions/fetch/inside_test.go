@@ -315,6 +315,33 @@ func TestGzipBreaksOff(t *testing.T) {
 	}
 }
 
+// TestLargePieces: of a body that comes in large pieces, as a large object does, no more
+// is kept than of any other.
+func TestLargePieces(t *testing.T) {
+	find := "needle"
+	p, err := compile(find)
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := bytes.Repeat([]byte("no line ends here "), 1<<19)
+	for _, expression := range []bool{false, true} {
+		in := newInside(Event{Find: &find, FindRegexp: expression, Locate: true, Matches: MatchesAll}, p, func() bool { return false })
+		in.reset()
+		in.write(piece)
+		kept := 0
+		switch s := in.searcher.(type) {
+		case *lineFinder:
+			kept = cap(s.around.recent)
+		case *expressionFinder:
+			kept = cap(s.around.recent)
+		}
+		if kept == 0 || kept > 256<<10 {
+			t.Errorf("expression %t: %d bytes of %d are kept", expression, kept, len(piece))
+		}
+		in.close()
+	}
+}
+
 // TestInsideStops: the time limit interrupts a search, too, and what it could not
 // search is unread.
 func TestInsideStops(t *testing.T) {
