@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 
@@ -191,6 +192,10 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return s, errors.New("-event and the event's own flags are mutually exclusive")
 	case s.eventFile == "" && s.event.Bucket == "":
 		return s, errors.New("no event: give -event or -bucket")
+	case !utf8.ValidString(find):
+		return s, fmt.Errorf("-find %q: must be UTF-8, since an event is JSON", find)
+	case !utf8.ValidString(s.event.Folder):
+		return s, fmt.Errorf("-folder %q: must be UTF-8, as keys are", s.event.Folder)
 	case s.endpoint != "" && s.aws:
 		return s, errors.New("-endpoint and -aws are mutually exclusive")
 	case !explicit:

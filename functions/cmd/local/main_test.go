@@ -192,6 +192,10 @@ func TestRun(t *testing.T) {
 			`error: invalid value "5" for flag -timeout: must be a number with a unit, such as 90s or 5m` + "\nhint: "},
 		{"a negative time", []string{"-endpoint", url, "-bucket", "b", "-timeout", "-5s"}, "", 2, "",
 			"error: -timeout -5s: must not be negative"},
+		{"a string that no event can hold", []string{"-endpoint", url, "-bucket", "b", "-find", "\xff"}, "", 2, "",
+			`error: -find "\xff": must be UTF-8`},
+		{"a prefix that none can", []string{"-endpoint", url, "-bucket", "b", "-folder", "\xff"}, "", 2, "",
+			`error: -folder "\xff": must be UTF-8`},
 		{"missing file", []string{"-endpoint", url, "-event", file + "x"}, "", 1, "", "error: read the event: open "},
 		{"help", []string{"-h"}, "", 0, "", "usage: local "},
 	} {
