@@ -192,6 +192,8 @@ func TestGet(t *testing.T) {
 		{"a wrong signature", []http.HandlerFunc{refuses(403, "SignatureDoesNotMatch")}, 0, fetch.AccessDenied, 1},
 		{"403 without a document", []http.HandlerFunc{refuses(403, "")}, 0, fetch.AccessDenied, 1},
 		{"an archived object", []http.HandlerFunc{refuses(403, "InvalidObjectState")}, 0, "InvalidObjectState", 1},
+		{"a part that nobody asked for", []http.HandlerFunc{raw("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-13/20\r\n" +
+			"Content-Length: 14\r\n\r\n" + body)}, 0, "PartialContent", 1},
 		{"not implemented is for good", []http.HandlerFunc{refuses(501, "NotImplemented")}, 0, "NotImplemented", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

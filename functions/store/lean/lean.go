@@ -335,7 +335,7 @@ func (b *bucketClient) exchange(ctx context.Context, r *request, k *signingKey) 
 		b.host.put(c)
 		return nil, err
 	}
-	if status := c.head.status; status == 200 || status == 206 {
+	if status := c.head.status; status == 200 || status == 206 && r.to > 0 { // a part that nobody asked for is not the whole
 		return c, nil
 	}
 	e := &responseError{
