@@ -175,6 +175,8 @@ func TestGet(t *testing.T) {
 		{"RequestTimeout has status 400", []http.HandlerFunc{refuses(400, "RequestTimeout"), says(body)}, 1, "", 2},
 		{"429 has a status below 500", []http.HandlerFunc{refuses(429, ""), says(body)}, 1, "", 2},
 		{"no answer at all", []http.HandlerFunc{raw(""), says(body)}, 1, "", 2},
+		{"a refusal without its end", []http.HandlerFunc{raw("HTTP/1.1 400 Bad Request\r\nContent-Length: 400\r\n\r\n<Error><Code>Req"),
+			says(body)}, 1, "", 2},
 		{"half a head", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nConte"), says(body)}, 1, "", 2},
 		{"no HTTP", []http.HandlerFunc{raw("nonsense\r\n\r\n"), says(body)}, 1, "", 2},
 		{"an endless head", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 2*maxHeadBytes)), says(body)}, 1, "", 2},

@@ -343,7 +343,9 @@ func (b *bucketClient) exchange(ctx context.Context, r *request, k *signingKey) 
 		region: string(c.head.region), location: string(c.head.location), requestID: string(c.head.requestID),
 	}
 	var doc bytes.Buffer
-	if _, err := c.body(&doc, maxErrorBytes); err == nil {
+	if _, err := c.body(&doc, maxErrorBytes); err != nil {
+		e.cut = true
+	} else {
 		parseError(doc.Bytes(), e)
 	}
 	b.host.put(c)
