@@ -781,3 +781,32 @@ func TestWarm(t *testing.T) {
 		}
 	})
 }
+
+// A connection that does not come about in time costs none of the others.
+func TestWarmKeeps(t *testing.T) {
+	inBubble(t, says("body"), func(t *testing.T, b *bubble) {
+		const many = 5
+		var nth atomic.Int32
+		inner := b.pool.connect
+		b.pool.connect = func(ctx context.Context, h *host, n int) (net.Conn, error) {
+			if nth.Add(1) == 2 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return inner(ctx, h, n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // of the bubble's clock
+		defer cancel()
+		if err := b.Warm(ctx, "bucket", many); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		synctest.Wait() // until the end of ctx has had its effect
+		if n := len(b.pool.hosts["10.0.0.1:80"].idle); n != many-1 {
+			t.Errorf("%d connections are there, want %d", n, many-1)
+		}
+		var sink memory
+		if _, err := b.Get(t.Context(), "bucket", "key", &sink); err != nil || sink.String() != "body" || nth.Load() != many {
+			t.Errorf("%q, %v, %d connections were asked for, want %d", sink.String(), err, nth.Load(), many)
+		}
+	})
+}

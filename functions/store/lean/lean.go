@@ -111,7 +111,10 @@ func (c *Client) Warm(ctx context.Context, bucket string, connections int) error
 	left.Store(int64(connections))
 	for i := range connections {
 		wg.Go(func() {
-			if opened[i], errs[i] = b.host.get(ctx); left.Add(-1) == 0 {
+			if opened[i], errs[i] = b.host.get(ctx); errs[i] == nil {
+				c.pool.release(opened[i]) // it is good, whatever becomes of the others
+			}
+			if left.Add(-1) == 0 {
 				ticket.end() // nobody is left to use one
 			} else if errs[i] == nil {
 				opened[i].awaitTicket(&ticket)

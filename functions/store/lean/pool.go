@@ -284,18 +284,30 @@ func (h *host) nextLocked() chan *conn {
 	return waiter
 }
 
+// release takes a connection out of the context that it was got with: it may outlast it.
+func (p *pool) release(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.releaseLocked(c)
+}
+
+func (p *pool) releaseLocked(c *conn) {
+	if c.watch == nil {
+		return
+	}
+	c.watch.requests--
+	if c.watch.canceled {
+		c.failed = true
+	}
+	c.watch = nil
+}
+
 // put gives a connection back, or closes it where it cannot be used again.
 func (h *host) put(c *conn) {
 	p := h.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.watch != nil {
-		c.watch.requests--
-		if c.watch.canceled {
-			c.failed = true
-		}
-		c.watch = nil
-	}
+	p.releaseLocked(c)
 	switch {
 	case !c.reusable():
 		p.closeLocked(c)
