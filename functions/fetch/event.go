@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // MaxConcurrency is the most goroutines that one invocation may read with.
@@ -39,9 +40,12 @@ type Event struct {
 }
 
 // DecodeEvent parses one event. Every error is an *[Error] of type
-// [InvalidEvent]: malformed JSON, an unknown field, a missing bucket, a value
+// [InvalidEvent]: malformed JSON, or not UTF-8, an unknown field, a missing bucket, a value
 // out of range, two settings that contradict each other.
 func DecodeEvent(payload []byte) (Event, error) {
+	if !utf8.Valid(payload) { // or encoding/json would put U+FFFD in, and that be searched for
+		return Event{}, errorf(InvalidEvent, "event: not UTF-8")
+	}
 	var ev Event
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	dec.DisallowUnknownFields()

@@ -20,6 +20,7 @@ func TestDecodeEvent(t *testing.T) {
 		{``, "ends too early"},                                            // nothing
 		{`{"s3_bucket_name":`, "ends too early"},                          // cut off
 		{`nonsense`, "invalid character"},                                 // malformed
+		{"{\"s3_bucket_name\":\"b\",\"find\":\"\xff\"}", "not UTF-8"},     // not to be searched for as U+FFFD
 		{`[]`, "cannot unmarshal array"},                                  // another type
 		{`{"s3_bucket_name":"b"} {}`, "more than one"},                    // two events
 		{`{"s3_bucket_name":"b","buckets":1}`, `unknown field "buckets"`}, // a typing error must show

@@ -49,6 +49,9 @@ func compile(expression string) (*pattern, error) {
 		return nil, err
 	}
 	prefix, _ := re.LiteralPrefix()
+	if program.StartCond()&syntax.EmptyBeginText != 0 {
+		prefix = "" // where else it is says nothing: a match begins with the body, or there is none
+	}
 	p := &pattern{re: re, prefix: prefix, whole: len(program.Inst) <= wholeInstructions}
 	if prefix == "" { // package regexp looks for that first itself
 		p.needed = []byte(needed(parsed))

@@ -336,11 +336,13 @@ func (j *job) run(parent context.Context) (*accumulator, error) {
 		total.merge(a)
 	}
 	complete := listErr == nil && total.objects+total.failures == j.queue.put
-	switch cause := context.Cause(ctx); {
-	case !complete && j.tried != nil && errors.Is(cause, context.DeadlineExceeded):
+	// The cause may tell of another deadline than this one: a connection's.
+	cause, late := context.Cause(ctx), errors.Is(ctx.Err(), context.DeadlineExceeded)
+	switch {
+	case !complete && j.tried != nil && late:
 		j.nameUnread(total)
 	case !complete:
-		return nil, j.stopped(parent, cause, total)
+		return nil, j.stopped(parent, cause, late, total)
 	}
 	if total.failures > 0 && j.event.OnError != OnErrorContinue {
 		return nil, &Error{
@@ -382,22 +384,26 @@ func (j *job) size() int {
 	return j.workers
 }
 
-// stopped says why not every object was tried.
-func (j *job) stopped(parent context.Context, cause error, total *accumulator) *Error {
+// stopped says why not every object was tried: late says that it was for the time limit.
+func (j *job) stopped(parent context.Context, cause error, late bool, total *accumulator) *Error {
 	var typed *Error
 	switch {
 	case errors.As(cause, &typed) && (typed.Type == NoSuchBucket || typed.Type == AccessDenied || typed.Type == ResponseTooLarge):
 		return typed
-	case errors.Is(cause, context.DeadlineExceeded) && j.queue.put == 0:
+	case late && j.queue.put == 0:
 		return errorf(DeadlineNear, "stopped just before the time limit: no page of s3://%s/%s was listed; "+
 			"can the function reach S3 (in a VPC: through a gateway endpoint)?", j.event.Bucket, j.event.Folder)
-	case errors.Is(cause, context.DeadlineExceeded):
+	case late:
 		return errorf(DeadlineNear, "stopped just before the time limit: %d of at least %d objects read; "+
 			"raise the timeout, the memory or the concurrency", total.objects, j.queue.put)
 	case parent.Err() != nil:
 		return errorf(Canceled, "canceled: %d of at least %d objects read", total.objects, j.queue.put)
 	}
-	return &Error{Type: ListFailed, Message: fmt.Sprintf("list s3://%s/%s", j.event.Bucket, j.event.Folder), Err: cause}
+	tried := fmt.Sprintf("list s3://%s/%s", j.event.Bucket, j.event.Folder)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		tried += " (can the function reach S3? In a VPC it takes a gateway endpoint)"
+	}
+	return &Error{Type: ListFailed, Message: tried, Err: cause}
 }
 
 // stopBefore gives a context that ends early enough before ctx's deadline to

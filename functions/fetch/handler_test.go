@@ -376,6 +376,9 @@ func TestAbort(t *testing.T) {
 			fail: map[string]error{"p/00001": gone}, quick: "p/00001"}, NoSuchBucket},
 		{"the listing", &fakeStore{bodies: objects(3, func(int) string { return "x" }), delay: time.Hour,
 			lateErr: errors.New("cut")}, ListFailed},
+		{"the listing, for no connection came about in its own time", &fakeStore{bodies: objects(3, func(int) string { return "x" }),
+			delay: time.Hour, lateErr: fmt.Errorf("connect: %w", context.DeadlineExceeded)}, ListFailed},
+		{"the first page, for the same reason", &fakeStore{listErr: fmt.Errorf("connect: %w", context.DeadlineExceeded)}, ListFailed},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

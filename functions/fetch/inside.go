@@ -37,22 +37,30 @@ func newInside(ev Event, p *pattern, stopped func() bool) *inside {
 // reset begins a body of the same key.
 func (in *inside) reset() {
 	in.encoding, in.began, in.packed = "", false, false
-	in.searcher.reset()
 	if in.gunzip != nil {
-		in.gunzip.reset()
+		in.gunzip.reset() // before the searcher: where gzip breaks off, it still gets the text that was held back
 	}
+	in.searcher.reset()
 }
 
+// pieceBytes is how much of a body is searched at once. A large one may come in pieces
+// of 8 MB, of which an excerpt would keep a whole one for each worker.
+const pieceBytes = 32 << 10
+
 func (in *inside) write(p []byte) {
-	wakeMonitor() // an expression can take a tenth of a second for p
 	if !in.began {
 		in.began = true
 		in.packed = in.gunzip != nil && isGzip(in.key, in.encoding)
 	}
-	if in.packed {
-		in.gunzip.write(p)
-	} else {
-		in.searcher.write(p)
+	for len(p) > 0 {
+		wakeMonitor() // an expression can take a tenth of a second for a piece
+		piece := p[:min(len(p), pieceBytes)]
+		p = p[len(piece):]
+		if in.packed {
+			in.gunzip.write(piece)
+		} else {
+			in.searcher.write(piece)
+		}
 	}
 }
 

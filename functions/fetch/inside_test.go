@@ -105,6 +105,8 @@ func TestInside(t *testing.T) {
 		{name: "a line's start", find: `(?m)^needle$`, regexp: true, body: "a needle\nneedle\n", found: true, offset: 9, line: "needle"},
 		{name: "the body's end", find: `needle\z`, regexp: true, body: "needle, needle", found: true, offset: 8, line: "needle, needle"},
 		{name: "a long body's start", find: `^needle`, regexp: true, body: "needle" + long, found: true, line: "needle" + long[:1018]},
+		{name: "a long body that is no match from its start", find: `^needle$`, regexp: true, body: long + "needle"},
+		{name: "nor one with a loop", find: `^needle[a-z]*$`, regexp: true, body: "x" + long + "needlexyz"},
 		{name: "a long body's end", find: `x+needle$`, regexp: true, body: "\n" + long + "needle", found: true, offset: 1, line: "-any"},
 		{name: "a long body's end alone", find: `needle$`, regexp: true, body: "needle\n" + long + "\nneedle", found: true,
 			offset: 80<<10 + 8, line: "needle"},
@@ -283,6 +285,63 @@ func TestBomb(t *testing.T) {
 	}
 }
 
+// TestGzipBreaksOff: the text of a try that broke off does not count, not even what
+// gzip had held back until then.
+func TestGzipBreaksOff(t *testing.T) {
+	find := "needle"
+	p, err := compile(find)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := packed("needle, and what comes after it")
+	broken := whole[:len(whole)-12] // without the checksum, the size and the last bytes that say that the text is over
+	for _, ev := range []Event{{}, {Locate: true}, {FindRegexp: true}, {FindRegexp: true, Locate: true}} {
+		ev.Find, ev.Decompress, ev.Matches = &find, true, MatchesAll
+		in := newInside(ev, p, func() bool { return false })
+		in.key = "k.gz"
+		for text, found := range map[string]bool{"nothing": false, "a needle": true} {
+			in.reset()
+			in.write([]byte(broken))
+			in.reset()
+			in.write([]byte(packed(text)))
+			if err := in.end(); err != nil || in.searcher.found() != found {
+				t.Errorf("regexp %t, locate %t, %q: found %t, %v", ev.FindRegexp, ev.Locate, text, in.searcher.found(), err)
+			}
+			if offset, _ := in.searcher.locate(); found && ev.Locate && offset != 2 {
+				t.Errorf("regexp %t, %q: offset %d", ev.FindRegexp, text, offset)
+			}
+		}
+		in.close()
+	}
+}
+
+// TestLargePieces: of a body that comes in large pieces, as a large object does, no more
+// is kept than of any other.
+func TestLargePieces(t *testing.T) {
+	find := "needle"
+	p, err := compile(find)
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := bytes.Repeat([]byte("no line ends here "), 1<<19)
+	for _, expression := range []bool{false, true} {
+		in := newInside(Event{Find: &find, FindRegexp: expression, Locate: true, Matches: MatchesAll}, p, func() bool { return false })
+		in.reset()
+		in.write(piece)
+		kept := 0
+		switch s := in.searcher.(type) {
+		case *lineFinder:
+			kept = cap(s.around.recent)
+		case *expressionFinder:
+			kept = cap(s.around.recent)
+		}
+		if kept == 0 || kept > 256<<10 {
+			t.Errorf("expression %t: %d bytes of %d are kept", expression, kept, len(piece))
+		}
+		in.close()
+	}
+}
+
 // TestInsideStops: the time limit interrupts a search, too, and what it could not
 // search is unread.
 func TestInsideStops(t *testing.T) {
@@ -352,6 +411,7 @@ func TestNeeded(t *testing.T) {
 		{`\x{FFFD}abc`, ""},     // or a byte that is no text
 		{`.abc\x{FFFD}.de`, "de"},
 		{`^$`, ""},
+		{`^abc$`, "abc"}, // its prefix alone does not say where it is
 	} {
 		p, err := compile(tc.find)
 		if err != nil || string(p.needed) != tc.want {

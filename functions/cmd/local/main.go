@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "error: %v\nhint: run with -h for the flags\n", err)
 		return 2
 	}
-	payload, err := s.payload(stdin)
+	payload, err := s.payload(ctx, stdin)
 	if err != nil {
 		fmt.Fprintf(stderr, "error: %v\nhint: -event takes a file, or - for standard input\n", err)
 		return 1
@@ -201,6 +202,10 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return s, errors.New("-event and the event's own flags are mutually exclusive")
 	case s.eventFile == "" && s.event.Bucket == "":
 		return s, errors.New("no event: give -event or -bucket")
+	case !utf8.ValidString(find):
+		return s, fmt.Errorf("-find %q: must be UTF-8, since an event is JSON", find)
+	case !utf8.ValidString(s.event.Folder):
+		return s, fmt.Errorf("-folder %q: must be UTF-8, as keys are", s.event.Folder)
 	case s.endpoint != "" && s.aws:
 		return s, errors.New("-endpoint and -aws are mutually exclusive")
 	case s.endpoint == "" && !s.aws && !environmentEndpoint():
@@ -211,12 +216,12 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	return s, nil
 }
 
-func (s settings) payload(stdin io.Reader) ([]byte, error) {
+func (s settings) payload(ctx context.Context, stdin io.Reader) ([]byte, error) {
 	switch s.eventFile {
 	case "":
 		return json.Marshal(s.event)
 	case "-":
-		payload, err := io.ReadAll(stdin)
+		payload, err := readAll(ctx, stdin)
 		if err != nil {
 			return nil, fmt.Errorf("read the event from standard input: %w", err)
 		}
@@ -227,4 +232,21 @@ func (s settings) payload(stdin io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("read the event: %w", err)
 	}
 	return payload, nil
+}
+
+// readAll reads to the end, or until ctx does: a signal alone does not end a read.
+func readAll(ctx context.Context, from io.Reader) ([]byte, error) {
+	var all []byte
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		all, err = io.ReadAll(from)
+	}()
+	select {
+	case <-done:
+		return all, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -196,6 +198,10 @@ func TestRun(t *testing.T) {
 			`error: invalid value "5" for flag -timeout: must be a number with a unit, such as 90s or 5m` + "\nhint: "},
 		{"a negative time", []string{"-endpoint", url, "-bucket", "b", "-timeout", "-5s"}, "", 2, "",
 			"error: -timeout -5s: must not be negative"},
+		{"a string that no event can hold", []string{"-endpoint", url, "-bucket", "b", "-find", "\xff"}, "", 2, "",
+			`error: -find "\xff": must be UTF-8`},
+		{"a prefix that none can", []string{"-endpoint", url, "-bucket", "b", "-folder", "\xff"}, "", 2, "",
+			`error: -folder "\xff": must be UTF-8`},
 		{"missing file", []string{"-endpoint", url, "-event", file + "x"}, "", 1, "", "error: read the event: open "},
 		{"help", []string{"-h"}, "", 0, "", "usage: local "},
 	} {
@@ -219,5 +225,19 @@ func TestRun(t *testing.T) {
 				t.Errorf("answered %s, want %s", stdout.String(), tc.response)
 			}
 		})
+	}
+}
+
+// TestInterruptedInput: a signal ends the wait for an event that does not come.
+func TestInterruptedInput(t *testing.T) {
+	environment(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	stdin, never := io.Pipe()
+	defer func() { _ = never.Close() }()
+	var stdout, stderr bytes.Buffer
+	status := run(ctx, []string{"-aws", "-event", "-"}, stdin, &stdout, &stderr)
+	if want := "error: read the event from standard input: context canceled\n"; status != 1 || !strings.HasPrefix(stderr.String(), want) {
+		t.Errorf("status %d, said %q, want %q", status, stderr.String(), want)
 	}
 }

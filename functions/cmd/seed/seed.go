@@ -228,7 +228,11 @@ func (s *seeder) delete(ctx context.Context, bucket string, event cfn.Event, at 
 		return nil
 	}
 	remove := func() error { return s.store.remove(ctx, bucket, specsOf(properties), at.deleted) }
-	if prefix, _ := properties["Prefix"].(string); event.ResourceType == results {
+	if event.ResourceType == results {
+		prefix, _ := properties["Prefix"].(string)
+		if prefix == "" { // every object of anybody is under that
+			return fmt.Errorf("resource property Prefix %v: must be what the keys of results begin with; nothing was deleted", properties["Prefix"])
+		}
 		remove = func() error { return s.store.emptyOnly(ctx, bucket, prefix, at.deleted) }
 	}
 	err := s.patiently(ctx, remove)

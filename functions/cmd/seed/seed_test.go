@@ -238,6 +238,10 @@ func TestRequests(t *testing.T) {
 			name: "delete results", event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Prefix": "jobs/"}, nil)),
 			calls: []string{"empty only b/jobs/"}, status: cfn.StatusSuccess, id: "s3://b",
 		},
+		{ // everything would be under it, and none of it foreign
+			name: "delete results without a prefix", event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b"}, nil)),
+			status: cfn.StatusFailed, id: "s3://b", reason: "Prefix <nil>: must be what the keys of results begin with; nothing was deleted",
+		},
 		{ // where somebody keeps something beside them
 			name:  "delete results with somebody's objects there",
 			event: ofResults(request(cfn.RequestDelete, map[string]any{"Bucket": "b", "Prefix": "jobs/", "EmptyBucket": "false"}, nil)),

@@ -175,6 +175,8 @@ func TestGet(t *testing.T) {
 		{"RequestTimeout has status 400", []http.HandlerFunc{refuses(400, "RequestTimeout"), says(body)}, 1, "", 2},
 		{"429 has a status below 500", []http.HandlerFunc{refuses(429, ""), says(body)}, 1, "", 2},
 		{"no answer at all", []http.HandlerFunc{raw(""), says(body)}, 1, "", 2},
+		{"a refusal without its end", []http.HandlerFunc{raw("HTTP/1.1 400 Bad Request\r\nContent-Length: 400\r\n\r\n<Error><Code>Req"),
+			says(body)}, 1, "", 2},
 		{"half a head", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nConte"), says(body)}, 1, "", 2},
 		{"no HTTP", []http.HandlerFunc{raw("nonsense\r\n\r\n"), says(body)}, 1, "", 2},
 		{"an endless head", []http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 2*maxHeadBytes)), says(body)}, 1, "", 2},
@@ -192,6 +194,8 @@ func TestGet(t *testing.T) {
 		{"a wrong signature", []http.HandlerFunc{refuses(403, "SignatureDoesNotMatch")}, 0, fetch.AccessDenied, 1},
 		{"403 without a document", []http.HandlerFunc{refuses(403, "")}, 0, fetch.AccessDenied, 1},
 		{"an archived object", []http.HandlerFunc{refuses(403, "InvalidObjectState")}, 0, "InvalidObjectState", 1},
+		{"a part that nobody asked for", []http.HandlerFunc{raw("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-13/20\r\n" +
+			"Content-Length: 14\r\n\r\n" + body)}, 0, "PartialContent", 1},
 		{"not implemented is for good", []http.HandlerFunc{refuses(501, "NotImplemented")}, 0, "NotImplemented", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -774,6 +778,35 @@ func TestWarm(t *testing.T) {
 		wg.Wait()
 		if got := b.Connections(); got != many {
 			t.Errorf("%d connections after the requests, want %d", got, many)
+		}
+	})
+}
+
+// A connection that does not come about in time costs none of the others.
+func TestWarmKeeps(t *testing.T) {
+	inBubble(t, says("body"), func(t *testing.T, b *bubble) {
+		const many = 5
+		var nth atomic.Int32
+		inner := b.pool.connect
+		b.pool.connect = func(ctx context.Context, h *host, n int) (net.Conn, error) {
+			if nth.Add(1) == 2 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return inner(ctx, h, n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // of the bubble's clock
+		defer cancel()
+		if err := b.Warm(ctx, "bucket", many); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		synctest.Wait() // until the end of ctx has had its effect
+		if n := len(b.pool.hosts["10.0.0.1:80"].idle); n != many-1 {
+			t.Errorf("%d connections are there, want %d", n, many-1)
+		}
+		var sink memory
+		if _, err := b.Get(t.Context(), "bucket", "key", &sink); err != nil || sink.String() != "body" || nth.Load() != many {
+			t.Errorf("%q, %v, %d connections were asked for, want %d", sink.String(), err, nth.Load(), many)
 		}
 	})
 }

@@ -18,6 +18,10 @@ import (
 // readBytes is a connection's read buffer: the most that one TLS record holds.
 const readBytes = 16 << 10
 
+// recordBytes is the most that one TLS record takes on the wire: crypto/tls may have to
+// wait for the rest of one of which the beginning was read.
+const recordBytes = 5 + 16<<10 + 2<<10
+
 // stall is how long a connection may go without a byte, from the request's
 // last to the head's first, and between two reads of a body. A deadline is
 // renewed only when less than half of it is left (setting one costs as much as
@@ -184,7 +188,7 @@ func (c *conn) sized(to io.Writer, length int64) (n int64, err error) {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
 			read := 0
-			if c.wide.r == c.wide.w { // else there is no need to wait
+			if c.wide.w-c.wide.r < recordBytes { // else there is no need to wait
 				if err := c.arm(time.Now()); err != nil {
 					return n, c.fail(err)
 				}
@@ -270,7 +274,9 @@ func connect(ctx context.Context, h *host, nth int) (net.Conn, error) {
 			return c, nil
 		}
 	}
-	h.forget()
+	if !TooManyFiles(err) { // which is no fault of the addresses, and a name server could not be asked either
+		h.forget()
+	}
 	return nil, err
 }
 

@@ -385,6 +385,11 @@ func (b *bucketClient) getOnce(ctx context.Context, r request, from, to, total i
 		}
 		return 0, err
 	}
+	if len(c.head.etag) > 0 && string(c.head.etag) != r.ifMatch { // not every server heeds If-Match
+		c.failed = true
+		b.host.put(c)
+		return 0, errChanged
+	}
 	if want := fmt.Sprintf("bytes %d-%d/%d", from, to-1, total); c.head.status != 206 || !bytes.EqualFold(c.head.contentRange,
 		[]byte(want)) {
 		got := strings.Clone(string(c.head.contentRange))

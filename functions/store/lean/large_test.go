@@ -249,25 +249,32 @@ func TestLargeRest(t *testing.T) {
 }
 
 // TestLargeChanges: an object that is overwritten meanwhile is read anew, and
-// what was read of the old one does not count.
+// what was read of the old one does not count, whether the server heeds If-Match
+// or not.
 func TestLargeChanges(t *testing.T) {
-	o := &object{body: random(5 * testPart), etag: `"v1"`}
 	changed := random(4*testPart + 1)[1:]
-	var once atomic.Bool
-	o.before = func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Header.Get("Range") == "bytes=3000-3999" && once.CompareAndSwap(false, true) {
-			o.body, o.etag = changed, `"v2"`
+	for _, heeds := range []bool{true, false} {
+		o := &object{body: random(5 * testPart), etag: `"v1"`}
+		var once atomic.Bool
+		o.before = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Header.Get("Range") == "bytes=3000-3999" && once.CompareAndSwap(false, true) {
+				o.body, o.etag = changed, `"v2"`
+			}
+			if !heeds {
+				r.Header.Del("If-Match")
+			}
+			return false
 		}
-		return false
+		inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
+			b.ahead.size, b.ahead.left = testPart, 1
+			var sink memory
+			r, err := b.Get(t.Context(), "bucket", "key", &sink)
+			if err != nil || !bytes.Equal(sink.Bytes(), changed) || r.Retries != 1 || sink.resets != 1 || r.Bytes != int64(len(changed)) {
+				t.Errorf("If-Match heeded %t: %d bytes, right: %t, %+v, %d resets, %v",
+					heeds, sink.Len(), bytes.Equal(sink.Bytes(), changed), r, sink.resets, err)
+			}
+		})
 	}
-	inBubble(t, o.ServeHTTP, func(t *testing.T, b *bubble) {
-		b.ahead.size, b.ahead.left = testPart, 1
-		var sink memory
-		r, err := b.Get(t.Context(), "bucket", "key", &sink)
-		if err != nil || !bytes.Equal(sink.Bytes(), changed) || r.Retries != 1 || sink.resets != 1 || r.Bytes != int64(len(changed)) {
-			t.Errorf("%d bytes, right: %t, %+v, %d resets, %v", sink.Len(), bytes.Equal(sink.Bytes(), changed), r, sink.resets, err)
-		}
-	})
 }
 
 // failing takes some bytes, then no more.

@@ -111,7 +111,10 @@ func (c *Client) Warm(ctx context.Context, bucket string, connections int) error
 	left.Store(int64(connections))
 	for i := range connections {
 		wg.Go(func() {
-			if opened[i], errs[i] = b.host.get(ctx); left.Add(-1) == 0 {
+			if opened[i], errs[i] = b.host.get(ctx); errs[i] == nil {
+				c.pool.release(opened[i]) // it is good, whatever becomes of the others
+			}
+			if left.Add(-1) == 0 {
 				ticket.end() // nobody is left to use one
 			} else if errs[i] == nil {
 				opened[i].awaitTicket(&ticket)
@@ -335,7 +338,7 @@ func (b *bucketClient) exchange(ctx context.Context, r *request, k *signingKey) 
 		b.host.put(c)
 		return nil, err
 	}
-	if status := c.head.status; status == 200 || status == 206 {
+	if status := c.head.status; status == 200 || status == 206 && r.to > 0 { // a part that nobody asked for is not the whole
 		return c, nil
 	}
 	e := &responseError{
@@ -343,7 +346,9 @@ func (b *bucketClient) exchange(ctx context.Context, r *request, k *signingKey) 
 		region: string(c.head.region), location: string(c.head.location), requestID: string(c.head.requestID),
 	}
 	var doc bytes.Buffer
-	if _, err := c.body(&doc, maxErrorBytes); err == nil {
+	if _, err := c.body(&doc, maxErrorBytes); err != nil {
+		e.cut = true
+	} else {
 		parseError(doc.Bytes(), e)
 	}
 	b.host.put(c)

@@ -218,7 +218,7 @@ func (h *host) open(ctx context.Context) (*conn, error) {
 	if err != nil {
 		p.opened.Add(-1)
 		others := len(p.all) + p.dialing
-		again := others > 0 && tooManyFiles(err)
+		again := others > 0 && TooManyFiles(err)
 		if again {
 			p.limit = min(p.limit, others)
 		}
@@ -237,9 +237,14 @@ func (h *host) open(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// tooManyFiles says whether the process, or the machine, has no file left.
-func tooManyFiles(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+// TooManyFiles says whether the process, or the machine, has no file left.
+func TooManyFiles(err error) bool {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return true
+	}
+	// Of what kept it from asking a name server, package net passes on the text alone.
+	var name *net.DNSError
+	return errors.As(err, &name) && strings.Contains(name.Err, syscall.EMFILE.Error())
 }
 
 // roomLocked says whether one more connection to h may be opened. An idle one to
@@ -279,18 +284,30 @@ func (h *host) nextLocked() chan *conn {
 	return waiter
 }
 
+// release takes a connection out of the context that it was got with: it may outlast it.
+func (p *pool) release(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.releaseLocked(c)
+}
+
+func (p *pool) releaseLocked(c *conn) {
+	if c.watch == nil {
+		return
+	}
+	c.watch.requests--
+	if c.watch.canceled {
+		c.failed = true
+	}
+	c.watch = nil
+}
+
 // put gives a connection back, or closes it where it cannot be used again.
 func (h *host) put(c *conn) {
 	p := h.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.watch != nil {
-		c.watch.requests--
-		if c.watch.canceled {
-			c.failed = true
-		}
-		c.watch = nil
-	}
+	p.releaseLocked(c)
 	switch {
 	case !c.reusable():
 		p.closeLocked(c)

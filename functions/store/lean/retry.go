@@ -75,6 +75,7 @@ type responseError struct {
 	region    string // where the bucket is, where S3 said so
 	location  string // of a redirect
 	requestID string
+	cut       bool // its document broke off: what S3 calls it is not known
 }
 
 func (e *responseError) Error() string {
@@ -162,7 +163,7 @@ func (r *retrier) retry(ctx context.Context, b *bucketClient, err error) error {
 	var refused *responseError
 	var stale *staleError
 	var unconnected *connectError
-	if errors.As(err, &unconnected) && !tooManyFiles(err) {
+	if errors.As(err, &unconnected) && !TooManyFiles(err) {
 		r.connects++
 	}
 	switch {
@@ -210,7 +211,7 @@ func transient(e *responseError) bool {
 	case "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "Throttling":
 		return true
 	}
-	return e.status == 429 || e.status >= 500 && e.status != 501
+	return e.cut || e.status == 429 || e.status >= 500 && e.status != 501
 }
 
 // permanent says whether an error that is no response will be the same again.

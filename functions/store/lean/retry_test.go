@@ -208,6 +208,7 @@ func TestConnects(t *testing.T) {
 		{"a certificate of another host", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}, 1},
 		{"a certificate that nobody signed", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, 1},
 		{"no file left", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}, defaultTries},
+		{"no file left to ask a name server", &net.DNSError{Err: "dial udp 10.0.0.2:53: socket: too many open files"}, defaultTries},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, says("x"), func(t *testing.T, b *bubble) {

@@ -75,6 +75,7 @@ func (c *conn) awaitTicket(w *ticketWait) {
 		c.failed = true
 	}
 	w.leave()
+	c.deadline = time.Time{} // one of an earlier request, such as for a session, does not stand any more
 	if err := c.raw.SetReadDeadline(time.Time{}); err != nil {
 		c.failed = true
 	}

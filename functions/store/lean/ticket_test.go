@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // signalled is a cache that says when the first session is kept.
@@ -89,5 +90,37 @@ func TestWarmResumes(t *testing.T) {
 					many, least)
 			}
 		})
+	}
+}
+
+// A connection that has carried a request before it waits for a ticket, as for a session
+// of S3 Express, sets a deadline for the next one all the same.
+func TestTicketDeadline(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "body") }))
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	c, err := New(Config{Region: "us-east-1", Endpoint: server.URL, Credentials: key, Roots: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b, err := c.bucketClient("bucket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := b.host.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.host.put(one)
+	if err := one.arm(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var ticket ticketWait
+	c.sessions.awaited.Store(&ticket)
+	defer c.sessions.awaited.Store(nil)
+	if one.awaitTicket(&ticket); one.failed || !one.deadline.IsZero() {
+		t.Errorf("failed %t; the deadline is taken to be %v, and there is none", one.failed, one.deadline)
 	}
 }

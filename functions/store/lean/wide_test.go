@@ -2,10 +2,14 @@ package lean
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -206,5 +210,45 @@ func TestWideReads(t *testing.T) {
 		if c.wide.buf != nil || c.failed || p.wide.left != 0 {
 			t.Errorf("%d MB, none left: buffer %v, failed %v, %d left", tt.memoryMB, c.wide.buf != nil, c.failed, p.wide.left)
 		}
+	}
+}
+
+// lateSink takes so long for each piece of a body that the deadline of the connection
+// which reads it has passed by then.
+type lateSink struct {
+	memory
+	pool *pool
+}
+
+func (s *lateSink) Write(p []byte) (int, error) {
+	c := s.pool.all[0]
+	c.deadline = time.Now().Add(-time.Second)
+	if err := c.SetDeadline(c.deadline); err != nil {
+		return 0, err
+	}
+	return s.memory.Write(p)
+}
+
+// A sink that is slower than a connection may stall costs no connection: what it is slow
+// for is there, and the next read has a deadline of its own, whatever was read ahead.
+func TestSlowSink(t *testing.T) {
+	body := random(wideFrom)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body)
+	}))
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	c, err := New(Config{Region: "us-east-1", Endpoint: server.URL, Credentials: key, Roots: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	sink := &lateSink{pool: c.pool}
+	r, err := c.Get(t.Context(), "bucket", "key", sink)
+	if err != nil || r.Retries != 0 || !bytes.Equal(sink.Bytes(), body) || c.pool.wide.prompt.Load() {
+		t.Errorf("%d bytes, right: %t, %d retries, waited in vain %t, %v",
+			sink.Len(), bytes.Equal(sink.Bytes(), body), r.Retries, c.pool.wide.prompt.Load(), err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -65,7 +64,7 @@ func patient(dial dialer) dialer {
 		started := time.Now()
 		for try := 1; ; try++ {
 			c, err := dial(ctx, network, address)
-			if time.Since(started) > patience || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			if time.Since(started) > patience || !lean.TooManyFiles(err) {
 				return c, err
 			}
 			timer := time.NewTimer(lean.Backoff(min(try, 3)))
