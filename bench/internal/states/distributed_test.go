@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -653,7 +654,7 @@ func TestStop(t *testing.T) {
 // An Express child that runs for more than five minutes is TIMED_OUT:
 // docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html.
 func TestExpressLimit(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAt(t, 10*time.Millisecond) // it lasts 3 s
 	w.put(3)
 	w.lambda.set(func(r *http.Request, _ string, payload []byte) answer {
 		if keysOf(payload)[0] == "k00001" {

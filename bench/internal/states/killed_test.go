@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -38,7 +37,7 @@ func runEngine(text string) error {
 	if err != nil {
 		return err
 	}
-	s, err := start(cfg, time.Millisecond)
+	s, err := Start(cfg)
 	if err != nil {
 		return err
 	}
@@ -115,6 +114,7 @@ func TestKilled(t *testing.T) {
 	arn := w.begin(machine, "job-1", scanInput(batch))
 	<-reached
 	kill()
+	n.Store(1000) // from here on all are answered, however late the dead server's end is noticed
 
 	w.start()
 	out := w.describe(arn)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
@@ -306,13 +307,13 @@ func TestCatchResultPath(t *testing.T) {
 // take; a state machine that does is TIMED_OUT:
 // docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html.
 func TestTimeouts(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAt(t, 10*time.Millisecond)
 	hang := func(r *http.Request, _ string, _ []byte) answer {
 		<-r.Context().Done()
 		return answer{}
 	}
 	w.lambda.set(hang)
-	out := w.runOnce("task", task(`,"TimeoutSeconds":300,"Retry":[{"ErrorEquals":["States.TaskFailed"]}]`), `{}`)
+	out := w.runOnce("task", task(`,"TimeoutSeconds":100,"Retry":[{"ErrorEquals":["States.TaskFailed"]}]`), `{}`)
 	if aws.ToString(out.Error) != errTimeout || out.Status != types.ExecutionStatusFailed || w.lambda.count() != 1 {
 		t.Errorf("%s %s after %d calls", out.Status, aws.ToString(out.Error), w.lambda.count())
 	}
@@ -335,7 +336,7 @@ func TestTimeouts(t *testing.T) {
 		t.Errorf("%s %s", out.Status, aws.ToString(out.Error))
 	}
 	w.lambda.set(func(*http.Request, string, []byte) answer { return answer{body: `1`} })
-	if out = w.redrive(*out.ExecutionArn); out.Status == types.ExecutionStatusFailed { // its millisecond may pass again
+	if out = w.redrive(*out.ExecutionArn); out.Status == types.ExecutionStatusFailed { // its time may pass again
 		t.Errorf("%s %s", out.Status, aws.ToString(out.Error))
 	}
 }
