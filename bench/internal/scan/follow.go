@@ -74,10 +74,16 @@ func (f *Follower) Run(ctx context.Context) (Status, error) {
 				return status, nil
 			}
 			if why := f.passed(sample, time.Since(began)); why != "" {
-				if err := f.Job.Stop(ctx, "fanout scan --budget: "+why); err != nil {
+				err := f.Job.Stop(ctx, "fanout scan --budget: "+why)
+				switch {
+				case err == nil:
+					return status, &BudgetError{why}
+				case ctx.Err() != nil:
+					return status, ctx.Err()
+				case !passing(err):
 					return status, err
 				}
-				return status, &BudgetError{why}
+				f.Warn(err) // the job spends on, so it is stopped after the next look
 			}
 		}
 		wait := time.NewTimer(f.Every(time.Since(began)))

@@ -82,6 +82,8 @@ type fake struct {
 	redrive  error
 	redriven int
 	stopped  string
+
+	stopFails int // so many calls to stop break off
 }
 
 func (f *fake) DescribeExecution(
@@ -107,6 +109,9 @@ func (f *fake) RedriveExecution(context.Context, *sfn.RedriveExecutionInput, ...
 }
 
 func (f *fake) StopExecution(_ context.Context, in *sfn.StopExecutionInput, _ ...func(*sfn.Options)) (*sfn.StopExecutionOutput, error) {
+	if f.stopFails--; f.stopFails >= 0 {
+		return nil, errors.New("connection reset")
+	}
 	f.stopped = *in.Cause
 	return &sfn.StopExecutionOutput{}, nil
 }
@@ -236,24 +241,28 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// The job is stopped once it has cost what it may.
+// The job is stopped once it has cost what it may, also where the connection breaks
+// just then.
 func TestFollowBudget(t *testing.T) {
-	f := &fake{
-		describe: func() (*sfn.DescribeExecutionOutput, error) { return execution(types.ExecutionStatusRunning), nil },
-		mapRun: func() (*sfn.DescribeMapRunOutput, error) {
-			return &sfn.DescribeMapRunOutput{Status: types.MapRunStatusRunning}, nil
-		},
-	}
-	spent := 0.0
-	follower := Follower{
-		Job: &Job{Client: f, ARN: arn}, Every: func(time.Duration) time.Duration { return 0 }, Dollars: 0.5,
-		Price:  func(Sample) float64 { spent += 0.2; return spent },
-		Sample: func(Sample) error { return nil }, Warn: func(err error) { t.Error(err) },
-	}
-	_, err := follower.Run(t.Context())
-	var passed *BudgetError
-	if !errors.As(err, &passed) || !strings.Contains(err.Error(), "$0.60 so far, of $0.5") || !strings.Contains(f.stopped, "budget") {
-		t.Errorf("%v, stopped %q", err, f.stopped)
+	for fails, want := range map[int]string{0: "$0.60 so far, of $0.5", 2: "$1.00 so far, of $0.5"} {
+		f := &fake{
+			describe: func() (*sfn.DescribeExecutionOutput, error) { return execution(types.ExecutionStatusRunning), nil },
+			mapRun: func() (*sfn.DescribeMapRunOutput, error) {
+				return &sfn.DescribeMapRunOutput{Status: types.MapRunStatusRunning}, nil
+			},
+			stopFails: fails,
+		}
+		spent, warned := 0.0, 0
+		follower := Follower{
+			Job: &Job{Client: f, ARN: arn}, Every: func(time.Duration) time.Duration { return 0 }, Dollars: 0.5,
+			Price:  func(Sample) float64 { spent += 0.2; return spent },
+			Sample: func(Sample) error { return nil }, Warn: func(error) { warned++ },
+		}
+		_, err := follower.Run(t.Context())
+		var passed *BudgetError
+		if !errors.As(err, &passed) || !strings.Contains(err.Error(), want) || !strings.Contains(f.stopped, "budget") || warned != fails {
+			t.Errorf("%d calls fail: %v, stopped %q, warned %d times", fails, err, f.stopped, warned)
+		}
 	}
 }
 
