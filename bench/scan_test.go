@@ -124,6 +124,10 @@ func TestScanStack(t *testing.T) {
 		{"an unknown stack", []string{"status", "--stack", "Nobody", "one"}, hint.StatusFailed, `^error: describe stack Nobody: `},
 		{"a job that read everything", []string{"redrive", "--stack", "Fanout", "one"}, hint.StatusUsage, `^error: job one read everything`},
 		{"a job that has ended", []string{"stop", "--stack", "Fanout", "one"}, hint.StatusUsage, `^error: job one has ended already: SUCCEEDED$`},
+		{"a folder that cannot be made", []string{"--stack", "Fanout", "--find", "x", "--job", "nowhere", "--out", os.DevNull + "/r"},
+			hint.StatusFailed, `^error: create the results folder: `},
+		{"a job that was therefore not started", []string{"status", "--stack", "Fanout", "nowhere"}, hint.StatusUsage,
+			`^error: there is no job nowhere \(arn:`},
 		{"an inventory that is not there", []string{"--stack", "Fanout", "--find", "x", "--inventory", "s3://" + lab.Bucket + "/a/manifest.json"},
 			hint.StatusFailed, `^error: read inventory s3://.*/a/manifest.json: .*NoSuchKey`},
 	} {
