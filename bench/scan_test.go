@@ -236,6 +236,20 @@ func TestScanLeaveAndStop(t *testing.T) {
 	}
 	like(t, "result of a stopped job", said,
 		`^error: job stopped was stopped\nhint: fanout scan redrive --stack Fanout stopped reads what is missing$`)
+	other := filepath.Join(stopped.Dir, "other")
+	text := []byte(`{"fanout_scan":1,"job":"other"}`)
+	if err := errors.Join(os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, scan.FileName), text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	status, _, said = says(t, in(stopped, "scan", "redrive", "--stack", "Fanout", "--out", "other", "stopped"))
+	if status != hint.StatusUsage {
+		t.Errorf("into another job's folder: status %d", status)
+	}
+	like(t, "into another job's folder", said, `^error: other/results.jsonl exists already, and is not of job stopped$`)
+	_, stdout, said = says(t, in(stopped, "scan", "status", "--stack", "Fanout", "stopped"))
+	if !strings.HasPrefix(stdout, "job stopped aborted: ") {
+		t.Errorf("it was redriven all the same: %q, said:\n%s", stdout, said)
+	}
 	status, stdout, said = says(t, in(stopped, "scan", "redrive", "--stack", "Fanout", "stopped"))
 	if status != 0 || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("redriven: status %d, %q, said:\n%s", status, stdout, said)
