@@ -175,7 +175,8 @@ func TestScanLeaveAndStop(t *testing.T) {
 	c := startScanCloud(t, 1000)
 	start := func(name string) (cmd *exec.Cmd, stderr *bufio.Reader) {
 		t.Helper()
-		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "20", "--max-concurrency", "1",
+		// 250 batches, one after the other: enough for a signal on a busy machine.
+		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "4", "--max-concurrency", "1",
 			"--job", name)
 		pipe, err := cmd.StderrPipe()
 		if err != nil {
@@ -263,7 +264,7 @@ func TestScanRedriveHere(t *testing.T) {
 	for _, sig := range []os.Signal{os.Interrupt, os.Kill} {
 		t.Run(sig.String(), func(t *testing.T) {
 			cmd, stdout, stderr := command(t, "scan", "--find", corpus.DefaultNeedle, "--objects", "1000", "--max-bytes", "2000",
-				"--batch", "20", "--max-concurrency", "2", "--out", "r")
+				"--batch", "8", "--max-concurrency", "2", "--out", "r") // it takes long enough for what is done meanwhile
 			until(t, stderr, `^(listing|reading): `)
 			meanwhile := exec.CommandContext(t.Context(), cmd.Path, "scan", "status", "r")
 			meanwhile.Dir, meanwhile.Env = cmd.Dir, cmd.Env
