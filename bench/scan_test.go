@@ -166,6 +166,22 @@ func TestScanRefusesStack(t *testing.T) {
 	}
 	like(t, "an empty prefix", stderr, `^How many objects there are is not known before they are listed`)
 	like(t, "an empty prefix", stderr, `^0 objects read, `)
+	// Where the stack has put objects, and none is left, it is not.
+	spec := corpus.Default()
+	spec.Count, spec.MaxBytes, spec.Prefix = 10, 2000, "nothing/"
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs = maps.Clone(outputs)
+	outputs["Prefix"], outputs["Objects"] = spec.Prefix, string(text)
+	c.formation(t, outputs)
+	status, stdout, stderr = says(t, c.fanout(t, "scan", "--stack", "Fanout", "--find", spec.Needle))
+	if status != hint.StatusFailed || stdout != "" {
+		t.Errorf("all objects are gone: status %d, %q", status, stdout)
+	}
+	like(t, "all objects are gone", stderr, `^digest 0+: wrong, the objects' seed has [0-9a-f]+, 10 objects$`)
+	like(t, "all objects are gone", stderr, `^error: job .* read every object, and found something else than they hold$`)
 }
 
 // Ctrl-C leaves a job of a stack running, and says how to come back; there it is
