@@ -79,7 +79,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&w.decompress, "decompress", false, "search inside objects that are compressed by gzip")
 	f.StringVar(&w.inventory, "inventory", "", "read what the S3 Inventory with this `manifest` lists: s3://BUCKET/…/manifest.json")
 	f.StringVar(&sf.stack, "stack", "", "scan on AWS, with the state machine of this CloudFormation stack, which costs money")
-	f.StringVar(&w.batch, "batch", "auto", "objects per batch, or auto: as many as are read in about a minute")
+	f.StringVar(&w.batch, "batch", "auto", "objects per batch, or auto: 1000, or fewer if these take too long or there are few")
 	f.StringVar(&w.children, "max-concurrency", "auto", "batches at once, 1 to 10000, or auto: as many as the binding limit feeds")
 	f.IntVar(&w.prefixes, "prefixes", 1, "prefixes that S3 has partitioned the objects into, for the forecast and auto")
 	f.StringVar(&w.tolerate, "tolerate", "0%", "how much of the objects may be in failed batches before the job gives up, 0% to 100%")
