@@ -410,8 +410,9 @@ func TestScanInventory(t *testing.T) {
 		t.Errorf("%+v, %v", file.Summary, err)
 	}
 	for manifest, want := range map[string]string{
-		`{"sourceBucket":"another","fileFormat":"CSV"}`:    `^error: inventory s3://.* is of bucket "another"; the stack reads "fanout-lab"`,
-		`{"sourceBucket":"fanout-lab","fileFormat":"ORC"}`: `^error: inventory s3://.* is in format "ORC", which Step Functions does not read`,
+		`{"sourceBucket":"another","fileFormat":"CSV"}`:        `^error: inventory s3://.* is of bucket "another"; the stack reads "fanout-lab"`,
+		`{"sourceBucket":"fanout-lab","fileFormat":"ORC"}`:     `^error: inventory s3://.* is in format "ORC", which Step Functions`,
+		`{"sourceBucket":"fanout-lab","fileFormat":"Parquet"}`: `^error: inventory s3://.* is in format "Parquet", which Step Functions`,
 		"no JSON": `^error: inventory s3://.*: invalid character`,
 	} {
 		in := &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("other/manifest.json"), Body: strings.NewReader(manifest)}
