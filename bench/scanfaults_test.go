@@ -188,7 +188,7 @@ func TestScanNamesWhatIsLeft(t *testing.T) {
 			[]string{`^not read: 1 object: AccessDenied, such as objects/object-000123: `,
 				`^error: job j: 1 object was not read\nhint: fanout scan redrive --stack Fanout j reads what is missing$`},
 			func(f *faultLab) { f.S3.SetKeyFault(lab.Bucket, key(f), objects.Readable) }},
-		{"a batch that always times out", func(c *lab.Config) { c.Timeout = time.Second }, nil,
+		{"a batch that always times out", func(c *lab.Config) { c.Timeout = 2 * time.Second }, nil,
 			func(f *faultLab) { f.fault("hang always " + f.firstOf(3)) },
 			[]string{`^job j: incomplete: [0-9]+ objects were not read$`, `^not read: [0-9]+ objects in batches that failed or were stopped$`},
 			func(f *faultLab) { f.fault("hang once none") }},
