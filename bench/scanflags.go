@@ -63,6 +63,7 @@ type scanOutput struct {
 	budget      string
 	quiet       bool
 	bounds      budget.Bounds
+	changed     func(flag string) bool // nil: the subcommand has none of the flags
 }
 
 const scanHelp = "see fanout help scan"
@@ -101,6 +102,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 }
 
 func (o *scanOutput) add(f *pflag.FlagSet) {
+	o.changed = f.Changed
 	f.StringVar(&o.out, "out", "", "`folder` for "+scan.FileName+", "+pageName+" and the matches (default results/JOB)")
 	f.StringVar(&o.format, "format", scan.Formats[0], "of the matches: "+strings.Join(scan.Formats, ", "))
 	f.StringVar(&o.budget, "budget", "", "stop the job once it has cost so many dollars, or taken so long, such as 5,2h")
@@ -111,6 +113,9 @@ func (o *scanOutput) add(f *pflag.FlagSet) {
 func (o *scanOutput) parse() (err error) {
 	if !slices.Contains(scan.Formats, o.format) {
 		return hint.Usage(scanHelp, "format %q: must be one of %s", o.format, strings.Join(scan.Formats, ", "))
+	}
+	if o.budget == "" && o.changed != nil && o.changed("budget") { // of a variable that is not set: not a job without bounds
+		return hint.Usage(scanHelp, "--budget is empty")
 	}
 	if o.bounds, err = budget.Parse(o.budget); err != nil {
 		return hint.Usage(scanHelp, "%w", err)
