@@ -219,9 +219,6 @@ func TestBatchDeadline(t *testing.T) {
 	})
 }
 
-// TestHash: the name depends on each key and on their order, and its first digit
-// spreads the parts evenly: 16 groups of 10,000/16 = 625 each. Outside of 625±125 lies
-// a group of a fair hash once in 10⁶ times.
 // busy answers SlowDown to the first requests for each object.
 type busy struct {
 	*memory
@@ -281,6 +278,9 @@ func TestBatchThrottled(t *testing.T) {
 	}
 }
 
+// TestHash: the name depends on each key and on their order, and its first digit
+// spreads the parts evenly: 16 groups of 10,000/16 = 625 each. Outside of 625±125 lies
+// a group of a fair hash once in 10⁶ times.
 func TestHash(t *testing.T) {
 	of := func(keys ...string) hash {
 		var b Batch
@@ -306,6 +306,19 @@ func TestHash(t *testing.T) {
 	for digit, n := range groups {
 		if n < 500 || n > 750 {
 			t.Errorf("group %x has %d of 10,000", digit, n)
+		}
+	}
+}
+
+// TestJobName: a job may be called whatever an execution may, and nothing that is
+// another job's place.
+func TestJobName(t *testing.T) {
+	for name, ok := range map[string]bool{
+		strings.Repeat("é", 80): true, strings.Repeat("é", 81): false, strings.Repeat("j", 81): false, "a.b": true, "a/b": false, ".": false,
+	} {
+		_, err := DecodeBatch([]byte(strings.Replace(batchOf("null", "a"), `"job":"j"`, `"job":"`+name+`"`, 1)))
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 }
