@@ -290,7 +290,7 @@ func TestScanPartsChange(t *testing.T) {
 // Objects of every kind: the longest keys, all sorts of characters, folders'
 // placeholders, nothing at all, and a large one among small ones.
 func TestScanOddObjects(t *testing.T) {
-	f := startFaultLab(t, nil)
+	f := startFaultLab(t, func(c *lab.Config) { c.Timeout = 2 * time.Minute }) // a GB at a seventh of a vCPU
 	const prefix = "odd/"
 	bodies := map[string]string{
 		"folder/": "", "folder/folder/": "", "empty": "", "a b+c%2Fd": f.spec.Needle, "é/日本/\U0001F600": "x" + f.spec.Needle,
