@@ -278,6 +278,29 @@ func TestBatchThrottled(t *testing.T) {
 	}
 }
 
+// TestPutAgain: a part is put again where S3 is busy or a connection breaks, not where
+// it is refused.
+func TestPutAgain(t *testing.T) {
+	slow := &fetch.Error{Type: fetch.SlowDown, Message: "put s3://r"}
+	for _, tc := range []struct {
+		name string
+		errs []error
+		want string // type of the batch's error; empty: none
+		left int    // of errs
+	}{
+		{"busy and broken for a while", []error{slow, errors.New("connection reset"), slow}, "", 0},
+		{"busy for good", slices.Repeat([]error{slow}, persistent+2), fetch.SlowDown, 2},
+		{"refused", []error{&fetch.Error{Type: fetch.AccessDenied, Message: "put s3://r"}, slow}, fetch.AccessDenied, 1},
+	} {
+		j := newJob(t)
+		j.objects["b/a"], j.putErrs = "needle", tc.errs
+		_, err := j.h.Invoke(t.Context(), []byte(batchOf(`"needle"`, "a")))
+		if errorType(err) != tc.want || len(j.putErrs) != tc.left || (len(j.parts()) == 1) != (tc.want == "") {
+			t.Errorf("%s: %v, %d errors left, parts %v", tc.name, err, len(j.putErrs), j.parts())
+		}
+	}
+}
+
 // TestHash: the name depends on each key and on their order, and its first digit
 // spreads the parts evenly: 16 groups of 10,000/16 = 625 each. Outside of 625±125 lies
 // a group of a fair hash once in 10⁶ times.
