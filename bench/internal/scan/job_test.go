@@ -241,6 +241,48 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// AWS may not know yet what was just done to a job: that it was started, or that it
+// was redriven. That is not its end.
+func TestFollowLate(t *testing.T) {
+	redriven := func(status types.ExecutionStatus, redrives int32) *sfn.DescribeExecutionOutput {
+		out := execution(status)
+		out.RedriveCount = &redrives
+		return out
+	}
+	f := &fake{describe: func() (*sfn.DescribeExecutionOutput, error) { return redriven(types.ExecutionStatusFailed, 2), nil }}
+	again := &Job{Client: f, ARN: arn}
+	if err := again.Redrive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name    string
+		job     *Job
+		answers []*sfn.DescribeExecutionOutput // nil: there is no such execution
+	}{
+		{"started", &Job{Client: f, ARN: arn}, []*sfn.DescribeExecutionOutput{nil, nil, execution(types.ExecutionStatusSucceeded)}},
+		{"redriven", again, []*sfn.DescribeExecutionOutput{
+			redriven(types.ExecutionStatusFailed, 2), redriven(types.ExecutionStatusRunning, 3), redriven(types.ExecutionStatusSucceeded, 3),
+		}},
+	} {
+		answers := tc.answers
+		f.describe = func() (*sfn.DescribeExecutionOutput, error) {
+			out := answers[0]
+			if answers = answers[1:]; out == nil {
+				return nil, &types.ExecutionDoesNotExist{}
+			}
+			return out, nil
+		}
+		follower := Follower{
+			Job: tc.job, Every: func(time.Duration) time.Duration { return 0 },
+			Sample: func(Sample) error { return nil }, Warn: func(err error) { t.Error(err) },
+		}
+		status, err := follower.Run(t.Context())
+		if err != nil || status.Status != types.ExecutionStatusSucceeded || len(answers) > 0 {
+			t.Errorf("%s: %s, %v, %d answers left", tc.name, status.Status, err, len(answers))
+		}
+	}
+}
+
 // The job is stopped once it has cost what it may, also where the connection breaks
 // just then.
 func TestFollowBudget(t *testing.T) {
