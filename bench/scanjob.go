@@ -304,9 +304,26 @@ func (s *scanning) reopen() (made bool, err error) {
 		return false, hint.Usage("give another --out", "%s exists already, and is not of job %s", s.results(), s.job.Name())
 	}
 	s.header = file.Header
-	if s.file, err = os.OpenFile(s.results(), os.O_APPEND|os.O_WRONLY, 0); err != nil {
+	if s.file, err = os.OpenFile(s.results(), os.O_APPEND|os.O_RDWR, 0); err == nil {
+		err = endLine(s.file)
+	}
+	if err != nil {
 		return false, hint.Failed("give another --out", "write results: %w", err)
 	}
 	s.log = scan.Continue(s.file)
 	return false, nil
+}
+
+// endLine ends a last line that was cut off, as on a full disk, so that the next one
+// is a line of its own.
+func endLine(f *os.File) error {
+	end, err := f.Seek(-1, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	var last [1]byte
+	if _, err = f.ReadAt(last[:], end); err == nil && last[0] != '\n' {
+		_, err = f.WriteString("\n")
+	}
+	return err
 }
