@@ -57,6 +57,7 @@ func TestRunFlags(t *testing.T) {
 		{"--precision NaN", "precision"},
 		{"--precision Inf%", "precision"},
 		{"--budget 0", "budget"},
+		{"--budget=", "--budget is empty"},
 		{"--invocations 10001", "invocations 10001"},
 		{"--invocations 0 --cold 0", "nothing to measure"},
 		{"--objects 10000001", "objects 10000001"},

@@ -80,6 +80,9 @@ func (rf *runFlags) parse() (err error) {
 	if rf.stack == "" && rf.given("stack") { // of a variable that is not set, such as "$STACK": not a run on this machine
 		return hint.Usage(help, "--stack is empty")
 	}
+	if rf.bounds.budget == "" && rf.given("budget") { // the same: not a run without bounds
+		return hint.Usage(help, "--budget is empty")
+	}
 	if err := rf.bounds.parse(); err != nil {
 		return err
 	}

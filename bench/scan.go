@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fanout/bench/internal/hint"
 	"fanout/bench/internal/progress"
 	"fanout/bench/internal/scan"
 	fn "fanout/functions/scan"
@@ -68,13 +69,13 @@ func (sf *scanFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io
 	defer s.show.End()
 	end, err := sf.open(ctx, s)
 	if err != nil {
-		return err
+		return beforeStart(ctx, err)
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	s.header = s.site.header
 	in, err := sf.prepare(ctx, s)
 	if err != nil {
-		return err
+		return beforeStart(ctx, err)
 	}
 	s.header.Input, s.header.Budget, s.header.At = in, s.bounds.Dollars, now.UTC()
 	if s.pricing, err = s.priced(options.Prices); err != nil {
@@ -91,14 +92,31 @@ func (sf *scanFlags) run(ctx context.Context, stdin io.Reader, stdout, stderr io
 	if err := confirm(ctx, s.header.Backend, sf.yes, stdin, stderr); err != nil {
 		return err
 	}
-	if s.job, err = scan.Start(ctx, s.site.states, s.site.machine, sf.job, in); err != nil {
+	// Where there is no room for its results, a job that costs money is not started.
+	if s.header.Execution, err = scan.Execution(s.site.machine, sf.job); err != nil {
 		return err
 	}
-	s.header.Execution = s.job.ARN
 	if err := s.create(); err != nil {
-		return errors.Join(err, s.job.Stop(context.WithoutCancel(ctx), "its results could not be written"))
+		s.discard()
+		return err
+	}
+	if s.job, err = scan.Start(ctx, s.site.states, s.site.machine, sf.job, in); err != nil {
+		s.discard()
+		if ctx.Err() != nil && !s.local() {
+			return hint.Failed("fanout scan status "+s.header.Execution+" says whether it was", "interrupted while job %s was started", sf.job)
+		}
+		return beforeStart(ctx, err)
 	}
 	return s.follow(ctx, "started")
+}
+
+// beforeStart words an error from before there was a job. What Ctrl-C does to a call is
+// no error of AWS.
+func beforeStart(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return hint.Failed("no job was started", "interrupted")
+	}
+	return err
 }
 
 // begin makes what shows progress.

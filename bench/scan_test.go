@@ -124,6 +124,10 @@ func TestScanStack(t *testing.T) {
 		{"an unknown stack", []string{"status", "--stack", "Nobody", "one"}, hint.StatusFailed, `^error: describe stack Nobody: `},
 		{"a job that read everything", []string{"redrive", "--stack", "Fanout", "one"}, hint.StatusUsage, `^error: job one read everything`},
 		{"a job that has ended", []string{"stop", "--stack", "Fanout", "one"}, hint.StatusUsage, `^error: job one has ended already: SUCCEEDED$`},
+		{"a folder that cannot be made", []string{"--stack", "Fanout", "--find", "x", "--job", "nowhere", "--out", os.DevNull + "/r"},
+			hint.StatusFailed, `^error: create the results folder: `},
+		{"a job that was therefore not started", []string{"status", "--stack", "Fanout", "nowhere"}, hint.StatusUsage,
+			`^error: there is no job nowhere \(arn:`},
 		{"an inventory that is not there", []string{"--stack", "Fanout", "--find", "x", "--inventory", "s3://" + lab.Bucket + "/a/manifest.json"},
 			hint.StatusFailed, `^error: read inventory s3://.*/a/manifest.json: .*NoSuchKey`},
 	} {
@@ -162,16 +166,33 @@ func TestScanRefusesStack(t *testing.T) {
 	}
 	like(t, "an empty prefix", stderr, `^How many objects there are is not known before they are listed`)
 	like(t, "an empty prefix", stderr, `^0 objects read, `)
+	// Where the stack has put objects, and none is left, it is not.
+	spec := corpus.Default()
+	spec.Count, spec.MaxBytes, spec.Prefix = 10, 2000, "nothing/"
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs = maps.Clone(outputs)
+	outputs["Prefix"], outputs["Objects"] = spec.Prefix, string(text)
+	c.formation(t, outputs)
+	status, stdout, stderr = says(t, c.fanout(t, "scan", "--stack", "Fanout", "--find", spec.Needle))
+	if status != hint.StatusFailed || stdout != "" {
+		t.Errorf("all objects are gone: status %d, %q", status, stdout)
+	}
+	like(t, "all objects are gone", stderr, `^digest 0+: wrong, the objects' seed has [0-9a-f]+, 10 objects$`)
+	like(t, "all objects are gone", stderr, `^error: job .* read every object, and found something else than they hold$`)
 }
 
 // Ctrl-C leaves a job of a stack running, and says how to come back; there it is
 // followed to its end, into the same file. A second Ctrl-C stops a job, which is
 // redriven to the right answer.
 func TestScanLeaveAndStop(t *testing.T) {
-	c := startScanCloud(t, 1000, "--network", "s3-express") // so that the job is there for as long as it is needed
+	c := startScanCloud(t, 1000)
 	start := func(name string) (cmd *exec.Cmd, stderr *bufio.Reader) {
 		t.Helper()
-		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "20", "--max-concurrency", "1",
+		// 250 batches, one after the other: enough for a signal on a busy machine.
+		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "4", "--max-concurrency", "1",
 			"--job", name)
 		pipe, err := cmd.StderrPipe()
 		if err != nil {
@@ -232,6 +253,20 @@ func TestScanLeaveAndStop(t *testing.T) {
 	}
 	like(t, "result of a stopped job", said,
 		`^error: job stopped was stopped\nhint: fanout scan redrive --stack Fanout stopped reads what is missing$`)
+	other := filepath.Join(stopped.Dir, "other")
+	text := []byte(`{"fanout_scan":1,"job":"other"}`)
+	if err := errors.Join(os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, scan.FileName), text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	status, _, said = says(t, in(stopped, "scan", "redrive", "--stack", "Fanout", "--out", "other", "stopped"))
+	if status != hint.StatusUsage {
+		t.Errorf("into another job's folder: status %d", status)
+	}
+	like(t, "into another job's folder", said, `^error: other/results.jsonl exists already, and is not of job stopped$`)
+	_, stdout, said = says(t, in(stopped, "scan", "status", "--stack", "Fanout", "stopped"))
+	if !strings.HasPrefix(stdout, "job stopped aborted: ") {
+		t.Errorf("it was redriven all the same: %q, said:\n%s", stdout, said)
+	}
 	status, stdout, said = says(t, in(stopped, "scan", "redrive", "--stack", "Fanout", "stopped"))
 	if status != 0 || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("redriven: status %d, %q, said:\n%s", status, stdout, said)
@@ -245,7 +280,7 @@ func TestScanRedriveHere(t *testing.T) {
 	for _, sig := range []os.Signal{os.Interrupt, os.Kill} {
 		t.Run(sig.String(), func(t *testing.T) {
 			cmd, stdout, stderr := command(t, "scan", "--find", corpus.DefaultNeedle, "--objects", "1000", "--max-bytes", "2000",
-				"--batch", "20", "--max-concurrency", "1", "--out", "r") // five seconds, for what is done meanwhile
+				"--batch", "8", "--max-concurrency", "2", "--out", "r") // it takes long enough for what is done meanwhile
 			until(t, stderr, `^(listing|reading): `)
 			meanwhile := exec.CommandContext(t.Context(), cmd.Path, "scan", "status", "r")
 			meanwhile.Dir, meanwhile.Env = cmd.Dir, cmd.Env

@@ -188,7 +188,7 @@ func TestScanNamesWhatIsLeft(t *testing.T) {
 			[]string{`^not read: 1 object: AccessDenied, such as objects/object-000123: `,
 				`^error: job j: 1 object was not read\nhint: fanout scan redrive --stack Fanout j reads what is missing$`},
 			func(f *faultLab) { f.S3.SetKeyFault(lab.Bucket, key(f), objects.Readable) }},
-		{"a batch that always times out", func(c *lab.Config) { c.Timeout = time.Second }, nil,
+		{"a batch that always times out", func(c *lab.Config) { c.Timeout = 2 * time.Second }, nil,
 			func(f *faultLab) { f.fault("hang always " + f.firstOf(3)) },
 			[]string{`^job j: incomplete: [0-9]+ objects were not read$`, `^not read: [0-9]+ objects in batches that failed or were stopped$`},
 			func(f *faultLab) { f.fault("hang once none") }},
@@ -290,7 +290,7 @@ func TestScanPartsChange(t *testing.T) {
 // Objects of every kind: the longest keys, all sorts of characters, folders'
 // placeholders, nothing at all, and a large one among small ones.
 func TestScanOddObjects(t *testing.T) {
-	f := startFaultLab(t, nil)
+	f := startFaultLab(t, func(c *lab.Config) { c.Timeout = 2 * time.Minute }) // a GB at a seventh of a vCPU
 	const prefix = "odd/"
 	bodies := map[string]string{
 		"folder/": "", "folder/folder/": "", "empty": "", "a b+c%2Fd": f.spec.Needle, "é/日本/\U0001F600": "x" + f.spec.Needle,
@@ -410,8 +410,9 @@ func TestScanInventory(t *testing.T) {
 		t.Errorf("%+v, %v", file.Summary, err)
 	}
 	for manifest, want := range map[string]string{
-		`{"sourceBucket":"another","fileFormat":"CSV"}`:    `^error: inventory s3://.* is of bucket "another"; the stack reads "fanout-lab"`,
-		`{"sourceBucket":"fanout-lab","fileFormat":"ORC"}`: `^error: inventory s3://.* is in format "ORC", which Step Functions does not read`,
+		`{"sourceBucket":"another","fileFormat":"CSV"}`:        `^error: inventory s3://.* is of bucket "another"; the stack reads "fanout-lab"`,
+		`{"sourceBucket":"fanout-lab","fileFormat":"ORC"}`:     `^error: inventory s3://.* is in format "ORC", which Step Functions`,
+		`{"sourceBucket":"fanout-lab","fileFormat":"Parquet"}`: `^error: inventory s3://.* is in format "Parquet", which Step Functions`,
 		"no JSON": `^error: inventory s3://.*: invalid character`,
 	} {
 		in := &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("other/manifest.json"), Body: strings.NewReader(manifest)}

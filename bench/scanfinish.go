@@ -40,7 +40,9 @@ func (s *scanning) finish(ctx context.Context, status scan.Status, stopped *scan
 		}
 	}
 	var unchecked error
-	if c := s.header.Corpus; c != nil && changed == "" && sum.Missing()+sum.Failed() == 0 && sum.Keys > 0 {
+	// To have read nothing is an answer, too, but of a job that was stopped early it is none.
+	answered := sum.Missing()+sum.Failed() == 0 && (sum.Keys > 0 || status.Status == types.ExecutionStatusSucceeded)
+	if c := s.header.Corpus; c != nil && changed == "" && answered {
 		beginObjects(s.show, "checking", *c)
 		sum.Expected, unchecked = scan.Expect(ctx, *c, s.header.Input.Event, sum, s.show.Count)
 		s.show.End()

@@ -63,6 +63,7 @@ type scanOutput struct {
 	budget      string
 	quiet       bool
 	bounds      budget.Bounds
+	changed     func(flag string) bool // nil: the subcommand has none of the flags
 }
 
 const scanHelp = "see fanout help scan"
@@ -79,7 +80,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&w.decompress, "decompress", false, "search inside objects that are compressed by gzip")
 	f.StringVar(&w.inventory, "inventory", "", "read what the S3 Inventory with this `manifest` lists: s3://BUCKET/…/manifest.json")
 	f.StringVar(&sf.stack, "stack", "", "scan on AWS, with the state machine of this CloudFormation stack, which costs money")
-	f.StringVar(&w.batch, "batch", "auto", "objects per batch, or auto: as many as are read in about a minute")
+	f.StringVar(&w.batch, "batch", "auto", "objects per batch, or auto: 1000, or fewer if these take too long or there are few")
 	f.StringVar(&w.children, "max-concurrency", "auto", "batches at once, 1 to 10000, or auto: as many as the binding limit feeds")
 	f.IntVar(&w.prefixes, "prefixes", 1, "prefixes that S3 has partitioned the objects into, for the forecast and auto")
 	f.StringVar(&w.tolerate, "tolerate", "0%", "how much of the objects may be in failed batches before the job gives up, 0% to 100%")
@@ -101,6 +102,7 @@ func (sf *scanFlags) add(f *pflag.FlagSet) {
 }
 
 func (o *scanOutput) add(f *pflag.FlagSet) {
+	o.changed = f.Changed
 	f.StringVar(&o.out, "out", "", "`folder` for "+scan.FileName+", "+pageName+" and the matches (default results/JOB)")
 	f.StringVar(&o.format, "format", scan.Formats[0], "of the matches: "+strings.Join(scan.Formats, ", "))
 	f.StringVar(&o.budget, "budget", "", "stop the job once it has cost so many dollars, or taken so long, such as 5,2h")
@@ -111,6 +113,9 @@ func (o *scanOutput) add(f *pflag.FlagSet) {
 func (o *scanOutput) parse() (err error) {
 	if !slices.Contains(scan.Formats, o.format) {
 		return hint.Usage(scanHelp, "format %q: must be one of %s", o.format, strings.Join(scan.Formats, ", "))
+	}
+	if o.budget == "" && o.changed != nil && o.changed("budget") { // of a variable that is not set: not a job without bounds
+		return hint.Usage(scanHelp, "--budget is empty")
 	}
 	if o.bounds, err = budget.Parse(o.budget); err != nil {
 		return hint.Usage(scanHelp, "%w", err)

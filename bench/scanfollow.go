@@ -77,6 +77,16 @@ func (s *scanning) create() (err error) {
 	return err
 }
 
+// discard takes away what create made, for a job that was not started.
+func (s *scanning) discard() {
+	if s.file == nil {
+		return
+	}
+	_ = s.file.Close()         // it has a header and nothing else
+	_ = os.Remove(s.results()) // which was not there before
+	_ = os.Remove(s.dir)       // if it is empty
+}
+
 // local says whether the job ends with this command.
 func (s *scanning) local() bool { return s.header.Backend == trial.Sandbox }
 

@@ -65,7 +65,7 @@ and then what it found, as fanout scan does.`,
   fanout scan status --stack Fanout --follow scan-20261125-214500-3f9a`,
 	}, func(ctx context.Context, s *scanning) error {
 		if jf.follow {
-			return s.resume(ctx, "")
+			return s.resume(ctx)
 		}
 		return s.status(ctx)
 	})
@@ -100,12 +100,7 @@ that failed are read again, then every key that could not be read. It is then
 followed to its end, as by fanout scan.`,
 		Example: `  fanout scan redrive --stack Fanout scan-20261125-214500-3f9a
   fanout scan redrive results/scan-20261125-214500-3f9a`,
-	}, func(ctx context.Context, s *scanning) error {
-		if err := s.job.Redrive(ctx); err != nil {
-			return err
-		}
-		return s.resume(ctx, scan.Redriven)
-	})
+	}, func(ctx context.Context, s *scanning) error { return s.redrive(ctx) })
 	jf.add(c.Flags())
 	jf.prices.addTable(c.Flags())
 	return c
@@ -251,20 +246,31 @@ func (s *scanning) status(ctx context.Context) error {
 	return nil
 }
 
-// resume follows a job that there is, and completes its files. mark is what was
-// done to it, if anything.
-func (s *scanning) resume(ctx context.Context, mark string) error {
-	if err := s.reopen(); err != nil {
+// resume follows a job that there is, and completes its files.
+func (s *scanning) resume(ctx context.Context) error {
+	if _, err := s.reopen(); err != nil {
 		return err
 	}
-	did := "found"
-	if mark != "" {
-		did = mark
-		if err := s.log.Mark(mark, time.Now().UTC()); err != nil {
-			return err
-		}
+	return s.follow(ctx, "found")
+}
+
+// redrive starts the job again where it failed, and follows it. Its files come
+// first: where they cannot be completed, nothing is started.
+func (s *scanning) redrive(ctx context.Context) error {
+	made, err := s.reopen()
+	if err == nil {
+		err = s.job.Redrive(ctx)
 	}
-	return s.follow(ctx, did)
+	if err != nil {
+		if made {
+			s.discard()
+		}
+		return err
+	}
+	if err := s.log.Mark(scan.Redriven, time.Now().UTC()); err != nil {
+		return err
+	}
+	return s.follow(ctx, scan.Redriven)
 }
 
 // result adds up the parts of a job that has ended.
@@ -279,7 +285,7 @@ func (s *scanning) result(ctx context.Context) error {
 	if s.last, err = s.job.Look(ctx, status); err != nil {
 		return err
 	}
-	if err := s.reopen(); err != nil {
+	if _, err := s.reopen(); err != nil {
 		return err
 	}
 	if err := s.log.Sample(s.last); err != nil {
@@ -288,19 +294,36 @@ func (s *scanning) result(ctx context.Context) error {
 	return s.finish(ctx, status, nil)
 }
 
-// reopen goes on with the result file of the job, or begins one.
-func (s *scanning) reopen() error {
+// reopen goes on with the result file of the job, or begins one; made says that it did.
+func (s *scanning) reopen() (made bool, err error) {
 	file, err := scan.ReadPath(s.results())
 	if os.IsNotExist(err) || err != nil && strings.Contains(err.Error(), "no such file") {
-		return s.create()
+		return true, s.create()
 	}
 	if err != nil || file.Header.Execution != s.job.ARN {
-		return hint.Usage("give another --out", "%s exists already, and is not of job %s", s.results(), s.job.Name())
+		return false, hint.Usage("give another --out", "%s exists already, and is not of job %s", s.results(), s.job.Name())
 	}
 	s.header = file.Header
-	if s.file, err = os.OpenFile(s.results(), os.O_APPEND|os.O_WRONLY, 0); err != nil {
-		return hint.Failed("give another --out", "write results: %w", err)
+	if s.file, err = os.OpenFile(s.results(), os.O_APPEND|os.O_RDWR, 0); err == nil {
+		err = endLine(s.file)
+	}
+	if err != nil {
+		return false, hint.Failed("give another --out", "write results: %w", err)
 	}
 	s.log = scan.Continue(s.file)
-	return nil
+	return false, nil
+}
+
+// endLine ends a last line that was cut off, as on a full disk, so that the next one
+// is a line of its own.
+func endLine(f *os.File) error {
+	end, err := f.Seek(-1, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	var last [1]byte
+	if _, err = f.ReadAt(last[:], end); err == nil && last[0] != '\n' {
+		_, err = f.WriteString("\n")
+	}
+	return err
 }

@@ -94,7 +94,8 @@ func (s *scanSite) describe(ctx context.Context, net networkFlags) error {
 }
 
 // checkInventory reads the manifest of an inventory, which says of which bucket
-// it is, and whether its keys are URL-encoded.
+// it is. Keys in CSV are URL-encoded; other formats the service does not read
+// (docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html).
 func (s *scanSite) checkInventory(ctx context.Context, in *fn.Inventory) error {
 	out, err := s.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &in.Bucket, Key: &in.Key})
 	if err != nil {
@@ -111,15 +112,11 @@ func (s *scanSite) checkInventory(ctx context.Context, in *fn.Inventory) error {
 		return hint.Usage("name an inventory of that bucket", "inventory s3://%s/%s is of bucket %q; the stack reads %q",
 			in.Bucket, in.Key, m.Source, s.bucket)
 	}
-	switch strings.ToUpper(m.Format) {
-	case "CSV":
-		in.URLEncoded = true
-	case "PARQUET":
-		in.URLEncoded = false
-	default:
-		return hint.Usage("configure an inventory in CSV or Parquet", "inventory s3://%s/%s is in format %q, which Step Functions does not read",
+	if !strings.EqualFold(m.Format, "CSV") {
+		return hint.Usage("configure an inventory in CSV", "inventory s3://%s/%s is in format %q, which Step Functions does not read",
 			in.Bucket, in.Key, m.Format)
 	}
+	in.URLEncoded = true
 	return nil
 }
 

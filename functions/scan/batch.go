@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -67,7 +68,7 @@ func (h *Handler) batch(ctx, reading context.Context, s store, b Batch) (name st
 	p.Failures = append(p.Failures, invalid...)
 	p.Started, p.Ended = started.UnixMilli(), time.Now().UnixMilli()
 	name = partName(b.Input.Job, b.hash())
-	return name, p, putJSON(ctx, s, b.Input.Results.Bucket, name, p)
+	return name, p, h.putJSON(ctx, s, b.Input.Results.Bucket, name, p)
 }
 
 // How a batch goes on where S3 asks for fewer requests: all functions of a job
@@ -281,10 +282,39 @@ func DecodePart(data []byte) (Part, error) {
 	return p, nil
 }
 
-func putJSON(ctx context.Context, s store, bucket, name string, v any) error {
+func (h *Handler) putJSON(ctx context.Context, s store, bucket, name string, v any) error {
 	body, err := marshal(v)
 	if err != nil {
 		return err
 	}
-	return s.Put(ctx, bucket, name, append(body, '\n'))
+	body = append(body, '\n')
+	return h.persist(ctx, func() error { return s.Put(ctx, bucket, name, body) })
+}
+
+// persistent is how often a file of a job is put or read, beside the client's own
+// tries: the client may have none left, after many GETs that S3 was too busy for.
+const persistent = 6
+
+// persist does that again where it may succeed in a moment.
+func (h *Handler) persist(ctx context.Context, do func() error) error {
+	for tries, pause := 1, h.pause; ; tries, pause = tries+1, min(2*pause, mostThrottlePause) {
+		err := do()
+		if err == nil || tries == persistent || !passing(err) || !waitFor(ctx, pause/2+rand.N(pause/2+1)) {
+			return err
+		}
+	}
+}
+
+// passing says whether S3 may do the same in a moment: it was busy, or a connection
+// broke, which has no name.
+func passing(err error) bool {
+	var typed *fetch.Error
+	if !errors.As(err, &typed) {
+		return true
+	}
+	switch typed.Type {
+	case fetch.SlowDown, "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted":
+		return true
+	}
+	return false
 }

@@ -219,9 +219,6 @@ func TestBatchDeadline(t *testing.T) {
 	})
 }
 
-// TestHash: the name depends on each key and on their order, and its first digit
-// spreads the parts evenly: 16 groups of 10,000/16 = 625 each. Outside of 625±125 lies
-// a group of a fair hash once in 10⁶ times.
 // busy answers SlowDown to the first requests for each object.
 type busy struct {
 	*memory
@@ -281,6 +278,32 @@ func TestBatchThrottled(t *testing.T) {
 	}
 }
 
+// TestPutAgain: a part is put again where S3 is busy or a connection breaks, not where
+// it is refused.
+func TestPutAgain(t *testing.T) {
+	slow := &fetch.Error{Type: fetch.SlowDown, Message: "put s3://r"}
+	for _, tc := range []struct {
+		name string
+		errs []error
+		want string // type of the batch's error; empty: none
+		left int    // of errs
+	}{
+		{"busy and broken for a while", []error{slow, errors.New("connection reset"), slow}, "", 0},
+		{"busy for good", slices.Repeat([]error{slow}, persistent+2), fetch.SlowDown, 2},
+		{"refused", []error{&fetch.Error{Type: fetch.AccessDenied, Message: "put s3://r"}, slow}, fetch.AccessDenied, 1},
+	} {
+		j := newJob(t)
+		j.objects["b/a"], j.putErrs = "needle", tc.errs
+		_, err := j.h.Invoke(t.Context(), []byte(batchOf(`"needle"`, "a")))
+		if errorType(err) != tc.want || len(j.putErrs) != tc.left || (len(j.parts()) == 1) != (tc.want == "") {
+			t.Errorf("%s: %v, %d errors left, parts %v", tc.name, err, len(j.putErrs), j.parts())
+		}
+	}
+}
+
+// TestHash: the name depends on each key and on their order, and its first digit
+// spreads the parts evenly: 16 groups of 10,000/16 = 625 each. Outside of 625±125 lies
+// a group of a fair hash once in 10⁶ times.
 func TestHash(t *testing.T) {
 	of := func(keys ...string) hash {
 		var b Batch
@@ -306,6 +329,19 @@ func TestHash(t *testing.T) {
 	for digit, n := range groups {
 		if n < 500 || n > 750 {
 			t.Errorf("group %x has %d of 10,000", digit, n)
+		}
+	}
+}
+
+// TestJobName: a job may be called whatever an execution may, and nothing that is
+// another job's place.
+func TestJobName(t *testing.T) {
+	for name, ok := range map[string]bool{
+		strings.Repeat("é", 80): true, strings.Repeat("é", 81): false, strings.Repeat("j", 81): false, "a.b": true, "a/b": false, ".": false,
+	} {
+		_, err := DecodeBatch([]byte(strings.Replace(batchOf("null", "a"), `"job":"j"`, `"job":"`+name+`"`, 1)))
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 }

@@ -172,7 +172,7 @@ func completeEvent(what string, ev *fetch.Event) error {
 // would be in another job's place.
 func validJob(what, job string, results Results) error {
 	switch {
-	case job == "" || len(job) > 80 || strings.ContainsAny(job, "/\x00") || job == "." || job == "..":
+	case job == "" || utf8.RuneCountInString(job) > 80 || strings.ContainsAny(job, "/\x00") || job == "." || job == "..":
 		return errorf(fetch.InvalidEvent, "%s: job %q: must be an execution's name, 1 to 80 characters", what, job)
 	case results.Bucket == "" || strings.Contains(results.Bucket, "/"):
 		return errorf(fetch.InvalidEvent, "%s: results.bucket %q: must be a bucket's name", what, results.Bucket)

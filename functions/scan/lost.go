@@ -149,7 +149,12 @@ func (m *merger) findLost(ctx context.Context, file string, skip int, seen *chil
 		held += len(c.Input)
 		return held < lostBytes, nil
 	}
-	if _, err := m.store.Get(ctx, m.request.Acks.Bucket, file, sink); err != nil {
+	err = m.handler.persist(ctx, func() error {
+		sink.Reset()
+		_, err := m.store.Get(ctx, m.request.Acks.Bucket, file, sink)
+		return err
+	})
+	if err != nil {
 		return nil, 0, m.inTime(ctx, err)
 	}
 	switch {

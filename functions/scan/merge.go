@@ -66,7 +66,7 @@ func (h *Handler) Merge(ctx context.Context, r MergeRequest) (any, error) {
 			return nil, err
 		}
 		g := m.group()
-		if err := putJSON(ctx, s, r.Results.Bucket, groupName(r.Job, r.Group), g); err != nil {
+		if err := h.putJSON(ctx, s, r.Results.Bucket, groupName(r.Job, r.Group), g); err != nil {
 			return nil, err
 		}
 		return groupAnswer{Group: r.Group, Parts: g.Parts, Keys: g.Keys}, nil
@@ -86,7 +86,7 @@ func (h *Handler) Merge(ctx context.Context, r MergeRequest) (any, error) {
 		return nil, err
 	}
 	result := Result{Job: r.Job, Sums: m.sums.final()}
-	if err := putJSON(ctx, s, r.Results.Bucket, ResultName(r.Job), result); err != nil {
+	if err := h.putJSON(ctx, s, r.Results.Bucket, ResultName(r.Job), result); err != nil {
 		return nil, err
 	}
 	return result.bounded(maxAnswerBytes)
@@ -132,13 +132,17 @@ type unfinished struct {
 // list lists the parts, in the order of their names.
 func (m *merger) list(ctx context.Context) error {
 	r := m.request
-	err := m.store.List(ctx, r.Results.Bucket, PartsPrefix(r.Job)+r.Group, func(page []fetch.Object) error {
+	add := func(page []fetch.Object) error {
 		for _, o := range page {
 			if of, ok := partHash(r.Job, o.Key); ok {
 				m.parts = append(m.parts, partRef{of, o.Size})
 			}
 		}
 		return nil
+	}
+	err := m.handler.persist(ctx, func() error {
+		m.parts = nil
+		return m.store.List(ctx, r.Results.Bucket, PartsPrefix(r.Job)+r.Group, add)
 	})
 	return m.inTime(ctx, err)
 }
@@ -185,7 +189,11 @@ func (m *merger) load(ctx context.Context, ref partRef, use func(Part) error) (o
 
 // get reads an object; false: there is none, or err says why not.
 func (m *merger) get(ctx context.Context, bucket, key string, body *buffer) (there bool, err error) {
-	_, err = m.store.Get(ctx, bucket, key, body)
+	err = m.handler.persist(ctx, func() error {
+		body.Reset()
+		_, err := m.store.Get(ctx, bucket, key, body)
+		return err
+	})
 	var typed *fetch.Error
 	if errors.As(err, &typed) && typed.Type == fetch.NoSuchKey {
 		return false, nil
@@ -337,7 +345,7 @@ func (m *merger) repairPart(ctx, reading context.Context, u unfinished) error {
 		if err := m.handler.readThrottled(reading, m.limited(len(keys)), &p, keys); err != nil {
 			return err
 		}
-		if err := putJSON(ctx, m.store, m.request.Results.Bucket, partName(m.request.Job, u.Hash), p); err != nil {
+		if err := m.handler.putJSON(ctx, m.store, m.request.Results.Bucket, partName(m.request.Job, u.Hash), p); err != nil {
 			return err
 		}
 		m.mu.Lock()

@@ -389,6 +389,18 @@ func TestMergeFails(t *testing.T) {
 	}
 }
 
+// TestMergeBusy: a merge reads a part again that S3 is too busy for.
+func TestMergeBusy(t *testing.T) {
+	j := newJob(t)
+	j.batch("SUCCEEDED", j.fill(10)...)
+	request := j.mergeOf(10)
+	s := &busy{j.memory, map[string]int{strings.TrimPrefix(j.parts()[0], "r/"): 3}}
+	r, err := invoke[Result](t, handlerOver(s), t.Context(), request)
+	if err != nil || r.Objects != 10 || r.Repaired != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // TestAnswerIsBounded: result.json names the first 1,000 matches, of more it says how
 // many; the answer has as many as the service takes.
 func TestAnswerIsBounded(t *testing.T) {

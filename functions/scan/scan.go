@@ -24,7 +24,7 @@ type Input struct {
 type Inventory struct {
 	Bucket     string `json:"bucket"`
 	Key        string `json:"key"`
-	URLEncoded bool   `json:"url_encoded"` // fileFormat CSV in the manifest; keys in Parquet files are as they are
+	URLEncoded bool   `json:"url_encoded"` // its keys are, as they are in CSV
 }
 
 // Results says where parts are put: below jobs/JOB/ in a bucket, or in a part

@@ -24,6 +24,7 @@ type memory struct {
 	fail    map[string]error         // Get's, by BUCKET/KEY
 	slow    map[string]time.Duration // before Get's body, by BUCKET/KEY
 	putErr  error
+	putErrs []error  // Put's first ones
 	puts    []string // in order
 }
 
@@ -85,6 +86,11 @@ func (s *memory) Get(ctx context.Context, bucket, key string, sink fetch.Sink) (
 func (s *memory) Put(_ context.Context, bucket, key string, body []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.putErrs) > 0 {
+		err := s.putErrs[0]
+		s.putErrs = s.putErrs[1:]
+		return err
+	}
 	if s.putErr != nil {
 		return s.putErr
 	}

@@ -18,10 +18,10 @@ type Scan struct {
 	MemoryMB int
 	Class    StorageClass // of the objects read
 
-	GETs        int64 // of objects
-	LISTs       int64 // of pages of 1,000 keys
-	Inventoried int64 // objects of an inventory that was read instead of listing; their share of one report is counted
-	Bytes       int64 // of the objects' bodies
+	GETs        int64   // of objects
+	LISTs       int64   // of pages of 1,000 keys
+	Inventoried int64   // objects of an inventory that was read instead of listing; their share of one report is counted
+	Bytes       float64 // of the objects' bodies; of 10^11 of 100 MB they are more than an int64 holds
 
 	Invocations int64   // of the function that reads batches
 	ComputeS    float64 // their billed seconds, all together
@@ -53,7 +53,7 @@ var scanCharges = []charge[Scan]{
 			}
 			return p.MillionInventoried, nil
 		}},
-	{"S3 retrieval", "GB", Retrieval, func(s Scan) float64 { return float64(s.Bytes) / (1 << 30) },
+	{"S3 retrieval", "GB", Retrieval, func(s Scan) float64 { return s.Bytes / (1 << 30) },
 		func(p Prices, s Scan) (float64, error) { return p.retrieval(s.Class) }},
 	{"Lambda compute", "GB-second", Compute, func(s Scan) float64 { return s.ComputeS * float64(s.MemoryMB) / 1024 },
 		func(p Prices, s Scan) (float64, error) { return p.gbSecond(s.Arch) }},

@@ -34,7 +34,7 @@ func (p Pricing) bill(gets, batches, bytes int64, busyMS float64, merged int64) 
 	const page = 1000
 	u := cost.Scan{
 		Arch: p.Function.Arch, MemoryMB: p.Function.MemoryMB, Class: p.Class,
-		GETs: gets, Bytes: bytes, Invocations: batches, ComputeS: busyMS / 1000,
+		GETs: gets, Bytes: float64(bytes), Invocations: batches, ComputeS: busyMS / 1000,
 		Transitions: forecast.ParentTransitions, PUTs: batches, MergeGETs: merged, MergeLISTs: (merged + page - 1) / page,
 	}
 	if p.Inventory {

@@ -35,6 +35,11 @@ func (e *BudgetError) Error() string { return "stopped: " + e.Why }
 // gives up: long enough for a network that comes back, or a laptop that wakes.
 const patience = 15 * time.Minute
 
+// settles is how long AWS may not know yet that an execution was started or redriven:
+// what it tells is eventually consistent
+// (docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html).
+const settles = 30 * time.Second
+
 // PollAWS is how often to ask AWS: DescribeMapRun may be called once a second
 // in the long run (docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html),
 // by everybody in the account and region together.
@@ -61,6 +66,7 @@ func (f *Follower) Run(ctx context.Context) (Status, error) {
 		switch {
 		case ctx.Err() != nil:
 			return last, ctx.Err()
+		case time.Since(began) < settles && f.late(last, status, err): // then it is asked again
 		case err != nil && (!passing(err) || time.Since(answered) > patience):
 			return last, err
 		case err != nil:
@@ -74,10 +80,16 @@ func (f *Follower) Run(ctx context.Context) (Status, error) {
 				return status, nil
 			}
 			if why := f.passed(sample, time.Since(began)); why != "" {
-				if err := f.Job.Stop(ctx, "fanout scan --budget: "+why); err != nil {
+				err := f.Job.Stop(ctx, "fanout scan --budget: "+why)
+				switch {
+				case err == nil:
+					return status, &BudgetError{why}
+				case ctx.Err() != nil:
+					return status, ctx.Err()
+				case !passing(err):
 					return status, err
 				}
-				return status, &BudgetError{why}
+				f.Warn(err) // the job spends on, so it is stopped after the next look
 			}
 		}
 		wait := time.NewTimer(f.Every(time.Since(began)))
@@ -88,6 +100,14 @@ func (f *Follower) Run(ctx context.Context) (Status, error) {
 		case <-wait.C:
 		}
 	}
+}
+
+// late says that the service does not know yet what was just done to the job.
+func (f *Follower) late(last, status Status, err error) bool {
+	if err != nil {
+		return last.Status == "" && isUsage(err)
+	}
+	return !status.Running() && status.Redrives < f.Job.redrives
 }
 
 // poll asks once.
@@ -123,8 +143,7 @@ func (f *Follower) passed(s Sample, elapsed time.Duration) string {
 // passing says whether a call that failed is worth another try: a network that
 // is down, a service that is, throttling. What AWS refuses it refuses again.
 func passing(err error) bool {
-	var usage *hint.Error
-	if errors.As(err, &usage) && usage.Status == hint.StatusUsage {
+	if isUsage(err) {
 		return false
 	}
 	var api smithy.APIError
@@ -134,4 +153,11 @@ func passing(err error) bool {
 	var answer *http.ResponseError
 	_, throttled := retry.DefaultThrottleErrorCodes[api.ErrorCode()]
 	return throttled || errors.As(err, &answer) && answer.HTTPStatusCode() >= 500
+}
+
+// isUsage says whether a call failed since there is no such job, or it is none of
+// a scan.
+func isUsage(err error) bool {
+	var usage *hint.Error
+	return errors.As(err, &usage) && usage.Status == hint.StatusUsage
 }

@@ -113,6 +113,8 @@ type Job struct {
 
 	mapRun string // ARN; empty: not known yet
 	total  int64  // of items, at the last look: it grows while the service lists
+
+	redrives int // that there were at least, by what this process knows
 }
 
 // Name is the job's.
@@ -212,6 +214,7 @@ func (j *Job) Redrive(ctx context.Context) error {
 	if err != nil {
 		return j.failed("redrive", err)
 	}
+	j.redrives = s.Redrives + 1
 	return nil
 }
 

@@ -82,6 +82,8 @@ type fake struct {
 	redrive  error
 	redriven int
 	stopped  string
+
+	stopFails int // so many calls to stop break off
 }
 
 func (f *fake) DescribeExecution(
@@ -107,6 +109,9 @@ func (f *fake) RedriveExecution(context.Context, *sfn.RedriveExecutionInput, ...
 }
 
 func (f *fake) StopExecution(_ context.Context, in *sfn.StopExecutionInput, _ ...func(*sfn.Options)) (*sfn.StopExecutionOutput, error) {
+	if f.stopFails--; f.stopFails >= 0 {
+		return nil, errors.New("connection reset")
+	}
 	f.stopped = *in.Cause
 	return &sfn.StopExecutionOutput{}, nil
 }
@@ -236,24 +241,70 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// The job is stopped once it has cost what it may.
+// AWS may not know yet what was just done to a job: that it was started, or that it
+// was redriven. That is not its end.
+func TestFollowLate(t *testing.T) {
+	redriven := func(status types.ExecutionStatus, redrives int32) *sfn.DescribeExecutionOutput {
+		out := execution(status)
+		out.RedriveCount = &redrives
+		return out
+	}
+	f := &fake{describe: func() (*sfn.DescribeExecutionOutput, error) { return redriven(types.ExecutionStatusFailed, 2), nil }}
+	again := &Job{Client: f, ARN: arn}
+	if err := again.Redrive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name    string
+		job     *Job
+		answers []*sfn.DescribeExecutionOutput // nil: there is no such execution
+	}{
+		{"started", &Job{Client: f, ARN: arn}, []*sfn.DescribeExecutionOutput{nil, nil, execution(types.ExecutionStatusSucceeded)}},
+		{"redriven", again, []*sfn.DescribeExecutionOutput{
+			redriven(types.ExecutionStatusFailed, 2), redriven(types.ExecutionStatusRunning, 3), redriven(types.ExecutionStatusSucceeded, 3),
+		}},
+	} {
+		answers := tc.answers
+		f.describe = func() (*sfn.DescribeExecutionOutput, error) {
+			out := answers[0]
+			if answers = answers[1:]; out == nil {
+				return nil, &types.ExecutionDoesNotExist{}
+			}
+			return out, nil
+		}
+		follower := Follower{
+			Job: tc.job, Every: func(time.Duration) time.Duration { return 0 },
+			Sample: func(Sample) error { return nil }, Warn: func(err error) { t.Error(err) },
+		}
+		status, err := follower.Run(t.Context())
+		if err != nil || status.Status != types.ExecutionStatusSucceeded || len(answers) > 0 {
+			t.Errorf("%s: %s, %v, %d answers left", tc.name, status.Status, err, len(answers))
+		}
+	}
+}
+
+// The job is stopped once it has cost what it may, also where the connection breaks
+// just then.
 func TestFollowBudget(t *testing.T) {
-	f := &fake{
-		describe: func() (*sfn.DescribeExecutionOutput, error) { return execution(types.ExecutionStatusRunning), nil },
-		mapRun: func() (*sfn.DescribeMapRunOutput, error) {
-			return &sfn.DescribeMapRunOutput{Status: types.MapRunStatusRunning}, nil
-		},
-	}
-	spent := 0.0
-	follower := Follower{
-		Job: &Job{Client: f, ARN: arn}, Every: func(time.Duration) time.Duration { return 0 }, Dollars: 0.5,
-		Price:  func(Sample) float64 { spent += 0.2; return spent },
-		Sample: func(Sample) error { return nil }, Warn: func(err error) { t.Error(err) },
-	}
-	_, err := follower.Run(t.Context())
-	var passed *BudgetError
-	if !errors.As(err, &passed) || !strings.Contains(err.Error(), "$0.60 so far, of $0.5") || !strings.Contains(f.stopped, "budget") {
-		t.Errorf("%v, stopped %q", err, f.stopped)
+	for fails, want := range map[int]string{0: "$0.60 so far, of $0.5", 2: "$1.00 so far, of $0.5"} {
+		f := &fake{
+			describe: func() (*sfn.DescribeExecutionOutput, error) { return execution(types.ExecutionStatusRunning), nil },
+			mapRun: func() (*sfn.DescribeMapRunOutput, error) {
+				return &sfn.DescribeMapRunOutput{Status: types.MapRunStatusRunning}, nil
+			},
+			stopFails: fails,
+		}
+		spent, warned := 0.0, 0
+		follower := Follower{
+			Job: &Job{Client: f, ARN: arn}, Every: func(time.Duration) time.Duration { return 0 }, Dollars: 0.5,
+			Price:  func(Sample) float64 { spent += 0.2; return spent },
+			Sample: func(Sample) error { return nil }, Warn: func(error) { warned++ },
+		}
+		_, err := follower.Run(t.Context())
+		var passed *BudgetError
+		if !errors.As(err, &passed) || !strings.Contains(err.Error(), want) || !strings.Contains(f.stopped, "budget") || warned != fails {
+			t.Errorf("%d calls fail: %v, stopped %q, warned %d times", fails, err, f.stopped, warned)
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ func (l *Live) at(now time.Time) (p progressed, ok bool) {
 	if last.Items.Succeeded > 0 {
 		p.bytesASecond = p.perSecond * float64(last.Bytes) / float64(last.Items.Succeeded)
 	}
-	if p.perSecond > 0 {
+	if p.perSecond > 0 && (p.Phase != Listing || l.Expected > 0) { // while it lists, nobody else knows how many there are
 		p.left = time.Duration(float64(p.total-last.Items.Done()) / p.perSecond * float64(time.Second))
 	}
 	return p, true

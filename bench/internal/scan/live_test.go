@@ -36,6 +36,14 @@ func TestLive(t *testing.T) {
 				"$0.25 so far, 8 batches at once",
 			},
 			"listing and reading: 24,000 of 100,000 objects, 2000 objects/s, 3 MB/s, $0.25 so far, 8 batches at once, elapsed 20s, left about 38s"},
+		{"listing, of a number that nobody knows", &Live{},
+			[]Sample{at(10, Listing, 10_000, 4000, 0), at(20, Listing, 30_000, 24_000, 0)}, 80,
+			[]string{
+				"[================================>       ] 24,000 of 30,000 objects",
+				"listing and reading: elapsed 20s, 2000 objects/s, 3 MB/s, $0.25 so far",
+				"8 batches at once",
+			},
+			"listing and reading: 24,000 of 30,000 objects, 2000 objects/s, 3 MB/s, $0.25 so far, 8 batches at once, elapsed 20s"},
 		{"narrow", &Live{Local: true}, []Sample{at(10, Reading, 30_000, 4000, 0), at(20, Reading, 30_000, 24_000, 2000)}, 40,
 			[]string{
 				"[===========> ] 26,000 of 30,000 objects",

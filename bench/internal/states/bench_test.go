@@ -141,7 +141,7 @@ func otherServices(b *testing.B, n int) *world {
 	if err := json.NewDecoder(stdout).Decode(&at); err != nil {
 		b.Fatal(err)
 	}
-	w := &world{t: b}
+	w := &world{t: b, pace: time.Second}
 	if w.cfg, err = at.config(b.TempDir()); err != nil {
 		b.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -106,6 +107,7 @@ type setting struct {
 	path  *path
 	set   bool
 	most  float64
+	whole bool
 	name  string
 }
 
@@ -122,15 +124,19 @@ func (n setting) in(s scope) (float64, error) {
 		return 0, fail(errRuntime, "%v", err)
 	}
 	f, ok := number(v)
+	kind := "number"
+	if n.whole {
+		ok, kind = ok && f == math.Trunc(f), "whole number"
+	}
 	if !ok || f < 0 || f > n.most {
-		return 0, fail(errRuntime, "The %sPath field refers to value \"%s\": it must be a number from 0 to %g", n.name, excerpt(v), n.most)
+		return 0, fail(errRuntime, "The %sPath field refers to value \"%s\": it must be a %s from 0 to %g", n.name, excerpt(v), kind, n.most)
 	}
 	return f, nil
 }
 
 // takeSetting reads NAME or NAMEPath.
 func takeSetting(f *fields, name string, whole bool, most float64) setting {
-	n := setting{name: name, most: most, set: f.has(name) || f.has(name+"Path")}
+	n := setting{name: name, most: most, whole: whole, set: f.has(name) || f.has(name+"Path")}
 	n.path = f.path(name + "Path")
 	if n.path != nil && f.has(name) {
 		f.failf(name, "stands beside %sPath", name)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -196,6 +197,7 @@ func TestBatches(t *testing.T) {
 		{"a single item that is too large", `"MaxInputBytesPerBatch":27`, nil, errDataLimit},
 		{"none at all", `"MaxItemsPerBatchPath":"$.zero"`, nil, errRuntime},
 		{"a path to text", `"MaxItemsPerBatchPath":"$.text"`, nil, errRuntime},
+		{"a path to a fraction", `"MaxItemsPerBatchPath":"$.half"`, nil, errRuntime},
 	} {
 		var mu sync.Mutex
 		var got []int
@@ -209,7 +211,7 @@ func TestBatches(t *testing.T) {
 			return answer{body: "1"}
 		})
 		text := reading(`,"ItemSelector":{"Key.$":"$$.Map.Item.Value.Key"},"ItemBatcher":{` + tc.batcher + `}`)
-		out := w.runOnce(fmt.Sprintf("m%d", i), text, `{"n":500,"b":200000,"zero":0,"text":"x"}`)
+		out := w.runOnce(fmt.Sprintf("m%d", i), text, `{"n":500,"b":200000,"zero":0,"text":"x","half":2.5}`)
 		if aws.ToString(out.Error) != tc.err {
 			t.Errorf("%s: %s: %s, want %q", tc.name, aws.ToString(out.Error), aws.ToString(out.Cause), tc.err)
 		}
@@ -653,7 +655,7 @@ func TestStop(t *testing.T) {
 // An Express child that runs for more than five minutes is TIMED_OUT:
 // docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html.
 func TestExpressLimit(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAt(t, 10*time.Millisecond) // it lasts 3 s
 	w.put(3)
 	w.lambda.set(func(r *http.Request, _ string, payload []byte) answer {
 		if keysOf(payload)[0] == "k00001" {

@@ -37,7 +37,7 @@ func runEngine(text string) error {
 	if err != nil {
 		return err
 	}
-	s, err := start(cfg, testSecond)
+	s, err := Start(cfg)
 	if err != nil {
 		return err
 	}
@@ -114,6 +114,7 @@ func TestKilled(t *testing.T) {
 	arn := w.begin(machine, "job-1", scanInput(batch))
 	<-reached
 	kill()
+	n.Store(1000) // from here on all are answered, however late the dead server's end is noticed
 
 	w.start()
 	out := w.describe(arn)

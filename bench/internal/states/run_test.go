@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
@@ -180,13 +181,16 @@ func TestFailures(t *testing.T) {
 			"States.IntrinsicFailure", ""},
 		{"a Map of no array", `{"Type":"Map","ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}`, answer{},
 			"States.Runtime", "must point to array"},
+		{"a Map of half an iteration at once", `{"Type":"Map","ItemsPath":"$.list","MaxConcurrencyPath":"$.half",
+			"ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}},"End":true}`, answer{},
+			"States.Runtime", "must be a whole number from 0 to "},
 	} {
 		w.lambda.set(func(*http.Request, string, []byte) answer { return tc.answer })
 		text := taskText
 		if tc.state != "" {
 			text = one(tc.state)
 		}
-		out := w.runOnce(fmt.Sprintf("m%d", i), text, `{"e":"E","c":"C","n":1,"l":"`+strings.Repeat("l", 140_000)+`"}`)
+		out := w.runOnce(fmt.Sprintf("m%d", i), text, `{"e":"E","c":"C","n":1,"half":0.5,"list":[1],"l":"`+strings.Repeat("l", 140_000)+`"}`)
 		if out.Status != types.ExecutionStatusFailed || !strings.HasPrefix(aws.ToString(out.Error), tc.want) ||
 			!strings.Contains(aws.ToString(out.Cause), tc.cause) {
 			t.Errorf("%s: %s %s: %.200s, want %s: %s", tc.name, out.Status, aws.ToString(out.Error), aws.ToString(out.Cause), tc.want, tc.cause)
@@ -306,13 +310,13 @@ func TestCatchResultPath(t *testing.T) {
 // take; a state machine that does is TIMED_OUT:
 // docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html.
 func TestTimeouts(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAt(t, 10*time.Millisecond)
 	hang := func(r *http.Request, _ string, _ []byte) answer {
 		<-r.Context().Done()
 		return answer{}
 	}
 	w.lambda.set(hang)
-	out := w.runOnce("task", task(`,"TimeoutSeconds":300,"Retry":[{"ErrorEquals":["States.TaskFailed"]}]`), `{}`)
+	out := w.runOnce("task", task(`,"TimeoutSeconds":100,"Retry":[{"ErrorEquals":["States.TaskFailed"]}]`), `{}`)
 	if aws.ToString(out.Error) != errTimeout || out.Status != types.ExecutionStatusFailed || w.lambda.count() != 1 {
 		t.Errorf("%s %s after %d calls", out.Status, aws.ToString(out.Error), w.lambda.count())
 	}

@@ -87,7 +87,7 @@ func bill(batches int64, seconds float64) cost.Bill {
 		panic(err) // a test of cost reads it
 	}
 	b, err := prices.Scan(cost.Scan{
-		Arch: lambda.X86, MemoryMB: 512, Class: cost.Standard, GETs: 1000 * batches, LISTs: batches, Bytes: 1_500_000 * batches,
+		Arch: lambda.X86, MemoryMB: 512, Class: cost.Standard, GETs: 1000 * batches, LISTs: batches, Bytes: float64(1_500_000 * batches),
 		Invocations: batches, ComputeS: seconds, ExpressRequests: batches, ExpressS: seconds, Transitions: 8, PUTs: batches,
 		MergeGETs: batches, MergeLISTs: 1,
 	})

@@ -307,7 +307,7 @@ func (f *Forecast) fails() {
 func (f *Forecast) bill(prices cost.Prices) error {
 	p, batches := f.Plan, f.Batches
 	used := cost.Scan{
-		Arch: p.Arch, MemoryMB: p.MemoryMB, Class: p.Class, GETs: p.Objects, Bytes: int64(float64(p.Objects) * p.Bytes),
+		Arch: p.Arch, MemoryMB: p.MemoryMB, Class: p.Class, GETs: p.Objects, Bytes: float64(p.Objects) * p.Bytes,
 		Invocations: batches, PUTs: batches + int64(writerFiles*p.MapRuns), Transitions: int64(ParentTransitions * p.MapRuns),
 		MergeGETs: batches, MergeLISTs: max((batches+PageKeys-1)/PageKeys, int64(p.MapRuns)), MergeS: float64(batches) / MergeParts,
 	}

@@ -311,6 +311,7 @@ func FuzzNew(f *testing.F) {
 	f.Add(int64(1e9), 25_000.0, 16, 0, 512, 1000.0, int64(100), 0, false, false)
 	f.Add(int64(1), 50e12, 1, 1, 128, 1e-6, int64(0), 1, true, true)
 	f.Add(int64(0), 0.0, 1, 0, 10_240, 1e6, int64(1e9), 1_000_000, true, false)
+	f.Add(int64(1e11), 1e8, 16, 0, 512, 1000.0, int64(100), 0, false, true)
 	p := prices(f)
 	f.Fuzz(func(t *testing.T, objects int64, bytes float64, prefixes, runs, memory int, rate float64, cpuUS int64, batch int, inventory,
 		express bool,
