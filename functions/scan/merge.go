@@ -132,17 +132,16 @@ type unfinished struct {
 // list lists the parts, in the order of their names.
 func (m *merger) list(ctx context.Context) error {
 	r := m.request
-	add := func(page []fetch.Object) error {
-		for _, o := range page {
-			if of, ok := partHash(r.Job, o.Key); ok {
-				m.parts = append(m.parts, partRef{of, o.Size})
-			}
-		}
-		return nil
-	}
 	err := m.handler.persist(ctx, func() error {
 		m.parts = nil
-		return m.store.List(ctx, r.Results.Bucket, PartsPrefix(r.Job)+r.Group, add)
+		return m.store.List(ctx, r.Results.Bucket, PartsPrefix(r.Job)+r.Group, func(page []fetch.Object) error {
+			for _, o := range page {
+				if of, ok := partHash(r.Job, o.Key); ok {
+					m.parts = append(m.parts, partRef{of, o.Size})
+				}
+			}
+			return nil
+		})
 	})
 	return m.inTime(ctx, err)
 }
