@@ -305,15 +305,15 @@ func (h *Handler) persist(ctx context.Context, do func() error) error {
 	}
 }
 
-// passing says whether S3 may do the same in a moment: it was busy, or a connection
-// broke, which has no name.
+// passing says whether S3 may do the same in a moment: it was busy, an answer broke
+// off, or a connection came to nothing, which has no name.
 func passing(err error) bool {
 	var typed *fetch.Error
 	if !errors.As(err, &typed) {
 		return true
 	}
 	switch typed.Type {
-	case fetch.SlowDown, "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted":
+	case fetch.SlowDown, fetch.ShortBody, "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted":
 		return true
 	}
 	return false

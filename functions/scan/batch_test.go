@@ -289,6 +289,7 @@ func TestPutAgain(t *testing.T) {
 		left int    // of errs
 	}{
 		{"busy and broken for a while", []error{slow, errors.New("connection reset"), slow}, "", 0},
+		{"an answer that broke off", []error{&fetch.Error{Type: fetch.ShortBody, Message: "put s3://r"}}, "", 0},
 		{"busy for good", slices.Repeat([]error{slow}, persistent+2), fetch.SlowDown, 2},
 		{"refused", []error{&fetch.Error{Type: fetch.AccessDenied, Message: "put s3://r"}, slow}, fetch.AccessDenied, 1},
 	} {
