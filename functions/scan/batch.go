@@ -45,6 +45,9 @@ func (h *Handler) Batch(ctx context.Context, b Batch) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Nobody waits for a part that is put later, and it might be put over that of the next try, which may have read more.
+	ctx, end := context.WithTimeout(ctx, BatchTimeout)
+	defer end()
 	reading, cancel := beforeLimit(ctx, BatchTimeout)
 	defer cancel()
 	name, p, err := h.batch(ctx, reading, s, b)

@@ -219,6 +219,32 @@ func TestBatchDeadline(t *testing.T) {
 	})
 }
 
+// tooBusy has every PUT take two seconds, and refuses it.
+type tooBusy struct{ *memory }
+
+func (s tooBusy) Put(ctx context.Context, _, _ string, _ []byte) error {
+	select {
+	case <-time.After(2 * time.Second):
+		return &fetch.Error{Type: fetch.SlowDown, Message: "put s3://r"}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestBatchEnds: a batch whose part cannot be put does not outlast its state's time
+// limit, however much time the function has.
+func TestBatchEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := tooBusy{newMemory()}
+		s.objects["b/a"], s.slow["b/a"] = "needle", time.Hour
+		start := time.Now()
+		_, err := handlerOver(s).Invoke(t.Context(), []byte(batchOf(`"needle"`, "a")))
+		if took := time.Since(start); err == nil || took > BatchTimeout {
+			t.Errorf("%v, after %v", err, took)
+		}
+	})
+}
+
 // busy answers SlowDown to the first requests for each object.
 type busy struct {
 	*memory
