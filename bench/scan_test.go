@@ -333,6 +333,29 @@ func TestScanRedriveHere(t *testing.T) {
 	}
 }
 
+// A job that is not started takes the folder with it that it made, and no other: a
+// link to one would be gone, whatever is in it.
+func TestDiscard(t *testing.T) {
+	there, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(there, link); err != nil {
+		t.Fatal(err)
+	}
+	for dir, stays := range map[string]bool{there: true, link: true, filepath.Join(t.TempDir(), "new"): false} {
+		s := &scanning{dir: dir}
+		if err := s.create(); err != nil {
+			t.Fatal(err)
+		}
+		s.discard()
+		s.forget()
+		if _, err := os.Lstat(dir); (err == nil) != stays {
+			t.Errorf("%s: %v, want it to stay: %t", dir, err, stays)
+		}
+		if _, err := os.Lstat(s.results()); err == nil {
+			t.Errorf("%s is left", s.results())
+		}
+	}
+}
+
 // A terminal gets the first matches, and where the rest is; the file has all.
 func TestMatchOutput(t *testing.T) {
 	var stdout, stderr strings.Builder

@@ -28,6 +28,7 @@ type scanning struct {
 	pricing *scan.Pricing // nil: no dollars are counted
 	locate  bool
 	dir     string // of its files
+	madeDir bool   // by this command: it goes again with a job that is not started
 
 	file *os.File
 	log  *scan.Writer
@@ -70,6 +71,8 @@ func (s *scanning) checkFolder() error {
 
 // create begins the result file.
 func (s *scanning) create() (err error) {
+	_, err = os.Lstat(s.dir)
+	s.madeDir = s.madeDir || errors.Is(err, os.ErrNotExist)
 	if s.file, err = createResults(s.results()); err != nil {
 		return err
 	}
@@ -84,7 +87,15 @@ func (s *scanning) discard() {
 	}
 	_ = s.file.Close()         // it has a header and nothing else
 	_ = os.Remove(s.results()) // which was not there before
-	_ = os.Remove(s.dir)       // if it is empty
+	s.removeFolder()
+}
+
+// removeFolder takes the folder away that this command made, if it is empty. What
+// was there before is the user's: a folder, or a link to one.
+func (s *scanning) removeFolder() {
+	if s.madeDir {
+		_ = os.Remove(s.dir)
+	}
 }
 
 // local says whether the job ends with this command.

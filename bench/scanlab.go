@@ -37,7 +37,7 @@ func (sf *scanFlags) openLab(ctx context.Context, s *scanning) (end func() error
 // forget removes what was kept for a job that was never started.
 func (s *scanning) forget() {
 	_ = os.RemoveAll(s.kept()) // which was not there before
-	_ = os.Remove(s.dir)       // if it is empty
+	s.removeFolder()
 }
 
 // startLab starts a lab with Step Functions, for a new job or for one that is
@@ -49,6 +49,7 @@ func (s *scanning) startLab(ctx context.Context, cfg lab.Config, seeded bool) (e
 		if err != nil {
 			return nil, hint.Failed("give another --out", "create the results folder: %w", err)
 		}
+		s.madeDir = true
 	}
 	cfg.Jobs, cfg.JobsDir = true, s.kept()
 	var l *lab.Lab
