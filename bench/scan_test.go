@@ -191,8 +191,8 @@ func TestScanLeaveAndStop(t *testing.T) {
 	c := startScanCloud(t, 1000)
 	start := func(name string) (cmd *exec.Cmd, stderr *bufio.Reader) {
 		t.Helper()
-		// 250 batches, one after the other: enough for a signal on a busy machine.
-		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "4", "--max-concurrency", "1",
+		// 100 batches, one after the other: enough for a signal on a busy machine.
+		cmd = c.fanout(t, "scan", "--stack", "Fanout", "--find", corpus.DefaultNeedle, "--batch", "10", "--max-concurrency", "1",
 			"--job", name)
 		pipe, err := cmd.StderrPipe()
 		if err != nil {
