@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -311,6 +312,10 @@ func tempDir(cmd *exec.Cmd) string {
 // Whatever signal ends a run in its middle: the lines written so far stay, with
 // one that says so, and nothing else does.
 func TestInterrupt(t *testing.T) {
+	// Where this test runs under nohup, its children ignore a hang-up, too, unless it is caught here.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			cmd, stdout, stderr := command(t, "run", "--memory", "512", "--concurrency", "1,64", "--invocations", "50",
