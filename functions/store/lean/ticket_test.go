@@ -60,13 +60,7 @@ func TestWarmResumes(t *testing.T) {
 			}
 			server.StartTLS()
 			defer server.Close()
-			roots := x509.NewCertPool()
-			roots.AddCert(server.Certificate())
-			c, err := New(Config{Region: "us-east-1", Endpoint: server.URL, Credentials: key, Roots: roots})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
+			c := clientOf(t, server)
 			c.sessions.ClientSessionCache = cache
 			if err := c.Warm(t.Context(), "bucket", many); err != nil {
 				t.Fatal(err)
@@ -93,18 +87,25 @@ func TestWarmResumes(t *testing.T) {
 	}
 }
 
-// A connection that has carried a request before it waits for a ticket, as for a session
-// of S3 Express, sets a deadline for the next one all the same.
-func TestTicketDeadline(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "body") }))
-	defer server.Close()
+// clientOf gives a client of a server with TLS, which is closed with the test.
+func clientOf(t *testing.T, server *httptest.Server) *Client {
+	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 	c, err := New(Config{Region: "us-east-1", Endpoint: server.URL, Credentials: key, Roots: roots})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(c.Close)
+	return c
+}
+
+// A connection that has carried a request before it waits for a ticket, as for a session
+// of S3 Express, sets a deadline for the next one all the same.
+func TestTicketDeadline(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "body") }))
+	defer server.Close()
+	c := clientOf(t, server)
 	b, err := c.bucketClient("bucket")
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package lean
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -238,13 +237,7 @@ func TestSlowSink(t *testing.T) {
 		_, _ = w.Write(body)
 	}))
 	defer server.Close()
-	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	c, err := New(Config{Region: "us-east-1", Endpoint: server.URL, Credentials: key, Roots: roots})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := clientOf(t, server)
 	sink := &lateSink{pool: c.pool}
 	r, err := c.Get(t.Context(), "bucket", "key", sink)
 	if err != nil || r.Retries != 0 || !bytes.Equal(sink.Bytes(), body) || c.pool.wide.prompt.Load() {
